@@ -1,0 +1,61 @@
+# The same commands for people, pre-commit and CI. Every target makes the virtual environment by itself.
+SCALE ?= cpu
+DATA ?= auto
+SEEDS ?=
+EXPERIMENTS ?= tile_size,weight_map,optimizer,lr_schedule
+JOBS ?=
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install lint format type test reproduce-ablations report bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
+	@echo "       EXPERIMENTS=tile_size,weight_map,optimizer,lr_schedule JOBS=n"
+
+install: $(READY) ## make the virtual environment .venv with everything in it
+
+# torch first and pinned: a free choice could draw a build for another kind of machine.
+$(READY): pyproject.toml constraints.txt
+	@rm -f $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; choose one: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+lint: $(READY) ## ruff and strict types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: $(READY) ## strict types alone
+	$(BIN)/mypy
+
+test: $(READY) ## all tests; real data are used where UNET_REPRO_DATA names their folder
+	$(BIN)/pytest
+
+reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; goes on where it was stopped
+	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+
+report: $(READY) ## table and figures of what is trained by now
+	$(BIN)/unet-repro report
+
+bench: $(READY) ## time weight maps and augmentation against plain implementations
+	$(BIN)/python benchmarks/weight_maps.py
+	$(BIN)/python benchmarks/augment.py
+
+clean: ## remove the virtual environment and caches; runs and reports stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,56 @@
+"""Errors that a user can mend: what is wrong, where, and how to put it right."""
+
+
+class UserError(Exception):
+    """A mistake in the input, the configuration or the surroundings, not in the program.
+
+    The command line prints it without a traceback (unless ``--debug``) and exits with status 2.
+
+    Args:
+        what: One sentence: what is wrong, with the offending value and where it was found.
+        mend: How to put it right.
+
+    >>> print(UserError("tile size 512 is not legal", mend="use 508 or 524"))
+    tile size 512 is not legal
+      mend: use 508 or 524
+    """
+
+    def __init__(self, what: str, *, mend: str) -> None:
+        super().__init__(what, mend)
+        self.what = what
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  mend: {self.mend}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickles by its own arguments, so that it survives the way back from a worker process."""
+        return _rebuild, (type(self), self.what, self.mend)
+
+
+def _rebuild(kind: type[UserError], what: str, mend: str) -> UserError:
+    return kind(what, mend=mend)
+
+
+class ConfigError(UserError):
+    """A key or value of the configuration that is unknown, missing or of the wrong type."""
+
+
+class DataError(UserError):
+    """Files that are missing, unreadable, unpaired or not what they should be."""
+
+
+class GeometryError(UserError):
+    """A tile that valid convolutions cannot take."""
+
+
+class TrainingError(UserError):
+    """A training that cannot go on: a non-finite loss, a checkpoint of another network."""
+
+
+class RunError(UserError):
+    """A run's folder that is missing, unfinished, changed or held by another process."""
+
+
+class SweepFailed(SystemExit):
+    """Some runs of a sweep failed; the others are done. Its text lists the failures; the exit status is 1."""

@@ -1,0 +1,218 @@
+"""Arithmetic of unpadded convolutions: which tiles are legal, what comes out, how many fit a pixel budget.
+
+One U-Net of depth ``D`` pools ``D`` times and runs two unpadded convolutions at each of ``D + 1`` levels going down
+and ``D`` levels going up (Ronneberger et al. 2015, figure 1). With kernel ``k`` each loses ``k - 1`` of its pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from unet_repro.errors import GeometryError
+
+BudgetUnit = Literal["input", "output"]
+
+
+def _check(depth: int, kernel: int) -> None:
+    if depth < 1:
+        raise GeometryError(f"depth {depth} is not legal", mend="use a depth of 1 or more")
+    if kernel < 1 or kernel % 2 == 0:
+        raise GeometryError(f"kernel {kernel} is not legal", mend="use an odd kernel size, 3 in the paper")
+
+
+def alignment(depth: int) -> int:
+    """Pixels by which an input may be shifted so that the output only shifts along: ``2 ** depth``.
+
+    >>> alignment(4)
+    16
+    """
+    return 1 << depth
+
+
+def halo(depth: int, kernel: int = 3) -> int:
+    """Pixels lost on each side between input and output.
+
+    Going down, level ``l`` loses ``2 (k - 1)`` of its pixels, each ``2 ** l`` input pixels wide; going up likewise.
+
+    Raises:
+        GeometryError: If depth or kernel is not legal.
+
+    >>> halo(4)
+    92
+    """
+    _check(depth, kernel)
+    down = sum(1 << level for level in range(depth + 1))
+    up = sum(1 << level for level in range(depth))
+    return (kernel - 1) * (down + up)
+
+
+def smallest(depth: int, kernel: int = 3) -> int:
+    """The smallest legal input size: one that leaves an output.
+
+    Raises:
+        GeometryError: If depth or kernel is not legal.
+
+    >>> smallest(4), smallest(1)
+    (188, 18)
+    """
+    _check(depth, kernel)
+    size = 1
+    # At the bottom at least one pixel must remain, and each up-convolution's pair of convolutions must leave one too.
+    for _ in range(depth):
+        size = -(-(size + 2 * (kernel - 1)) // 2)  # output of a level above -> size below it, rounded up
+    size += 2 * (kernel - 1)
+    for _ in range(depth):
+        size = 2 * size + 2 * (kernel - 1)
+    return size
+
+
+def is_legal(size: int, depth: int, kernel: int = 3) -> bool:
+    """Whether every max-pool sees an even size and an output is left.
+
+    >>> [n for n in (188, 508, 512, 524, 572) if is_legal(n, depth=4)]
+    [188, 508, 524, 572]
+    """
+    least = smallest(depth, kernel)
+    return size >= least and (size - least) % alignment(depth) == 0
+
+
+def output_size(size: int, depth: int, kernel: int = 3) -> int:
+    """Size of the output for a legal input size.
+
+    Raises:
+        GeometryError: If the size is not legal; names the nearest that are.
+
+    >>> output_size(572, depth=4)
+    388
+    """
+    if not is_legal(size, depth, kernel):
+        near = " or ".join(str(n) for n in nearest_legal(size, depth, kernel))
+        raise GeometryError(
+            f"input size {size} is not legal for a U-Net of depth {depth}: some max-pool would see an odd size "
+            "or no output would be left",
+            mend=f"use {near}; `unet-repro tiles --depth {depth}` lists the legal sizes",
+        )
+    return size - 2 * halo(depth, kernel)
+
+
+def nearest_legal(size: int, depth: int, kernel: int = 3) -> tuple[int, ...]:
+    """The nearest legal sizes below and above, or the size itself where it is legal.
+
+    >>> nearest_legal(512, depth=4), nearest_legal(572, depth=4), nearest_legal(3, depth=4)
+    ((508, 524), (572,), (188,))
+    """
+    least, step = smallest(depth, kernel), alignment(depth)
+    if size <= least:
+        return (least,)
+    below = least + (size - least) // step * step
+    return (below,) if below == size else (below, below + step)
+
+
+def covering(output: int, depth: int, kernel: int = 3) -> int:
+    """The smallest legal input size whose output is at least ``output``.
+
+    >>> covering(512, depth=4), output_size(700, depth=4)
+    (700, 516)
+    """
+    return nearest_legal(max(output, 1) + 2 * halo(depth, kernel), depth, kernel)[-1]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of square tiles chosen for a pixel budget.
+
+    Attributes:
+        num_tiles: Tiles per step.
+        tile_size: Input size of a tile in pixels.
+        input_pixels: Input pixels per step, after rounding to whole tiles.
+        output_pixels: Supervised pixels per step, after rounding.
+        budget_share: Actual over wished-for pixels, in the budget's own unit.
+    """
+
+    num_tiles: int
+    tile_size: int
+    input_pixels: int
+    output_pixels: int
+    budget_share: float
+
+
+def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kernel: int = 3) -> Batch:
+    """As many tiles as come nearest to a budget of pixels per step, at least one.
+
+    Args:
+        size: Legal input size of a tile.
+        budget: Pixels per step.
+        unit: Whether the budget counts input pixels or supervised output pixels.
+        depth: Number of max-pools.
+        kernel: Size of the convolutions.
+
+    Raises:
+        GeometryError: If the size is not legal or the budget not positive.
+
+    >>> batch_for_budget(252, 572 * 572, "input", depth=4).num_tiles
+    5
+    >>> batch_for_budget(252, 388 * 388, "output", depth=4).num_tiles
+    33
+    """
+    if budget < 1:
+        raise GeometryError(f"a budget of {budget} pixels per step is not positive", mend="use a positive budget")
+    output = output_size(size, depth, kernel)
+    per_tile = size**2 if unit == "input" else output**2
+    number = max(1, round(budget / per_tile))
+    return Batch(number, size, number * size**2, number * output**2, number * per_tile / budget)
+
+
+@dataclass(frozen=True)
+class TileCost:
+    """What one tile costs.
+
+    Attributes:
+        size: Input size in pixels.
+        output: Output size in pixels.
+        supervised: Share of the input pixels that have an output.
+        gflop: Forward pass, 1e9 floating-point operations; a multiply-add counts two.
+        activation_mb: Outputs of all convolutions kept for the backward pass, float32, 1e6 bytes.
+    """
+
+    size: int
+    output: int
+    supervised: float
+    gflop: float
+    activation_mb: float
+
+
+def tile_cost(
+    size: int, depth: int, *, width: int = 64, in_channels: int = 1, num_classes: int = 2, kernel: int = 3
+) -> TileCost:
+    """Counts operations and activations of one forward pass layer by layer.
+
+    Raises:
+        GeometryError: If the size is not legal.
+
+    >>> round(tile_cost(572, depth=4).gflop, 1)
+    300.9
+    """
+    output = output_size(size, depth, kernel)
+    flop = activations = 0
+    now, channels = size, in_channels
+
+    def convolution(out_channels: int, side: int, taps: int) -> None:
+        nonlocal flop, activations, channels
+        flop += 2 * side**2 * taps * channels * out_channels
+        activations += side**2 * out_channels
+        channels = out_channels
+
+    for level in range(depth + 1):
+        for _ in range(2):
+            now -= kernel - 1
+            convolution(width * 2**level, now, kernel**2)
+        if level < depth:
+            now //= 2
+    for level in reversed(range(depth)):
+        now *= 2
+        convolution(width * 2**level, now, 1)  # 2x2 with stride 2: each output pixel has one tap
+        channels *= 2  # the cropped skip is concatenated
+        for _ in range(2):
+            now -= kernel - 1
+            convolution(width * 2**level, now, kernel**2)
+    convolution(num_classes, now, 1)
+    return TileCost(size, output, output**2 / size**2, flop / 1e9, 4 * activations / 1e6)

@@ -1,0 +1,101 @@
+"""Milliseconds to augment one 572 tile of a 512 x 512 image with labels and weights, one thread, medians.
+
+The elastic grid spans 572 pixels, here the whole tile.
+
+All candidates run in turn in this one process, so that a busy machine slows them alike: python benchmarks/augment.py
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # all of these are read once, at import
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import albumentations
+import cv2
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from scipy import ndimage
+
+SIZE, TILE, OUTPUT = 512, 572, 388
+CONF = Path(__file__).parents[1] / "conf" / "augment"
+
+
+def whole_image_elastic(image, classes, weights, seed):
+    """The way of the earlier reproduction: a bicubic field over the whole image, scipy warps it, then a tile is cut."""
+    rng = np.random.default_rng(seed)
+    height, width = image.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    nodes = [rows * 2 / (height - 1), columns * 2 / (width - 1)]
+    field = [ndimage.map_coordinates(rng.normal(0, 10, (3, 3)), nodes, order=3, mode="nearest") for _ in range(2)]
+    source = [rows + field[0], columns + field[1]]
+    warped = [
+        ndimage.map_coordinates(array, source, order=order, mode="mirror")
+        for array, order in ((image, 1), (classes, 0), (weights, 1))
+    ]
+    margin, inner = (TILE - SIZE) // 2, (SIZE - OUTPUT) // 2
+    central = slice(inner, SIZE - inner)
+    return np.pad(warped[0], margin, mode="reflect"), warped[1][central, central], warped[2][central, central]
+
+
+def candidates() -> dict[str, Callable[[int], object]]:
+    rng = np.random.default_rng(0)
+    image, weights = rng.standard_normal((2, SIZE, SIZE), dtype=np.float32)
+    classes = (image > 0).astype(np.uint8)
+    place = {"center_yx": (SIZE // 2, SIZE // 2), "tile_size": TILE, "output_size": OUTPUT}
+    found: dict[str, Callable[[int], object]] = {}
+    for file in sorted(CONF.glob("*.yaml")):
+        augment = instantiate(OmegaConf.load(file))
+        found[f"unet_repro {file.stem}"] = lambda seed, augment=augment: augment(
+            image, classes, weights, **place, seed=seed
+        )
+    found["whole image, scipy, then crop"] = lambda seed: whole_image_elastic(image, classes, weights, seed)
+    margin = (TILE - SIZE) // 2
+    tiles = {
+        "image": np.pad(image, margin, mode="reflect"),
+        "mask": np.pad(classes, margin, mode="reflect"),
+        "weights": np.pad(weights, margin, mode="reflect"),
+    }
+    for approximate in (False, True):
+        # White noise blurred by sigma has standard deviation 1 / (2 sigma sqrt(pi)): this alpha makes it 10 px.
+        # Only the tile is warped, and cutting it is not counted.
+        elastic = albumentations.Compose(
+            [albumentations.ElasticTransform(alpha=10 * 100 * np.pi**0.5, sigma=50, approximate=approximate, p=1)],
+            additional_targets={"weights": "image"},
+            seed=0,
+        )
+        label = f"albumentations ElasticTransform{' (approximate)' if approximate else ''}"
+        found[label] = lambda _, elastic=elastic: elastic(**tiles)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    rounds = parser.parse_args().rounds
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    runs = candidates()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for seed in range(-2, rounds):  # the first two rounds warm up
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(seed + 2)
+            if seed >= 0:
+                times[name].append(1e3 * (time.perf_counter() - start))
+    ours = statistics.median(times["unet_repro elastic"])
+    print(f"| augmentation of one {TILE} tile | median ms | fastest ms | times `elastic` |\n|---|---|---|---|")
+    for name, values in times.items():
+        median = statistics.median(values)
+        print(f"| {name} | {median:.2f} | {min(values):.2f} | {median / ours:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Times every weight map against its textbook form: one distance transform of the whole image per cell, then a sort.
+
+    python benchmarks/weight_maps.py [--size 512] [--cells 130] [--repeats 5]
+
+Synthetic Voronoi cells with gaps of a few pixels, like an EM slice. Both are timed alternately in this one process;
+writes medians in seconds, their ratio and the largest difference as JSON to standard output.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from unet_repro.data import weight_maps
+from unet_repro.data.labels import class_counts, classes_from_instances
+
+Array = npt.NDArray[np.generic]
+W0, SIGMA_PX = 10.0, 5.0
+
+
+def voronoi_labels(size: int, num_cells: int, seed: int = 0) -> npt.NDArray[np.int32]:
+    """``(size, size)`` int32: cells about random centres, background where the two nearest are about equally far."""
+    centres = np.random.default_rng(seed).uniform(0, size, (num_cells, 2))
+    distances, nearest = cKDTree(centres).query(np.indices((size, size)).reshape(2, -1).T, k=2)
+    labels = np.where(distances[:, 1] - distances[:, 0] > 5, nearest[:, 0] + 1, 0)
+    return labels.reshape(size, size).astype(np.int32)
+
+
+def brute_force(instances: npt.NDArray[np.int32]) -> tuple[Array, Array]:
+    ids = [number for number in np.unique(instances) if number != 0]
+    distances = np.sort([ndimage.distance_transform_edt(instances != number) for number in ids], axis=0)
+    return distances[0], distances[1]
+
+
+def border(nearest: Array, second: Array) -> Array:
+    return W0 * np.exp(-((nearest + second) ** 2) / (2 * SIGMA_PX**2))
+
+
+def seconds(function: Callable[[], object]) -> tuple[float, object]:
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--cells", type=int, default=130)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+
+    instances = voronoi_labels(options.size, options.cells)
+    background = classes_from_instances(instances) == 0
+    counts = class_counts(classes_from_instances(instances))
+    balance = weight_maps.class_balance(instances, counts).astype(np.float64)
+
+    def reference_border_only() -> Array:
+        return np.where(background, 1 / counts[0], 1 / counts[1]) + border(*brute_force(instances))
+
+    def reference_paper() -> Array:
+        return balance + background * border(*brute_force(instances))
+
+    def reference_morphological() -> Array:
+        seam = background & (brute_force(instances)[1] <= 5)
+        distance = ndimage.distance_transform_edt(~seam)
+        return balance + background * W0 * np.exp(-(distance**2) / (2 * SIGMA_PX**2))
+
+    pairs: dict[str, tuple[weight_maps.WeightMap, Callable[[], Array] | None]] = {
+        "none": (weight_maps.none, None),
+        "class_balance": (weight_maps.class_balance, None),
+        "border_only": (weight_maps.border_only, reference_border_only),
+        "morphological": (weight_maps.morphological, reference_morphological),
+        "paper": (weight_maps.paper, reference_paper),
+    }
+    table: dict[str, dict[str, float]] = {}
+    for name, (weight_map, reference) in pairs.items():
+        fast: list[float] = []
+        slow: list[float] = []
+        for _ in range(options.repeats):
+            elapsed, result = seconds(lambda f=weight_map: f(instances, counts))
+            fast.append(elapsed)
+            if reference is not None:
+                elapsed, expected = seconds(reference)
+                slow.append(elapsed)
+        table[name] = {"seconds": round(median(fast), 5)}
+        if reference is not None:
+            table[name]["brute_force_seconds"] = round(median(slow), 3)
+            table[name]["times_faster"] = round(median(slow) / median(fast), 1)
+            table[name]["largest_difference"] = float(np.abs(result - expected).max())
+    report = {"size": options.size, "cells": len(np.unique(instances)) - 1, "repeats": options.repeats, "maps": table}
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From files to batches: sources, splits, tiles, weight maps, augmentation."""

@@ -1,0 +1,278 @@
+"""From a source to batches: normalised arrays, weight maps, and tiles drawn as a function of (seed, step, index)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from unet_repro.data.augment import Augment
+from unet_repro.data.labels import NUM_CLASSES, class_counts, classes_from_instances
+from unet_repro.data.sample import Sample
+from unet_repro.data.splits import Split
+from unet_repro.data.tiles import Tiles, draw_center
+from unet_repro.data.weight_cache import cached
+from unet_repro.data.weight_maps import WeightMap
+from unet_repro.errors import DataError
+from unet_repro.geometry import output_size
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of the training images, one value per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, images: Sequence[npt.NDArray[np.generic]]) -> "Normalisation":
+        """Statistics over all pixels of ``(H, W)`` or ``(C, H, W)`` images.
+
+        Raises:
+            DataError: If a channel is constant.
+        """
+        flat = [channels_first(image).reshape(_channels(image), -1).astype(np.float64) for image in images]
+        number = sum(pixels.shape[1] for pixels in flat)
+        mean = sum(pixels.sum(1) for pixels in flat) / number
+        std = np.sqrt(sum(((pixels.T - mean) ** 2).sum(0) for pixels in flat) / number)
+        if not (std > 0).all():
+            raise DataError("the training images are constant", mend="use images that show something")
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
+
+    def apply(self, image: npt.NDArray[np.generic]) -> Pixels:
+        """Mean 0, standard deviation 1 over the training images: ``(C, H, W)`` float32.
+
+        Raises:
+            DataError: If the image has another number of channels.
+        """
+        if _channels(image) != len(self.mean):
+            raise DataError(
+                f"an image has {_channels(image)} channels, the training images have {len(self.mean)}",
+                mend="use images of the same kind",
+            )
+        mean, std = (np.asarray(values)[:, None, None] for values in (self.mean, self.std))
+        normalised: Pixels = ((channels_first(image) - mean) / std).astype(np.float32)
+        return normalised
+
+
+def channels_first(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """``(C, H, W)`` view of ``(H, W)`` or ``(C, H, W)``."""
+    return image[None] if image.ndim == 2 else image
+
+
+def _channels(image: npt.NDArray[np.generic]) -> int:
+    return int(channels_first(image).shape[0])
+
+
+class TrainTiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Tile ``index`` of step ``step`` under number ``step * tiles_per_step + index``.
+
+    What lies under a number depends on the seed and the number alone: not on the process, the worker, or what was drawn
+    before. Images come in shuffled rounds, so that each is seen equally often.
+
+    Args:
+        images: ``(C, H, W)`` float32, normalised.
+        classes: ``(H, W)`` uint8.
+        weights: ``(H, W)`` float32.
+        augment: Draws and applies the augmentation of one tile.
+        tile_size: Input size of a tile.
+        output_size: Output size of a tile.
+        tiles_per_step: Tiles of one step.
+        num_steps: Steps of the whole training.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: Sequence[Pixels],
+        classes: Sequence[npt.NDArray[np.uint8]],
+        weights: Sequence[Pixels],
+        augment: Augment,
+        tile_size: int,
+        output_size: int,
+        tiles_per_step: int,
+        num_steps: int,
+        seed: int,
+    ) -> None:
+        self.images, self.classes, self.weights = images, classes, weights
+        self.augment = augment
+        self.tile_size, self.output_size = tile_size, output_size
+        self.num_tiles, self.seed = tiles_per_step * num_steps, seed
+
+    def __len__(self) -> int:
+        return self.num_tiles
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Image ``(C, S, S)`` float32, classes ``(s, s)`` int64, weights ``(s, s)`` float32."""
+        epoch, position = divmod(number, len(self.images))
+        order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.images))
+        chosen = int(order[position])
+        rng = np.random.default_rng((self.seed, 2, number))
+        height, width = self.classes[chosen].shape
+        image, classes, weights = self.augment(
+            self.images[chosen],
+            self.classes[chosen],
+            self.weights[chosen],
+            center_yx=draw_center(rng, height, width),
+            tile_size=self.tile_size,
+            output_size=self.output_size,
+            seed=int(rng.integers(2**32)),
+        )
+        return torch.from_numpy(image), torch.from_numpy(classes).long(), torch.from_numpy(weights)
+
+
+class From(Sampler[int]):
+    """Numbers from ``start`` to ``stop``: a resumed training goes on with the tiles that come next.
+
+    Without a length on purpose: Lightning would take the remaining batches for a whole epoch, and after a resume begin
+    it anew in the middle.
+    """
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.numbers = range(start, stop)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+
+class WholeImage(NamedTuple):
+    """A normalised image ``(C, H, W)`` float32 with its classes ``(H, W)`` uint8, for validation and tests."""
+
+    key: str
+    image: Pixels
+    classes: npt.NDArray[np.uint8]
+
+
+class WholeImages(Dataset[WholeImage]):
+    """Labelled images as they are, without augmentation."""
+
+    def __init__(self, samples: Sequence[Sample], normalisation: Normalisation) -> None:
+        self.items = [
+            WholeImage(s.key, normalisation.apply(s.image), classes_from_instances(s.labels))
+            for s in samples
+            if s.labels is not None
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> WholeImage:
+        return self.items[index]
+
+
+class TileData(LightningDataModule):
+    """Training tiles and whole validation images of a split source.
+
+    Args:
+        samples: All samples of the source.
+        split: Who plays which part.
+        class_names: Names of the K classes.
+        tiles: Size and budget of a step's tiles.
+        depth: Max-pools of the network; fixes legal sizes.
+        augment: Augmentation of one tile.
+        weight_map: Labels to weights.
+        max_steps: Steps of the whole training.
+        seed: The run's seed.
+        num_workers: Loader processes; any number gives the same batches.
+        max_val_images: Validate on the first so many images only (a first look); ``None`` for all.
+
+    Raises:
+        GeometryError: If the tile size is not legal, or larger than the smallest mirrored training image.
+    """
+
+    def __init__(
+        self,
+        *,
+        samples: Sequence[Sample],
+        split: Split,
+        class_names: Sequence[str],
+        tiles: Tiles,
+        depth: int,
+        augment: Augment,
+        weight_map: WeightMap,
+        max_steps: int,
+        seed: int,
+        num_workers: int = 0,
+        max_val_images: int | None = None,
+    ) -> None:
+        super().__init__()
+        by_key = {sample.key: sample for sample in samples}
+        self.samples = {part: [by_key[key] for key in getattr(split, part)] for part in ("train", "val", "test")}
+        self.samples["val"] = self.samples["val"][:max_val_images]
+        self.class_names = tuple(class_names)
+        self.tiles, self.batch = tiles, tiles.batch(depth)
+        self.output_size = output_size(tiles.size, depth)
+        self.augment, self.weight_map = augment, weight_map
+        self.max_steps, self.seed, self.num_workers = max_steps, seed, num_workers
+        for sample in self.samples["train"]:
+            height, width = sample.image.shape[-2:]
+            tiles.check_fits(height, width, sample.key)
+        self.normalisation = Normalisation.of([sample.image for sample in self.samples["train"]])
+        self.in_channels = len(self.normalisation.mean)
+        self.train_tiles: TrainTiles | None = None
+
+    def setup(self, stage: str) -> None:
+        """Normalises, and computes (or reads from the cache) the weight maps, once."""
+        if stage == "fit" and self.train_tiles is None:
+            self.train_tiles = self._make_train_tiles()
+            self.val_images = self.whole_images("val")
+
+    def _make_train_tiles(self) -> TrainTiles:
+        labels = [sample.labels for sample in self.samples["train"] if sample.labels is not None]
+        classes = [classes_from_instances(instances) for instances in labels]
+        counts = np.mean([class_counts(c) for c in classes], axis=0)
+        assert counts.shape == (NUM_CLASSES,), "one count a class"
+        return TrainTiles(
+            images=[self.normalisation.apply(sample.image) for sample in self.samples["train"]],
+            classes=classes,
+            weights=[cached(self.weight_map, instances, counts) for instances in labels],
+            augment=self.augment,
+            tile_size=self.tiles.size,
+            output_size=self.output_size,
+            tiles_per_step=self.batch.num_tiles,
+            num_steps=self.max_steps,
+            seed=self.seed,
+        )
+
+    def whole_images(self, part: str) -> WholeImages:
+        """The labelled images of ``train``, ``val`` or ``test``, normalised with the training images' statistics.
+
+        Raises:
+            DataError: If the part has no images with labels.
+        """
+        images = WholeImages(self.samples[part], self.normalisation)
+        if len(images) == 0:
+            raise DataError(
+                f"the {part} part has no images with public labels",
+                mend="use split=val, or a data set whose test labels are open",
+            )
+        return images
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+        """Batches from the trainer's current step on."""
+        assert self.train_tiles is not None, "Lightning calls setup first"
+        step = self.trainer.global_step if self.trainer is not None else 0
+        return DataLoader(
+            self.train_tiles,
+            batch_size=self.batch.num_tiles,
+            sampler=From(step * self.batch.num_tiles, len(self.train_tiles)),
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=False,
+        )
+
+    def val_dataloader(self) -> DataLoader[WholeImage]:
+        """Validation images one by one."""
+        return DataLoader(self.val_images, batch_size=None, collate_fn=_as_is)
+
+
+def _as_is(item: Any) -> Any:
+    return item

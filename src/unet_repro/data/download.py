@@ -1,0 +1,217 @@
+"""Downloads that go on where they stopped, and archives that stay in their folder."""
+
+import errno
+import shutil
+import stat
+import tempfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import pooch
+from tqdm import tqdm
+
+from unet_repro.errors import DataError
+
+_NUM_CONNECTIONS = 8
+_CHUNK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download may take.
+
+    Attributes:
+        timeout_s: Longest wait for a connection and between two pieces of data.
+        deadline: When to give up, on the clock of ``time.monotonic``; ``None`` = never.
+        retries: How often a failed file is tried again.
+    """
+
+    timeout_s: float
+    deadline: float | None = None
+    retries: int = 1
+
+    def next_wait_s(self) -> float:
+        """How long the next step may wait.
+
+        Raises:
+            TimeoutError: If the deadline has passed.
+        """
+        if self.deadline is None:
+            return self.timeout_s
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time set for the download is over")
+        return min(self.timeout_s, left)
+
+
+class _Progress:
+    """What pooch tells of a download: shown as bytes, and the moment to look at the clock."""
+
+    total = 0  # set by pooch
+
+    def __init__(self, bar: "tqdm[Any] | None", patience: Patience) -> None:
+        self.bar, self.patience, self.complete = bar, patience, False
+
+    def update(self, num_bytes: int) -> None:
+        self.patience.next_wait_s()
+        if self.bar is not None and not self.complete:
+            self.bar.update(num_bytes)
+
+    def reset(self) -> None:
+        self.complete = True  # pooch winds a bar back and fills it at the end; this one is full already
+
+    def close(self) -> None:
+        """Nothing: the bar is closed by whoever opened it."""
+
+
+@dataclass(frozen=True)
+class _Resuming:
+    """A pooch downloader that keeps what came of a broken download and asks the server for the rest."""
+
+    patience: Patience
+    bar: "tqdm[Any] | None"
+
+    def __call__(self, url: str, output_file: str, _pooch: object) -> None:
+        part = Path(output_file).with_name(f"{PurePosixPath(urlsplit(url).path).name}.part")
+        responses: list[Any] = []
+        with part.open("ab") as out:
+            have = out.tell()
+
+            def start_over_if_refused(response: Any, **_: object) -> None:
+                responses.append(response)
+                if response.status_code in (200, 416):  # the server sends all, or has nothing beyond what is here
+                    out.truncate(0)
+
+            download = pooch.HTTPDownloader(
+                progressbar=_Progress(self.bar, self.patience),
+                chunk_size=_CHUNK_BYTES,
+                timeout=self.patience.next_wait_s(),
+                headers={"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {}),
+                hooks={"response": start_over_if_refused},
+            )
+            try:
+                download(url, out, None)
+            except BaseException:
+                if not out.tell():
+                    part.unlink()  # nothing to go on from
+                raise
+            finally:
+                for response in responses:
+                    response.close()
+        part.replace(output_file)
+
+
+def download(
+    folder: Path, hashes: dict[str, str], urls: dict[str, str], *, patience: Patience, description: str
+) -> None:
+    """Brings files into a folder and checks each by its SHA-256; files that are there and right stay.
+
+    Args:
+        folder: Where the files go.
+        hashes: SHA-256 by path inside the folder.
+        urls: Address by path inside the folder.
+        patience: How long it may take.
+        description: Words beside the progress bar.
+
+    Raises:
+        DataError: If a file cannot be had or written, or is not the one that was published.
+    """
+    pooch.get_logger().setLevel("WARNING")  # a line per file would tear the progress bar
+    try:
+        for name in hashes:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        keeper = pooch.create(
+            path=folder, base_url="", registry=hashes, urls=urls, retry_if_failed=patience.retries, allow_updates=True
+        )
+        single = len(hashes) == 1
+        with (
+            tqdm(
+                total=None if single else len(hashes),
+                unit="B" if single else "file",
+                unit_scale=single,
+                desc=description,
+                disable=None,
+            ) as bar,
+            ThreadPoolExecutor(_NUM_CONNECTIONS) as threads,
+        ):
+            fetch_one = _Resuming(patience, bar if single else None)
+            jobs = [threads.submit(keeper.fetch, name, downloader=fetch_one) for name in hashes]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+                    bar.update(0 if single else 1)
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
+    except (OSError, ValueError) as error:
+        raise explained(error, where=folder) from error
+
+
+def explained(error: OSError | ValueError, *, where: Path) -> DataError:
+    """Says what a user can do about a failed download."""
+    request, response = getattr(error, "request", None), getattr(error, "response", None)
+    number = getattr(error, "errno", None)
+    if isinstance(error, PermissionError) or number in (errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        what, mend = f"cannot write to {where}: {error}", "set UNET_REPRO_DATA to a folder that you may write to"
+    elif number in (errno.ENOSPC, errno.EDQUOT):
+        what, mend = f"no space left for {where}", "free some, or set UNET_REPRO_DATA to a folder on another disk"
+    elif response is not None:
+        what = f"{response.url} answers with HTTP status {response.status_code}"
+        mend = "try again later; if it stays so, the publisher moved the file: give the address of a mirror"
+    elif not isinstance(error, OSError):
+        what = f"a download for {where} is not the file that was published: {error}"
+        mend = "try again; if it stays so, something on the way, or the publisher, changed the file"
+    else:
+        # Of a lost connection the library tells a whole story; the address and its kind are what helps.
+        reason = error if request is None else f"{request.url} cannot be reached ({type(error).__name__})"
+        what = f"the download for {where} failed: {reason}"
+        mend = "check network and address and run the command again; it goes on where it stopped"
+    return DataError(what, mend=mend)
+
+
+def check_archive(archive: zipfile.ZipFile) -> None:
+    """Refuses an archive that would write outside its folder or make links.
+
+    Raises:
+        DataError: If it has absolute paths, paths that climb up, or symbolic links.
+    """
+    for member in archive.infolist():
+        path, foreign = PurePosixPath(member.filename), PureWindowsPath(member.filename)
+        escapes = path.is_absolute() or foreign.drive or foreign.root or ".." in (*path.parts, *foreign.parts)
+        if escapes or stat.S_ISLNK(member.external_attr >> 16):
+            raise DataError(
+                f"{archive.filename} holds {member.filename!r}, which leads out of its folder",
+                mend="do not use this archive; get it from its publisher",
+            )
+
+
+def unpack(archive_path: Path, folder: Path) -> None:
+    """Unpacks the one folder of a zip archive beside it: wholly, or not at all.
+
+    Args:
+        archive_path: A zip file that holds a folder named as ``folder``.
+        folder: Where that folder goes; must not exist.
+
+    Raises:
+        DataError: If the archive is damaged or unsafe, holds no such folder, or there is no room for it.
+    """
+    # Beside the target, so that the last step is a renaming on one disk.
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with zipfile.ZipFile(archive_path) as archive:
+            check_archive(archive)
+            archive.extractall(scratch)
+        if not (scratch / folder.name).is_dir():
+            raise DataError(f"{archive_path} holds no folder {folder.name}", mend="get the archive from its publisher")
+        (scratch / folder.name).replace(folder)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{archive_path} is no whole zip file: {error}", mend="delete it and fetch again") from error
+    except OSError as error:
+        raise explained(error, where=folder) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

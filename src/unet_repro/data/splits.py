@@ -1,0 +1,150 @@
+"""Who trains, who validates, who tests; neighbouring slices and frames are kept apart.
+
+Every split is a pure function of the samples' keys. ``manifest`` says which file content played which part.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from unet_repro.data.files import sha256
+from unet_repro.data.sample import Sample
+from unet_repro.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Keys of the samples of each part, in acquisition order."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class Splitter(Protocol):
+    """Anything that divides samples into parts."""
+
+    def __call__(self, samples: Sequence[Sample]) -> Split:
+        """Divides; raises ``DataError`` where a part would be empty."""
+        ...
+
+
+def contiguous(samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 1) -> Split:
+    """The last block of every training sequence validates; the ``gap`` samples before it are left out.
+
+    Args:
+        samples: Of all parts; samples of the publisher's test set test.
+        val_share: Share of each sequence that validates, rounded, at least one sample.
+        gap: Samples between the two blocks that take no part, for they resemble both.
+
+    Raises:
+        DataError: If no training sample would be left.
+    """
+    train: list[str] = []
+    val: list[str] = []
+    for keys in _sequences(samples):
+        held_out = max(1, round(val_share * len(keys)))
+        train += keys[: max(0, len(keys) - held_out - gap)]
+        val += keys[len(keys) - held_out :]
+    return _checked(Split(tuple(train), tuple(val), _test_keys(samples)), "contiguous")
+
+
+def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1) -> Split:
+    """Block ``fold`` of ``num_folds`` contiguous blocks of every sequence validates, ``gap`` samples around it rest.
+
+    Raises:
+        DataError: If there is no such fold or a part would be empty.
+    """
+    if not 0 <= fold < num_folds:
+        raise DataError(f"split.fold={fold} does not exist", mend=f"use 0 to {num_folds - 1}, or raise split.num_folds")
+    train: list[str] = []
+    val: list[str] = []
+    for keys in _sequences(samples):
+        edges = np.linspace(0, len(keys), num_folds + 1).round().astype(int)
+        first, last = int(edges[fold]), int(edges[fold + 1])
+        train += keys[: max(0, first - gap)] + keys[last + gap :]
+        val += keys[first:last]
+    return _checked(Split(tuple(train), tuple(val), _test_keys(samples)), "kfold")
+
+
+def sequence(
+    samples: Sequence[Sample], *, train: str = "01", test: str = "02", val_share: float = 0.2, gap: int = 1
+) -> Split:
+    """One sequence trains (its last block validates), another one tests, as for the Cell Tracking Challenge.
+
+    Raises:
+        DataError: If a named sequence does not exist or has no truth.
+    """
+    names = sorted({sample.sequence for sample in samples if sample.labels is not None})
+    for wanted in (train, test):
+        if wanted not in names:
+            raise DataError(
+                f"there is no labelled sequence {wanted!r} to split by; there are: {', '.join(names) or 'none'}",
+                mend="choose split.train and split.test among them, or use split=contiguous",
+            )
+    inside = contiguous([sample for sample in samples if sample.sequence == train], val_share=val_share, gap=gap)
+    tested = tuple(sample.key for sample in samples if sample.sequence == test and sample.labels is not None)
+    return _checked(Split(inside.train, inside.val, tested), "sequence")
+
+
+def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) -> Split:
+    """Any samples validate, as in the earlier reproduction; flatters, since neighbours fall on both sides (claim C9).
+
+    Raises:
+        DataError: If a part would be empty.
+    """
+    keys = [key for sequence_keys in _sequences(samples) for key in sequence_keys]
+    held_out = max(1, round(val_share * len(keys)))
+    chosen = set(np.random.default_rng(seed).permutation(len(keys))[:held_out].tolist())
+    val = tuple(key for index, key in enumerate(keys) if index in chosen)
+    return _checked(Split(tuple(k for k in keys if k not in set(val)), val, _test_keys(samples)), "random")
+
+
+Manifest = dict[str, object]
+
+
+def manifest(source_name: str, samples: Sequence[Sample], split: Split) -> Manifest:
+    """What a run was trained and judged on: parts by key, and the SHA-256 of every image and label array.
+
+    Returns:
+        Plain containers; ``digest`` is the SHA-256 over all the rest.
+    """
+    used = {*split.train, *split.val, *split.test}
+    content = {
+        sample.key: {
+            "image": sha256(sample.image),
+            "labels": None if sample.labels is None else sha256(sample.labels),
+        }
+        for sample in samples
+        if sample.key in used
+    }
+    body: Manifest = {"source": source_name, "split": asdict(split), "samples": content}
+    canonical = json.dumps(body, sort_keys=True)
+    # Through JSON once, so that a manifest in memory equals the one read back from a file.
+    return {**json.loads(canonical), "digest": sha256(canonical)}
+
+
+def _sequences(samples: Sequence[Sample]) -> list[list[str]]:
+    """Keys of the labelled training samples, by sequence, in the given order."""
+    by_name: dict[str, list[str]] = {}
+    for sample in samples:
+        if sample.part == "train" and sample.labels is not None:
+            by_name.setdefault(sample.sequence, []).append(sample.key)
+    return list(by_name.values())
+
+
+def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
+    return tuple(sample.key for sample in samples if sample.part == "test")
+
+
+def _checked(split: Split, name: str) -> Split:
+    for part in ("train", "val"):
+        if not getattr(split, part):
+            raise DataError(
+                f"split={name} leaves no {part} samples",
+                mend="use more labelled images, a smaller split.gap, or another split",
+            )
+    return split

@@ -1,0 +1,302 @@
+"""Batches are a function of (seed, step, index): workers, resuming and order of drawing change nothing."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from scipy import ndimage
+
+from unet_repro.data import weight_maps
+from unet_repro.data.datamodule import Normalisation, TileData, TrainTiles
+from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.data.splits import Split, contiguous
+from unet_repro.data.tiles import Tiles
+from unet_repro.errors import DataError, GeometryError
+
+CONF = Path(__file__).parents[3] / "conf" / "augment"
+TILE, OUTPUT, DEPTH = 30, 14, 1
+
+
+def augment(name, **changes):
+    return instantiate(OmegaConf.merge(OmegaConf.load(CONF / f"{name}.yaml"), changes))
+
+
+def train_tiles(images, classes, weights, *, name="strong", seed=0, per_step=3, steps=4, **changes):
+    return TrainTiles(
+        images=images,
+        classes=classes,
+        weights=weights,
+        augment=augment(name, **changes),
+        tile_size=TILE,
+        output_size=OUTPUT,
+        tiles_per_step=per_step,
+        num_steps=steps,
+        seed=seed,
+    )
+
+
+def tile_data(samples, **changes):
+    arguments = {
+        "samples": samples,
+        "split": contiguous(samples),
+        "class_names": ("background", "cell"),
+        "tiles": Tiles(size=TILE, budget=f"3x{TILE}"),
+        "depth": DEPTH,
+        "augment": augment("strong"),
+        "weight_map": weight_maps.class_balance,
+        "max_steps": 5,
+        "seed": 7,
+    }
+    return TileData(**{**arguments, **changes})
+
+
+def batches(data, *, step=0):
+    """All batches of a training from a step on."""
+    data.trainer = SimpleNamespace(global_step=step)
+    data.setup("fit")
+    return list(data.train_dataloader())
+
+
+def same(one, other):
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture
+def arrays():
+    """Three images that hold their own number everywhere, as image, class and weight."""
+    numbers = range(3)
+    images = [np.full((1, 33 + n, 40), n, np.float32) for n in numbers]
+    return images, [i[0].astype(np.uint8) for i in images], [i[0].copy() for i in images]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes:UserWarning")
+def test_no_one_and_four_workers_give_the_same_batches(make_samples):
+    expected = batches(tile_data(make_samples()))
+
+    assert len(expected) == 5
+    for workers in (1, 4):
+        got = batches(tile_data(make_samples(), num_workers=workers))
+        assert len(got) == 5
+        assert all(same(one, other) for one, other in zip(got, expected, strict=True))
+
+
+def test_batches_have_the_tiles_and_types_that_training_takes(make_samples):
+    image, classes, weights = batches(tile_data(make_samples()))[0]
+
+    assert (image.shape, image.dtype) == ((3, 1, TILE, TILE), torch.float32)
+    assert (classes.shape, classes.dtype) == ((3, OUTPUT, OUTPUT), torch.int64)
+    assert (weights.shape, weights.dtype) == ((3, OUTPUT, OUTPUT), torch.float32)
+    assert set(classes.unique().tolist()) <= {0, 1}
+    assert weights.min() > 0
+
+
+@pytest.mark.parametrize(("budget", "size", "number"), [("2x42", 22, 7), ("1x22", 42, 1), (5000, 30, 6)])
+def test_the_number_of_tiles_follows_from_the_budget(make_samples, budget, size, number):
+    data = tile_data(make_samples(), tiles=Tiles(size=size, budget=budget), max_steps=2)
+
+    assert [tuple(batch[0].shape) for batch in batches(data)] == [(number, 1, size, size)] * 2
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_training_that_starts_late_gets_the_tail_of_one_from_the_start(make_samples, step):
+    expected = batches(tile_data(make_samples()))[step:]
+    got = batches(tile_data(make_samples()), step=step)
+
+    assert len(got) == len(expected)
+    assert all(same(one, other) for one, other in zip(got, expected, strict=True))
+
+
+def test_a_longer_training_begins_like_a_shorter_one(make_samples):
+    shorter, longer = (batches(tile_data(make_samples(), max_steps=steps)) for steps in (2, 5))
+
+    assert all(same(one, other) for one, other in zip(shorter, longer[:2], strict=True))
+
+
+def test_tiles_are_the_same_in_whatever_order_they_are_drawn(make_samples):
+    data = tile_data(make_samples())
+    data.setup("fit")
+    forwards = [data.train_tiles[n] for n in range(6)]
+    np.random.seed(1)  # noqa: NPY002  (the global state must not matter)
+    torch.manual_seed(1)
+    backwards = [data.train_tiles[n] for n in reversed(range(6))]
+
+    assert all(same(one, other) for one, other in zip(forwards, backwards[::-1], strict=True))
+
+
+def test_no_two_tiles_of_a_training_and_no_two_seeds_are_the_same(make_samples):
+    tiles = [tile for seed in (0, 1) for batch in batches(tile_data(make_samples(), seed=seed)) for tile in batch[0]]
+
+    assert len({tile.numpy().tobytes() for tile in tiles}) == 2 * 5 * 3
+
+
+def test_every_image_is_drawn_once_a_round_and_rounds_are_shuffled(arrays):
+    drawn = [int(classes[0, 0]) for _, classes, _ in train_tiles(*arrays, name="none", per_step=3, steps=40)]
+    rounds = [tuple(drawn[start : start + 3]) for start in range(0, len(drawn), 3)]
+
+    assert all(sorted(one) == [0, 1, 2] for one in rounds)
+    assert len(set(rounds)) == 6
+    assert Counter(drawn) == {0: 40, 1: 40, 2: 40}
+
+
+def test_image_classes_and_weights_come_from_the_same_picture(arrays):
+    for image, classes, weights in train_tiles(*arrays, name="flip_rotate"):
+        number = classes[0, 0]
+        assert (classes == number).all()
+        torch.testing.assert_close(image, torch.full_like(image, number), rtol=0, atol=1e-5)
+        torch.testing.assert_close(weights, torch.full_like(weights, number), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["none", "flip_rotate", "elastic"])
+def test_image_classes_and_weights_are_warped_together(name):
+    rng = np.random.default_rng(0)
+    smooth = [ndimage.gaussian_filter(rng.standard_normal((60, 70)), 4, mode="mirror") for _ in range(2)]
+    classes = [(one > 0).astype(np.uint8) for one in smooth]
+    as_float = [one.astype(np.float32) for one in classes]
+    tiles = train_tiles([one[None] for one in as_float], classes, as_float, name=name, steps=8)
+    certain = []
+    for image, labels, weights in tiles:
+        edge = (TILE - OUTPUT) // 2
+        centre = image[0, edge:-edge, edge:-edge]
+        torch.testing.assert_close(centre, weights, rtol=0, atol=1e-4)
+        # Away from borders linear and nearest interpolation agree.
+        inside = (centre < 1e-4) | (centre > 1 - 1e-4)
+        assert torch.equal(centre[inside].round().long(), labels[inside])
+        certain.append(inside.float().mean().item())
+
+    assert np.mean(certain) > 0.7
+
+
+def test_without_augmentation_a_tile_is_a_cut_of_the_mirrored_image():
+    image = np.random.default_rng(0).standard_normal((1, 35, 41)).astype(np.float32)
+    tiles = train_tiles([image], [np.zeros((35, 41), np.uint8)], [image[0]], name="none", steps=3)
+    padded = np.pad(image[0], TILE, mode="reflect")
+    windows = {w.tobytes() for row in np.lib.stride_tricks.sliding_window_view(padded, (TILE, TILE)) for w in row}
+
+    assert all(tile[0].numpy().tobytes() in windows for tile, _, _ in tiles)
+
+
+def test_normalisation_is_of_all_pixels_of_the_training_images_only(make_samples):
+    samples = make_samples(10, (3, 36, 44))
+    data = tile_data(samples)
+    trained = [sample for sample in samples if sample.key in contiguous(samples).train]
+    pixels = np.stack([sample.image for sample in trained]).astype(np.float64)
+
+    assert len(trained) == 7
+    assert data.in_channels == 3
+    assert data.normalisation.mean == pytest.approx(pixels.mean((0, 2, 3)).tolist())
+    assert data.normalisation.std == pytest.approx(pixels.std((0, 2, 3)).tolist())
+    data.setup("fit")
+    stacked = np.stack(data.train_tiles.images)
+    assert stacked.mean((0, 2, 3)) == pytest.approx([0, 0, 0], abs=1e-5)
+    assert stacked.std((0, 2, 3)) == pytest.approx([1, 1, 1], abs=1e-5)
+    # Validation images are moved by the same numbers, not by their own.
+    expected = (samples[9].image - pixels.mean((0, 2, 3))[:, None, None]) / pixels.std((0, 2, 3))[:, None, None]
+    np.testing.assert_allclose(data.val_images[-1].image, expected, atol=1e-5)
+
+
+def test_normalisation_weighs_pixels_not_images():
+    small, large = np.full((2, 2), 10, np.uint8), np.zeros((4, 8), np.uint8)
+    normalisation = Normalisation.of([small, large])
+
+    assert normalisation.mean == pytest.approx((40 / 36,))
+    assert normalisation.std == pytest.approx((np.concatenate([small.ravel(), large.ravel()]).std(),))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_normalised_images_are_float32_with_channels_first(dtype):
+    image = np.arange(12).reshape(3, 4).astype(dtype)
+    applied = Normalisation.of([image]).apply(image)
+
+    assert applied.dtype == np.float32
+    assert applied.shape == (1, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((9, 8), 3, np.uint8),
+        np.stack([np.arange(72).reshape(9, 8), np.full((9, 8), 3)]).astype(np.uint8),
+        np.full((101, 103), 0.1, np.float32),
+        np.full((512, 512), 0.3, np.float32),
+    ],
+    ids=["uint8", "one channel", "float32", "large float32"],
+)
+def test_constant_training_images_are_refused(image):
+    with pytest.raises(DataError, match="constant"):
+        Normalisation.of([image, image, image])
+
+
+def test_an_image_of_other_channels_is_refused():
+    normalisation = Normalisation.of([np.arange(12).reshape(3, 2, 2)])
+
+    with pytest.raises(DataError, match="has 1 channels, the training images have 3"):
+        normalisation.apply(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("channels", [(1, 3), (3, 2)])
+def test_training_images_of_different_channels_are_refused(make_samples, channels):
+    samples = [s for n in channels for s in make_samples(2, (n, 40, 44), sequence=f"of{n}")]
+    keys = [sample.key for sample in samples]
+
+    with pytest.raises(DataError, match="channels"):
+        tile_data(samples, split=Split((keys[0], keys[2]), (keys[1],), ())).setup("fit")
+
+
+def test_a_tile_larger_than_the_smallest_training_image_mirrored_once_is_refused(make_samples):
+    samples = make_samples(4, (60, 60)) + make_samples(4, (10, 60), sequence="flat")
+
+    with pytest.raises(GeometryError, match=r"flat/00 has 10 x 60 pixels"):
+        tile_data(samples)
+
+
+def test_weights_are_those_of_the_map_with_mean_counts_of_the_training_images(make_samples):
+    samples = make_samples(10)
+    weight_map = partial(weight_maps.paper, w0=4.0, sigma_px=3.0)
+    data = tile_data(samples, weight_map=weight_map)
+    data.setup("fit")
+    labels = [sample.labels for sample in samples if sample.key in contiguous(samples).train]
+    counts = np.mean([class_counts(classes_from_instances(one)) for one in labels], axis=0)
+
+    for weights, one in zip(data.train_tiles.weights, labels, strict=True):
+        np.testing.assert_array_equal(weights, weight_map(one, counts))
+
+
+def test_validation_hands_over_whole_images_in_order(make_samples):
+    samples = make_samples(10)
+    data = tile_data(samples)
+    data.setup("fit")
+    images = list(data.val_dataloader())
+
+    assert [image.key for image in images] == ["stack/08", "stack/09"]
+    for image, sample in zip(images, samples[8:], strict=True):
+        np.testing.assert_array_equal(image.image, data.normalisation.apply(sample.image))
+        np.testing.assert_array_equal(image.classes, classes_from_instances(sample.labels))
+
+
+def test_a_first_look_validates_on_the_first_images_only(make_samples):
+    data = tile_data(make_samples(10), max_val_images=1)
+    data.setup("fit")
+
+    assert [image.key for image in data.val_images] == ["stack/08"]
+
+
+def test_a_part_without_public_truth_is_refused(make_samples):
+    samples = make_samples(5) + make_samples(2, sequence="blind", part="test", labelled=False)
+
+    with pytest.raises(DataError, match="the test part has no images with public labels"):
+        tile_data(samples).whole_images("test")
+
+
+def test_setting_up_again_changes_nothing(make_samples):
+    data = tile_data(make_samples())
+    data.setup("fit")
+    before = data.train_tiles
+    data.setup("fit")
+
+    assert data.train_tiles is before

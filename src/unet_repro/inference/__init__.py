@@ -1,0 +1,1 @@
+"""Prediction of images of any size by overlap-tiles."""

@@ -1,0 +1,133 @@
+"""Overlap-tile prediction (Ronneberger et al. 2015, figure 2): plan the tiles, predict, stitch.
+
+Tiles lie at offsets that are multiples of ``2 ** depth``. The network's output shifts along with such an offset, so
+each output pixel is computed from the same numbers in the same order whatever tile it lies in: stitching is exact.
+
+Tensor names: C channels, H W image, K classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unet_repro.data.tiles import crop_mirrored
+from unet_repro.errors import GeometryError
+from unet_repro.geometry import alignment, covering, halo, output_size
+
+BATCH_PIXELS = 500_000  # input pixels that go through the network at once where tiles are small
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """Tiles that cover an image.
+
+    Attributes:
+        image_hw: Height and width of the image.
+        tile_hw: Input height and width of every tile, legal.
+        halo_px: Pixels lost on each side.
+        offsets: Top-left corner of each tile's output in the image, aligned.
+    """
+
+    image_hw: tuple[int, int]
+    tile_hw: tuple[int, int]
+    halo_px: int
+    offsets: tuple[tuple[int, int], ...]
+
+    @property
+    def input_pixels(self) -> int:
+        """Pixels that the network sees in all; the cost of the plan."""
+        return len(self.offsets) * self.tile_hw[0] * self.tile_hw[1]
+
+
+def plan_tiles(image_hw: tuple[int, int], depth: int, *, max_tile_pixels: int = 4_000_000) -> TilePlan:
+    """The cheapest aligned plan whose tiles hold at most ``max_tile_pixels`` input pixels.
+
+    Every tile recomputes its halo, so fewer and larger tiles cost less; memory bounds the tile.
+
+    Args:
+        image_hw: Height and width of the image.
+        depth: Number of max-pools of the network.
+        max_tile_pixels: Bound on a tile's input pixels; memory grows in proportion to it.
+
+    Raises:
+        GeometryError: If not even the smallest useful tile fits.
+    """
+    best: TilePlan | None = None
+    lines = [_line_choices(extent, depth) for extent in image_hw]
+    for (tile_h, starts_h), (tile_w, starts_w) in product(*lines):
+        if tile_h * tile_w > max_tile_pixels:
+            continue
+        plan = TilePlan(image_hw, (tile_h, tile_w), halo(depth), tuple(product(starts_h, starts_w)))
+        if best is None or plan.input_pixels < best.input_pixels:
+            best = plan
+    if best is None:
+        least = min(tile for tile, _ in lines[0]) * min(tile for tile, _ in lines[1])
+        raise GeometryError(
+            f"no tile of a U-Net of depth {depth} fits into {max_tile_pixels} pixels",
+            mend=f"allow at least {least} pixels a tile",
+        )
+    return best
+
+
+def _line_choices(extent: int, depth: int) -> list[tuple[int, tuple[int, ...]]]:
+    """For 1, 2, 3 ... tiles along a line: the tile size and the starts of the outputs."""
+    step = alignment(depth)
+    choices: dict[int, tuple[int, ...]] = {}
+    for number in range(1, -(-extent // step) + 1):
+        stride = -(-extent // (number * step)) * step
+        tile = covering(min(stride, extent), depth)
+        choices[tile] = tuple(range(0, extent, output_size(tile, depth) // step * step or step))
+    return list(choices.items())
+
+
+@torch.inference_mode()
+def predict(
+    network: Callable[[Tensor], Tensor], image_CHW: npt.NDArray[np.float32], plan: TilePlan, *, device: torch.device
+) -> Tensor:
+    """Class scores of a whole image, mirrored at its border.
+
+    Args:
+        network: ``(1, C, H', W')`` to ``(1, K, h', w')`` scores, unpadded, of the plan's depth.
+        image_CHW: Normalised image.
+        plan: From ``plan_tiles`` for this image's size and the network's depth.
+        device: Where the network lives.
+
+    Returns:
+        ``(K, H, W)`` float32 scores on ``device``.
+
+    Raises:
+        GeometryError: If the plan is for another image size.
+    """
+    if image_CHW.shape[-2:] != plan.image_hw:
+        raise GeometryError(
+            f"the plan is for {plan.image_hw} pixels, the image has {image_CHW.shape[-2:]}", mend="plan for this image"
+        )
+    height, width = plan.image_hw
+    stitched_KHW: Tensor | None = None
+    for offsets in _batches(plan):
+        tiles = [crop_mirrored(image_CHW, y - plan.halo_px, x - plan.halo_px, *plan.tile_hw) for y, x in offsets]
+        batch = torch.from_numpy(np.stack(tiles)).to(device, memory_format=torch.channels_last)
+        scores_BKhw = network(batch).float()
+        if stitched_KHW is None:
+            stitched_KHW = scores_BKhw.new_empty(scores_BKhw.shape[1], height, width)
+        for scores_Khw, (top, left) in zip(scores_BKhw, offsets, strict=True):
+            bottom, right = min(top + scores_Khw.shape[1], height), min(left + scores_Khw.shape[2], width)
+            stitched_KHW[:, top:bottom, left:right] = scores_Khw[:, : bottom - top, : right - left]
+    assert stitched_KHW is not None, "a plan has at least one tile"
+    return stitched_KHW
+
+
+def _batches(plan: TilePlan) -> list[tuple[tuple[int, int], ...]]:
+    """Offsets in equally large batches; small tiles go several at a time, the last batch repeats some if need be.
+
+    Not for speed alone: for a single small image torch changes to another CPU kernel at its deep layers, which adds in
+    another order; batches keep the stitched result equal to the last bit.
+    """
+    number = min(len(plan.offsets), max(1, BATCH_PIXELS // (plan.tile_hw[0] * plan.tile_hw[1])))
+    ends = range(number, len(plan.offsets) + number, number)
+    return [plan.offsets[max(0, min(end, len(plan.offsets)) - number) : min(end, len(plan.offsets))] for end in ends]

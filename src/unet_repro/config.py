@@ -1,0 +1,211 @@
+"""The schema of the composed configuration: a misspelt or missing key, or a wrong type, fails before any work.
+
+The top level is the dataclass below. A node with ``_target_`` must fit the signature of what it names: the
+annotations of a constructor are the schema of its configuration, so neither can drift from the other.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from unet_repro.errors import ConfigError, UserError
+from unet_repro.tracking.wandb_run import Mode
+
+Plain = dict[str, Any]
+
+# ``${fraction:0.1,${trainer.max_steps}}``: a share of a number of steps, at least one.
+OmegaConf.register_new_resolver("fraction", lambda share, whole: max(1, round(share * whole)), replace=True)
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How a training runs; see ``conf/trainer``."""
+
+    max_steps: int
+    val_every: int
+    max_val_images: int | None
+    precision: str
+    compile: bool
+    accelerator: str
+    devices: int
+    threads: int | None
+    num_workers: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class LoggerSettings:
+    """What goes to W&B; see ``conf/logger``."""
+
+    mode: Mode
+    project: str
+    panel_images: int
+
+
+@dataclass(frozen=True)
+class ExperimentSettings:
+    """A comparison: its arms as lists of overrides; see ``conf/experiment``."""
+
+    name: str
+    question: str
+    claim: str
+    arms: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training is told. Nodes with ``_target_`` are checked against what they name."""
+
+    data: Plain
+    split: Plain
+    tiles: Plain
+    augment: Plain
+    weight_map: Plain
+    model: Plain
+    optimizer: Plain
+    schedule: Plain
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    experiment: ExperimentSettings | None
+    arm: str | None
+    scale: str
+    seed: int
+    runs_dir: str
+
+
+# What instantiation supplies itself: see ``train.build``.
+_SUPPLIED = {
+    "split": {"samples"},
+    "weight_map": {"instances", "class_counts"},
+    "optimizer": {"params"},
+    "schedule": {"optimizer"},
+    "model": {"in_channels", "num_classes"},
+}
+
+
+def check(config: DictConfig) -> TrainConfig:
+    """Resolves and checks a composed configuration.
+
+    Returns:
+        Typed settings; its plain nodes are resolved containers.
+
+    Raises:
+        ConfigError: For an unknown, missing or ill-typed key, or an interpolation that leads nowhere.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"the configuration cannot be resolved: {str(error).splitlines()[0]}", mend="give the key a value"
+        ) from error
+    assert isinstance(plain, dict), "a configuration is a mapping"
+    settings = {str(key): value for key, value in plain.items()}
+    known = {field.name for field in fields(TrainConfig)}
+    _check_names("", settings, known, known)
+    for node in known:
+        if isinstance(settings[node], dict) and "_target_" in settings[node]:
+            settings[node] = _check_node(node, settings[node], _SUPPLIED.get(node, set()))
+    checked: TrainConfig = _validated("", TypeAdapter(TrainConfig), settings)
+    trainer = checked.trainer
+    if not 0 < trainer.val_every <= trainer.max_steps or trainer.max_steps % trainer.val_every:
+        raise ConfigError(
+            f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_every={trainer.val_every}",
+            mend="choose them so that the last step is validated",
+        )
+    return checked
+
+
+def _check_node(path: str, node: Mapping[str, Any], supplied: set[str]) -> Plain:
+    """The node with its values in the types that its target's signature asks for; nodes inside it likewise."""
+    target = _target(path, str(node["_target_"]))
+    arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(target).parameters.items()
+        if name not in supplied and name != "self"
+    }
+    needed = {name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty}
+    _check_names(f"{path}.", arguments, parameters, needed)
+    hints = _hints(target)
+    checked = dict(node)
+    for name, value in arguments.items():
+        if isinstance(value, dict) and "_target_" in value:
+            checked[name] = _check_node(f"{path}.{name}", value, _SUPPLIED.get(path, set()))
+        elif name in hints:
+            checked[name] = _check_value(f"{path}.{name}", hints[name], value)
+    return checked
+
+
+def _target(path: str, dotted: str) -> Callable[..., Any]:
+    try:
+        return get_object(dotted)  # type: ignore[no-any-return]
+    except (InstantiationException, ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{path}._target_={dotted} cannot be imported", mend="name an importable object") from error
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of the parameters; none where a library keeps the names in them for type checkers alone."""
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except NameError:
+        return {}
+
+
+def _check_names(path: str, given: Mapping[str, Any], known: Iterable[str], needed: Iterable[str]) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {path}{near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'nothing'}"
+            raise ConfigError(f"unknown configuration key {path}{name}", mend=hint)
+    for name in needed:
+        if name not in given:
+            raise ConfigError(f"missing configuration key {path}{name}", mend=f"set {path}{name}=...")
+
+
+def _check_value(path: str, hint: Any, value: Any) -> Any:
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return value  # a type that only a program can make: its constructor will judge
+    return _validated(path, adapter, value)
+
+
+def _validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([path, *map(str, first["loc"])]).strip(".")
+        raise ConfigError(
+            f"{where}={first['input']!r} is not legal: {first['msg'].lower()}", mend=f"change {where}"
+        ) from error
+
+
+def make(path: str, node: Plain, **supplied: Any) -> Any:
+    """Builds what a checked node describes.
+
+    Args:
+        path: The node's name in the configuration, for messages.
+        node: With ``_target_``.
+        supplied: Arguments that the program knows and the configuration does not.
+
+    Raises:
+        ConfigError: If the target refuses its arguments.
+        UserError: Whatever the target itself says to the user.
+    """
+    try:
+        return instantiate(node, **supplied)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise ConfigError(f"{path} cannot be built: {cause or error}", mend=f"change {path}.*") from error

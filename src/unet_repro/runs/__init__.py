@@ -1,0 +1,1 @@
+"""A run's identity, folder and record."""

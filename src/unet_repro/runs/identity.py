@@ -1,0 +1,31 @@
+"""A run's identity: a hash of everything that can change its numbers, and nothing else."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from unet_repro.config import TrainConfig
+from unet_repro.data.splits import Manifest
+
+# Raised whenever a change to the code changes the numbers of some run; old runs are then not taken for new ones.
+CODE_VERSION = 1
+
+_NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir"}
+_PLACEMENT = {"accelerator", "devices", "threads", "num_workers", "progress"}
+
+
+def numbers_of(config: TrainConfig) -> dict[str, Any]:
+    """The part of a configuration that can change a run's numbers: no paths, no logging, no hardware placement.
+
+    The data are left out too: their content speaks for them, through the manifest.
+    """
+    plain = {key: value for key, value in asdict(config).items() if key not in _NOT_NUMBERS}
+    plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key not in _PLACEMENT}
+    return plain
+
+
+def run_id(config: TrainConfig, manifest: Manifest) -> str:
+    """Twelve hexadecimal digits, the same for the same configuration, data and code version."""
+    content = {"config": numbers_of(config), "data": manifest["digest"], "code": CODE_VERSION}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,144 @@
+"""The LightningModule: network, weighted cross-entropy, whole-image validation, optimizer and schedule.
+
+Tensor names: B batch, C channels, H W input, h w output, K classes.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from unet_repro.data.datamodule import WholeImage
+from unet_repro.errors import TrainingError
+from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.losses import weighted_mean
+from unet_repro.metrics.pixel import PixelMeasures
+from unet_repro.models.unet import UNet
+
+TrainBatch = tuple[Tensor, Tensor, Tensor]
+
+
+class SegmentationTask(LightningModule):
+    """Trains on weighted tiles, validates on whole images.
+
+    Logged: ``train/loss`` (weighted, what is trained) and ``train/ce`` (unweighted), means over the steps since the
+    last validation; ``val/loss`` (unweighted cross-entropy over all pixels), ``val/iou``, ``val/iou_<class>``,
+    ``val/dice``, ``val/pixel_error``, ``val/iou_stepped``.
+
+    Args:
+        net: The network.
+        optimizer: Parameters to optimizer.
+        schedule: Optimizer to learning-rate schedule, in steps; a plateau watches ``val/loss``.
+        class_names: Names of the K classes.
+        seed: The run's seed; dropout at a step depends on it and the step alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: UNet,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        schedule: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
+        class_names: tuple[str, ...],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.seed = seed
+        self.last_good_step = 0
+        self.plateau: ReduceLROnPlateau | None = None
+        self.measures = PixelMeasures(class_names)
+        self.shown: dict[str, Tensor] = {}  # predicted classes (H, W) uint8 by key, of the latest validation
+        self._train_sums = torch.zeros(3, dtype=torch.float64)  # loss, cross-entropy, steps
+        self._val_sums = torch.zeros(2, dtype=torch.float64)  # cross-entropy, pixels
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Class scores ``(B, K, h, w)``."""
+        return self.net(x_BCHW)  # type: ignore[no-any-return]
+
+    def on_train_batch_start(self, batch: TrainBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Makes dropout a function of (seed, step): Lightning does not restore torch's random state on resume."""
+        torch.manual_seed((self.seed << 32) + self.global_step)
+
+    def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Weighted cross-entropy of one step's tiles.
+
+        Raises:
+            TrainingError: If the loss is not finite.
+        """
+        x_BCHW, classes_Bhw, weights_Bhw = batch
+        scores_BKhw = self.net(x_BCHW.contiguous(memory_format=torch.channels_last))
+        losses_Bhw = F.cross_entropy(scores_BKhw, classes_Bhw, reduction="none")
+        loss = weighted_mean(losses_Bhw, weights_Bhw)
+        values = torch.stack([loss.detach(), losses_Bhw.detach().mean()]).double().cpu()
+        if not values.isfinite().all():
+            rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.global_step} (learning rate {rate:g}); "
+                f"the last good checkpoint, last.ckpt, is of step {self.last_good_step}",
+                mend="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
+            )
+        self._train_sums += torch.cat([values, torch.ones(1, dtype=torch.float64)])
+        return loss
+
+    def validation_step(self, batch: WholeImage, batch_idx: int) -> None:  # noqa: ARG002
+        """One whole image by overlap-tiles, mirrored, never augmented."""
+        scores_KHW = self.predict_image(batch)
+        classes_HW = torch.from_numpy(batch.classes).to(self.device).long()
+        self._val_sums += torch.tensor(
+            [F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="sum").item(), classes_HW.numel()],
+            dtype=torch.float64,
+        )
+        predicted_HW = scores_KHW.argmax(0)
+        self.measures.update(predicted_HW, classes_HW)
+        self.shown[batch.key] = predicted_HW.to("cpu", torch.uint8)
+
+    def predict_image(self, image: WholeImage) -> Tensor:
+        """Class scores ``(K, H, W)`` of a normalised image."""
+        height, width = image.classes.shape
+        plan = plan_tiles((height, width), self.net.depth)
+        return predict(self.net, image.image, plan, device=self.device)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the measures of all images together, and the mean training losses since the last time."""
+        measures = {f"val/{name}": value.float() for name, value in self.measures.compute().items()}
+        self.measures.reset()
+        measures["val/loss"] = (self._val_sums[0] / self._val_sums[1]).float()
+        self._val_sums.zero_()
+        if self._train_sums[2] > 0:
+            measures["train/loss"], measures["train/ce"] = (self._train_sums[:2] / self._train_sums[2]).float()
+            measures["lr"] = torch.tensor(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+            self._train_sums.zero_()
+        self.log_dict(measures)
+        if self.plateau is not None:
+            self.plateau.step(float(measures["val/loss"]))
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule; the schedule moves every step, a plateau after every validation.
+
+        A plateau is stepped here, not by Lightning, which would do so only after the validation's checkpoint is saved.
+        """
+        optimizer = self.make_optimizer(self.net.parameters())
+        schedule = self.make_schedule(optimizer)
+        if isinstance(schedule, ReduceLROnPlateau):
+            if self.plateau is not None:  # Lightning loads a checkpoint before it asks for the optimizer
+                schedule.load_state_dict(self.plateau.state_dict())
+            self.plateau = schedule
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the state of a plateau."""
+        if self.plateau is not None:
+            checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes back the state of a plateau."""
+        if self.plateau is not None:
+            self.plateau.load_state_dict(checkpoint["plateau"])

@@ -1,0 +1,1 @@
+"""Weights and Biases: names, panels, offline runs."""

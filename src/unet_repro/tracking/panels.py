@@ -1,0 +1,93 @@
+"""Validation images with truth and prediction as W&B mask overlays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    from lightning.pytorch.loggers import WandbLogger
+
+PANEL_KEY = "val/panel"
+PERCENTILES = (0.5, 99.5)  # a few hot or dead pixels must not decide the contrast
+
+
+def to_display(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Stretches each channel between two percentiles to 8 bit.
+
+    Args:
+        image: ``(H, W)`` or ``(C, H, W)`` float32, any range. Three channels are red, green and blue; of any other
+            number the first is shown.
+
+    Returns:
+        ``(H, W)`` or ``(H, W, 3)`` uint8; a constant channel becomes 0.
+
+    >>> to_display(np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16))[[0, 8, 15], [0, 0, 15]]
+    array([  0, 128, 255], dtype=uint8)
+    """
+    if image.ndim == 3 and image.shape[0] != 3:
+        image = image[0]
+    low, high = np.percentile(image, PERCENTILES, axis=(-2, -1), keepdims=True)
+    spread = np.where(high > low, high - low, 1)
+    shown = np.rint(255 * np.clip((image - low) / spread, 0, 1)).astype(np.uint8)
+    return np.moveaxis(shown, 0, -1) if shown.ndim == 3 else shown
+
+
+def log_validation_panel(
+    logger: WandbLogger,
+    *,
+    step: int,
+    keys: Sequence[str],
+    images: Sequence[npt.NDArray[np.float32]],
+    truths: Sequence[npt.NDArray[np.uint8]],
+    predictions: Sequence[npt.NDArray[np.uint8]],
+    class_names: Sequence[str],
+) -> None:
+    """Logs images with the masks ``prediction`` and ``ground_truth`` under ``val/panel``.
+
+    Goes through the logger like every metric, so that steps rise together. Images of unlike sizes are filled up at
+    the right and at the bottom with 0, because W&B shows one panel at one size.
+
+    Args:
+        logger: An open run.
+        step: Global step, not below any step logged before.
+        keys: Names of the images, shown as captions.
+        images: Each ``(H, W)`` or ``(C, H, W)`` float32, any range.
+        truths: Each ``(H, W)`` uint8 class indices.
+        predictions: Each ``(H, W)`` uint8 class indices.
+        class_names: Names of class 0, 1, ...
+
+    Raises:
+        ValueError: If numbers or sizes do not fit together, or a class index has no name.
+    """
+    labels = dict(enumerate(class_names))
+    for key, image, truth, prediction in zip(keys, images, truths, predictions, strict=True):
+        for mask in (truth, prediction):
+            if mask.shape != image.shape[-2:]:
+                raise ValueError(f"{key}: a mask of {mask.shape} does not fit an image of {image.shape}")
+            if mask.max() >= len(labels):
+                raise ValueError(f"{key}: class {mask.max()} has no name among {list(class_names)}")
+    height, width = (max(image.shape[axis] for image in images) for axis in (-2, -1))
+    logger.log_image(
+        PANEL_KEY,
+        [_fill_up(to_display(image), height, width) for image in images],
+        step=step,
+        caption=list(keys),
+        masks=[
+            {
+                "prediction": {"mask_data": _fill_up(prediction, height, width), "class_labels": labels},
+                "ground_truth": {"mask_data": _fill_up(truth, height, width), "class_labels": labels},
+            }
+            for truth, prediction in zip(truths, predictions, strict=True)
+        ],
+    )
+
+
+def _fill_up(array: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Adds zeros below and to the right: ``(h, w)`` or ``(h, w, 3)`` to ``(height, width[, 3])``."""
+    rest = [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, [(0, height - array.shape[0]), (0, width - array.shape[1]), *rest])

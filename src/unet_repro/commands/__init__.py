@@ -1,0 +1,1 @@
+"""One module for each verb of the command line: arguments in, words out, no logic of their own."""

@@ -1,0 +1,27 @@
+"""``unet-repro evaluate``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from unet_repro.commands import hydra_app
+from unet_repro.console import told_to_user
+from unet_repro.errors import ConfigError
+from unet_repro.evaluate import evaluate
+
+
+def main(arguments: list[str]) -> None:
+    """Measures a run."""
+    hydra_app.run(task, name="evaluate", arguments=arguments)
+
+
+def task(config: DictConfig) -> dict[str, Any]:
+    """Writes the measures beside the run, and prints those of all images together."""
+    with told_to_user():
+        if OmegaConf.is_missing(config, "run"):
+            raise ConfigError("no run is named", mend="add run=runs/<run_id>")
+        result = evaluate(Path(config.run), split=config.split, checkpoint=config.checkpoint)
+        print(json.dumps({key: value for key, value in result.items() if key != "images"}, indent=1))
+    return result

@@ -1,0 +1,28 @@
+"""``unet-repro train``."""
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from unet_repro.commands import hydra_app
+from unet_repro.console import told_to_user
+from unet_repro.train import Result, train
+
+
+def main(arguments: list[str]) -> None:
+    """Trains one run, or sweeps."""
+    hydra_app.run(task, name="train", arguments=arguments)
+
+
+def task(config: DictConfig) -> Result:
+    """One job. In a sweep an error is the sweeper's to tell, and the other jobs go on."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        try:
+            return train(config)
+        except SystemExit as error:
+            raise RuntimeError(f"the run tried to leave the program: {error}") from error
+    with told_to_user():
+        result = train(config)
+        final = {key: round(value, 4) for key, value in result["final"].items()}
+        print(f"run {result['run_id']} in {config.runs_dir}/{result['run_id']}: {final}")
+    return result

@@ -1,0 +1,26 @@
+"""How the command line speaks to the user."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from unet_repro.errors import UserError
+
+DEBUG_VARIABLE = "HYDRA_FULL_ERROR"  # Hydra's own; `--debug` sets it
+
+
+@contextlib.contextmanager
+def told_to_user() -> Iterator[None]:
+    """Prints a ``UserError`` without a traceback and leaves with status 2; with ``--debug`` lets it through."""
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        sys.stdout.flush()
+        Console(stderr=True, soft_wrap=True, highlight=False).print("[bold red]error:[/]", end=" ")
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None

@@ -1,0 +1,110 @@
+"""The comparison as a table: in the terminal, as CSV, as Markdown."""
+
+import csv
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from unet_repro.report.collect import ArmRow, Score, collect
+from unet_repro.runs.folder import write_atomically
+
+REPORT_DIR = Path("reports/ablations")
+
+_HEADINGS = {
+    "final_iou": "final IoU",
+    "best_iou": "best IoU",
+    "final_thin_iou": "membrane IoU",
+    "final_val_loss": "val loss",
+    "seconds": "s",
+}
+_MISSING = "-"
+
+
+def headings(rows: Sequence[ArmRow]) -> list[str]:
+    """Titles of an arm's columns; cell data have no membrane, their thin class is the cell."""
+    membrane = {row.data for row in rows} <= {"isbi2012", "synthetic"}
+    return ["arm", "n", *(title if membrane else title.replace("membrane", "cell") for title in _HEADINGS.values())]
+
+
+def cells(row: ArmRow) -> list[str]:
+    """An arm as text: means, with the standard deviation over seeds."""
+    seeds = f"{len(row.seeds)}/{row.num_planned}" if len(row.seeds) < row.num_planned else str(len(row.seeds))
+    return [row.arm, seeds, *(_score(row.scores.get(name), 0 if name == "seconds" else 3) for name in _HEADINGS)]
+
+
+def _score(score: Score | None, digits: int) -> str:
+    if score is None:
+        return _MISSING
+    spread = f"±{score.spread:.{digits}f}".replace("±0.", "±.") if len(score.values) > 1 and digits else ""
+    return f"{score.mean:.{digits}f}{spread}"
+
+
+def title(row: ArmRow) -> str:
+    """What an arm's comparison is about, on which data, at which scale."""
+    parts = [row.experiment, row.data, f"scale {row.scale}", row.variant]
+    return ", ".join([part for part in parts if part] + ([f"{row.steps} steps"] if row.steps else []))
+
+
+def to_markdown(rows: Sequence[ArmRow]) -> str:
+    """One Markdown table with all comparisons, for a page; what they share comes in columns at the end."""
+    shared = ["tiles a step", "steps", "data", "scale"]
+    lines = [["experiment", *headings(rows), *shared]]
+    lines.append(["---"] * len(lines[0]))
+    for row in rows:
+        experiment = f"{row.experiment} ({row.variant})" if row.variant else row.experiment
+        steps = _MISSING if row.steps is None else str(row.steps)
+        lines.append([experiment, *cells(row), row.tiles or _MISSING, steps, row.data, row.scale])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_csv(rows: Sequence[ArmRow]) -> str:
+    """Numbers for programs: mean and standard deviation over seeds in columns of their own, and the runs."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    parts = [f"{name}_{part}" for name in _HEADINGS for part in ("mean", "std")]
+    heads = ["experiment", "variant", "arm", "seeds", "planned", *parts, "tiles", "steps", "data", "scale", "runs"]
+    writer.writerow(heads)
+    for row in rows:
+        numbers = [
+            f"{value:.6g}" if row.scores else ""
+            for name in _HEADINGS
+            for value in _mean_and_spread(row.scores.get(name))
+        ]
+        seeds = " ".join(map(str, row.seeds))
+        line = [row.experiment, row.variant, row.arm, seeds, row.num_planned, *numbers]
+        writer.writerow([*line, row.tiles, row.steps, row.data, row.scale, " ".join(row.run_ids)])
+    return text.getvalue()
+
+
+def _mean_and_spread(score: Score | None) -> tuple[float, float]:
+    return (score.mean, score.spread) if score else (0.0, 0.0)
+
+
+def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: Path = REPORT_DIR) -> list[ArmRow]:
+    """Writes ``table.csv`` and ``table.md`` from what is finished by now.
+
+    Raises:
+        RunError: If they cannot be written, or a result is damaged.
+    """
+    rows = collect(runs_dir, experiments)
+    write_atomically(report_dir / "table.csv", to_csv(rows))
+    write_atomically(report_dir / "table.md", to_markdown(rows))
+    return rows
+
+
+def print_tables(rows: Sequence[ArmRow]) -> None:
+    """One table for each comparison in the terminal, narrow enough for 80 columns."""
+    console = Console()
+    for heading, group in itertools.groupby(rows, key=title):
+        arms = list(group)
+        table = Table(*headings(arms), title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for row in arms:
+            table.add_row(*cells(row))
+        console.print(table)
+    console.print("IoU: mean of both classes on the validation images, after the last step and at its best validation;")
+    console.print("val loss: unweighted cross-entropy; mean ± standard deviation over n seeds; s: seconds a run")

@@ -1,0 +1,1 @@
+"""Comparisons: arms, plans, claims."""

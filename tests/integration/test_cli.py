@@ -1,0 +1,124 @@
+import json
+import resource
+import sys
+
+import pytest
+from tiny import NETWORK, STACK, unet_repro
+
+TINY = [*STACK, *NETWORK]
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch):
+    monkeypatch.delenv("UNET_REPRO_DATA", raising=False)
+
+
+def error_of(done):
+    """The message of a call that must fail politely."""
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_the_help_lists_the_verbs_without_importing_torch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported for the help')")
+    done = unet_repro("--help", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{':'.join(sys.path)}")
+    assert done.returncode == 0, done.stderr
+    for verb in ("train", "evaluate", "reproduce", "report", "tiles", "weights", "fetch"):
+        assert verb in done.stdout
+
+
+def test_tiles_lists_legal_sizes(tmp_path):
+    done = unet_repro("tiles", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "572" in done.stdout
+    assert "388" in done.stdout
+    one = unet_repro("tiles", "572", cwd=tmp_path)
+    assert "300.9" in one.stdout
+
+
+def test_tiles_refuses_512_and_names_its_neighbours(tmp_path):
+    message = error_of(unet_repro("tiles", "512", cwd=tmp_path))
+    assert "508 or 524" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", *TINY, "tiles.size=85"], "84 or 88"),
+        (["train", *TINY, "tiles.size=388", "tiles.budget=1x388"], "larger than the mirrored image allows"),
+        (["train", *TINY, "optimiser=adam"], "optimiser"),
+        (["train", *TINY, "optimizer.lrr=1"], "optimizer.lrr"),
+        (["train", *TINY, "model.width=wide"], "model.width"),
+        (["train", "data=hela"], "unet-repro fetch"),
+        (["train", "data=folder", "data.root=nowhere", *NETWORK], "nowhere"),
+        (["train", *TINY, "optimizer.lr=-1"], "optimizer"),
+        (["evaluate", "run=nowhere"], "not a run's folder"),
+        (["evaluate"], "run="),
+        (["report"], "no runs"),
+        (["reproduce", "--experiments", "tilesize"], "tile_size"),
+        (["reproduce", "--seeds", "0"], "seeds"),
+        (["fetch", "nothing"], "nothing"),
+        (["weights", "data=hela"], "unet-repro fetch"),
+        (["tain"], "tain"),
+    ],
+)
+def test_bad_input_is_told_without_a_traceback_and_leaves_nothing(tmp_path, arguments, says):
+    message = error_of(unet_repro(*arguments, cwd=tmp_path))
+    assert says in message
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = unet_repro("--debug", "tiles", "512", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "GeometryError" in done.stderr
+
+
+def test_train_evaluate_and_the_record_on_disk(tmp_path):
+    done = unet_repro("train", *TINY, "logger.mode=offline", "trainer.progress=true", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "8/8" in done.stderr
+    (run,) = (path.parent for path in tmp_path.glob("runs/*/result.json"))
+    assert run.name in done.stdout
+    assert list(run.glob("wandb/offline-run-*/*.wandb"))
+    assert not (tmp_path / "outputs").exists()
+    measured = unet_repro("evaluate", f"run={run}", cwd=tmp_path)
+    assert measured.returncode == 0, measured.stderr
+    assert json.loads(measured.stdout)["split"] == "val"
+    assert (run / "evaluation-val-best.json").exists()
+
+
+def test_a_run_that_cannot_be_written_says_so_before_training(tmp_path):
+    (tmp_path / "runs").write_text("in the way")
+    message = error_of(unet_repro("train", *TINY, cwd=tmp_path))
+    assert "cannot write" in message
+    assert "runs_dir" in message
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    import subprocess
+
+    def small_files_only():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "unet_repro", "train", *TINY, "model.width=4"],
+        cwd=tmp_path, capture_output=True, text=True, preexec_fn=small_files_only, check=False,
+    )  # fmt: skip
+    message = error_of(done)
+    assert "cannot save the checkpoint" in message or "cannot write" in message
+    assert "mend:" in message
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("result.json"))
+    again = unet_repro("train", *TINY, "model.width=4", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+
+
+def test_weights_draws_every_map(tmp_path):
+    done = unet_repro("weights", *STACK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reports/weights.png").read_bytes().startswith(b"\x89PNG")

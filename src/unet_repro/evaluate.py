@@ -1,15 +1,20 @@
 """Measures a finished run on one part of its split."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 import yaml
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from unet_repro.config import check
+from unet_repro.data.datamodule import WholeImage
 from unet_repro.errors import ConfigError
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.checkpoint import load_network
@@ -19,8 +24,27 @@ from unet_repro.train import build, place, read_data
 Part = Literal["train", "val", "test"]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Measures of a run on one part.
+
+    Attributes:
+        measures: ``loss`` (unweighted cross-entropy), those of ``metrics.pixel``, under ``images`` the same per image.
+        path: The JSON file that holds them.
+        images: The images, normalised, with their classes.
+        predictions: Predicted classes ``(H, W)`` uint8, one an image.
+        class_names: Names of class 0, 1, ...
+    """
+
+    measures: dict[str, Any]
+    path: Path
+    images: list[WholeImage]
+    predictions: list[npt.NDArray[np.uint8]]
+    class_names: tuple[str, ...]
+
+
 @torch.inference_mode()
-def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "last"] = "best") -> dict[str, Any]:
+def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "last"] = "best") -> Evaluation:
     """Measures of whole images by overlap-tiles, together and per image; the same as a training's validation.
 
     Args:
@@ -29,8 +53,7 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
         checkpoint: Which of its checkpoints.
 
     Returns:
-        What is written to ``<run>/evaluation-<split>-<checkpoint>.json``: ``loss`` (unweighted cross-entropy), the
-        measures of ``metrics.pixel``, and under ``images`` the same per image.
+        The measures, which also are in ``<run>/evaluation-<split>-<checkpoint>.json``, and what they were taken from.
 
     Raises:
         ConfigError: If a choice does not exist.
@@ -52,14 +75,16 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
     task.to(device).eval()
 
-    matrices, losses, sizes, keys = [], [], [], []
-    for image in data.whole_images(split).items:
+    images = data.whole_images(split).items
+    matrices, losses, sizes, predictions = [], [], [], []
+    for image in tqdm(images, desc="evaluate", unit="image", leave=False):
         scores_KHW = task.predict_image(image)
         classes_HW = torch.from_numpy(image.classes).to(device).long()
         losses.append(F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="sum").double())
-        matrices.append(confusion(scores_KHW.argmax(0), classes_HW, len(data.class_names)))
+        predicted_HW = scores_KHW.argmax(0)
+        matrices.append(confusion(predicted_HW, classes_HW, len(data.class_names)))
         sizes.append(classes_HW.numel())
-        keys.append(image.key)
+        predictions.append(predicted_HW.to("cpu", torch.uint8).numpy())
     result = {
         "run_id": folder.run_id,
         "data": read_data(config).name,
@@ -68,12 +93,13 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
         "loss": float(torch.stack(losses).sum()) / sum(sizes),
         **_floats(pixel_measures(torch.stack(matrices), data.class_names)),
         "images": {
-            key: {"loss": float(loss) / size, **_floats(pixel_measures(matrix[None], data.class_names))}
-            for key, loss, size, matrix in zip(keys, losses, sizes, matrices, strict=True)
+            image.key: {"loss": float(loss) / size, **_floats(pixel_measures(matrix[None], data.class_names))}
+            for image, loss, size, matrix in zip(images, losses, sizes, matrices, strict=True)
         },
     }
-    write_atomically(run / f"evaluation-{split}-{checkpoint}.json", json.dumps(result, indent=1))
-    return result
+    path = run / f"evaluation-{split}-{checkpoint}.json"
+    write_atomically(path, json.dumps(result, indent=1))
+    return Evaluation(result, path, images, predictions, data.class_names)
 
 
 def _floats(measures: dict[str, torch.Tensor]) -> dict[str, float]:

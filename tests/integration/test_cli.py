@@ -89,6 +89,7 @@ def test_train_evaluate_and_the_record_on_disk(tmp_path):
     assert measured.returncode == 0, measured.stderr
     assert json.loads(measured.stdout)["split"] == "val"
     assert (run / "evaluation-val-best.json").exists()
+    assert (run / "evaluation-val-best.png").exists()
 
 
 def test_a_run_that_cannot_be_written_says_so_before_training(tmp_path):

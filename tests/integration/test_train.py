@@ -45,7 +45,7 @@ def test_a_finished_run_has_all_its_records(finished):
     assert result["data"] == "synthetic"
     assert result["batch"]["num_tiles"] == 2
     assert not list(folder.path.glob("*.tmp"))
-    assert not list(folder.path.glob(".*-*"))
+    assert not list(folder.path.glob(".*.part"))
 
 
 def test_a_second_call_returns_the_result_without_training(finished, monkeypatch):
@@ -161,16 +161,16 @@ def test_two_processes_never_train_one_run(tmp_path):
 
 def test_evaluate_repeats_the_validation_of_the_training(finished):
     _, folder, result = finished
-    last = evaluate(folder.path, split="val", checkpoint="last")
+    last = evaluate(folder.path, split="val", checkpoint="last").measures
     for name in ("iou", "iou_membrane", "dice", "pixel_error", "iou_stepped", "loss"):
         assert last[name] == pytest.approx(result["final"][f"val/{name}"], abs=1e-6)
-    assert evaluate(folder.path)["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
+    assert evaluate(folder.path).measures["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
     assert json.loads((folder.path / "evaluation-val-last.json").read_text()) == last
 
 
 def test_evaluate_measures_the_open_test_set(finished):
     _, folder, _ = finished
-    measured = evaluate(folder.path, split="test")
+    measured = evaluate(folder.path, split="test").measures
     assert set(measured["images"]) == {f"test/{n:02d}" for n in range(6)}
     assert np.mean([image["loss"] for image in measured["images"].values()]) == pytest.approx(measured["loss"])
 
@@ -200,7 +200,7 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
     config = tiny(tmp_path / "runs", data=["data=folder", f"data.root={tmp_path / 'own'}"])
     train(config)
     folder = run_folder(check(config))
-    assert evaluate(folder.path)["data"] == "folder"
+    assert evaluate(folder.path).measures["data"] == "folder"
     cv2.imwrite(str(tmp_path / "own/images/4.png"), 255 - cv2.imread(str(tmp_path / "own/images/4.png"), 0))
     train_module._read_data.cache_clear()
     with pytest.raises(RunError, match="trained on other data"):

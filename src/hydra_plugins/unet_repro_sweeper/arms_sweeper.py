@@ -53,6 +53,7 @@ class ArmsSweeper(Sweeper):
             if waiting:
                 with SweepProgress(unique(entries), runs_dir, partial(write_tables, runs_dir, experiments)):
                     returns = self.launcher.launch([list(entry.overrides) for entry in waiting], initial_job_idx=0)
+            write_tables(runs_dir, experiments)
         failed = [
             (entry, job._return_value)  # the public property would print and raise
             for entry, job in zip(waiting, returns, strict=True)

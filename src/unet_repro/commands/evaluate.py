@@ -1,6 +1,7 @@
 """``unet-repro evaluate``."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from unet_repro.commands import hydra_app
 from unet_repro.console import told_to_user
 from unet_repro.errors import ConfigError
 from unet_repro.evaluate import evaluate
+from unet_repro.report.crops import draw_crops
 
 
 def main(arguments: list[str]) -> None:
@@ -22,6 +24,9 @@ def task(config: DictConfig) -> dict[str, Any]:
     with told_to_user():
         if OmegaConf.is_missing(config, "run"):
             raise ConfigError("no run is named", mend="add run=runs/<run_id>")
-        result = evaluate(Path(config.run), split=config.split, checkpoint=config.checkpoint)
-        print(json.dumps({key: value for key, value in result.items() if key != "images"}, indent=1))
-    return result
+        done = evaluate(Path(config.run), split=config.split, checkpoint=config.checkpoint)
+        picture = done.path.with_suffix(".png")
+        draw_crops(done.images[:3], done.predictions[:3], picture, class_names=done.class_names)
+        print(json.dumps({key: value for key, value in done.measures.items() if key != "images"}, indent=1))
+        print(f"written: {done.path} (per image), {picture}", file=sys.stderr)
+    return done.measures

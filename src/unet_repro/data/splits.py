@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from unet_repro.data.files import sha256
 from unet_repro.data.sample import Sample
 from unet_repro.errors import DataError
+from unet_repro.files import sha256
 
 
 @dataclass(frozen=True)

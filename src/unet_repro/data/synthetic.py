@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pooch
 
-from unet_repro.data.files import replacing, sha256
 from unet_repro.data.neuropil import GENERATOR_VERSION, MIN_SIZE_PX, Stack, grow_stack
 from unet_repro.data.sample import Part, Sample
 from unet_repro.errors import DataError
+from unet_repro.files import replacing, sha256
 
 PARTS: tuple[Part, ...] = ("train", "test")
 

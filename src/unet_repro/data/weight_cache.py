@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from unet_repro.data.files import replacing, sha256
 from unet_repro.data.labels import Labels
 from unet_repro.data.weight_maps import Counts, WeightMap, Weights, class_balance, none
+from unet_repro.files import replacing, sha256
 
 _CACHE_VERSION = 1  # raise it whenever a map's numbers change, so that no stale file is found
 _DIGEST_BYTES = hashlib.sha256().digest_size

@@ -14,8 +14,6 @@ error.txt        why the latest attempt failed
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from unet_repro.data.splits import Manifest
 from unet_repro.errors import RunError
+from unet_repro.files import replacing
 
 State = Literal["new", "partial", "done", "failed"]
 
@@ -35,18 +34,10 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         RunError: If the folder cannot be written to or the disk is full; the old file, if any, is then still there.
     """
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            temporary = file.name
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise RunError(
             f"cannot write {path}: {error.strerror}", mend="free some space, or choose a folder you may write to"
         ) from error

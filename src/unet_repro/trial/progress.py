@@ -1,5 +1,6 @@
 """Progress of a whole sweep, read from the runs' folders; so it works under any launcher."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from unet_repro.errors import UserError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.trial.plan import Entry
 
@@ -73,7 +75,10 @@ class SweepProgress:
         num_done = self._count_done()
         if num_done != self._num_done:
             self._num_done = num_done
-            self.on_run_done()
+            with contextlib.suppress(UserError):  # the sweep's end does it again, and tells
+                self.on_run_done()
+            if not self._bar.console.is_terminal:  # a log file gets a line for each run in the place of a bar
+                self._bar.console.print(self._words())
         self._bar.update(self._task, completed=self._cost_done(), description=self._words())
 
     def _words(self) -> str:

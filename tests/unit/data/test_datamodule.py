@@ -28,7 +28,7 @@ def augment(name, **changes):
 
 
 def train_tiles(images, classes, weights, *, name="strong", seed=0, per_step=3, steps=4, **changes):
-    return TrainTiles(
+    tiles = TrainTiles(
         images=images,
         classes=classes,
         weights=weights,
@@ -39,6 +39,7 @@ def train_tiles(images, classes, weights, *, name="strong", seed=0, per_step=3, 
         num_steps=steps,
         seed=seed,
     )
+    return [tiles[number] for number in range(len(tiles))]
 
 
 def tile_data(samples, **changes):
@@ -241,11 +242,11 @@ def test_an_image_of_other_channels_is_refused():
 
 @pytest.mark.parametrize("channels", [(1, 3), (3, 2)])
 def test_training_images_of_different_channels_are_refused(make_samples, channels):
-    samples = [s for n in channels for s in make_samples(2, (n, 40, 44), sequence=f"of{n}")]
+    samples = [s for n in channels for s in make_samples(3, (n, 40, 44), sequence=f"of{n}")]
     keys = [sample.key for sample in samples]
 
     with pytest.raises(DataError, match="channels"):
-        tile_data(samples, split=Split((keys[0], keys[2]), (keys[1],), ())).setup("fit")
+        tile_data(samples, split=Split((keys[0], keys[3]), (keys[1],), ())).setup("fit")
 
 
 def test_a_tile_larger_than_the_smallest_training_image_mirrored_once_is_refused(make_samples):

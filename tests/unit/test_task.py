@@ -1,0 +1,294 @@
+"""One step is logged as it is; validation is whole images, unweighted; dropout is a function of (seed, step)."""
+
+import copy
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from torch import nn
+from torch.nn.functional import cross_entropy, pad
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+from torch.utils.data import DataLoader
+
+from unet_repro.data.datamodule import WholeImage
+from unet_repro.errors import TrainingError
+from unet_repro.geometry import covering, halo
+from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.models.unet import UNet
+from unet_repro.schedules import constant
+from unet_repro.task import SegmentationTask
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:GPU available but not used:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning"),
+]
+NAMES = ("background", "cell")
+TILE, OUTPUT, DEPTH = 30, 14, 1
+
+
+def make_task(*, seed=0, net_seed=0, dropout=0.0, lr=0.05, schedule=constant):
+    torch.manual_seed(net_seed)
+    return SegmentationTask(
+        net=UNet(width=3, depth=DEPTH, dropout=dropout),
+        optimizer=partial(torch.optim.SGD, lr=lr),
+        schedule=schedule,
+        class_names=NAMES,
+        seed=seed,
+    )
+
+
+def tiles(number, *, weight=None, seed=0):
+    """Batches of two tiles; weights random or all the same."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(number, 2, 1, TILE, TILE, generator=generator)
+    classes = torch.randint(2, (number, 2, OUTPUT, OUTPUT), generator=generator)
+    weights = torch.rand(number, 2, OUTPUT, OUTPUT, generator=generator) * 10 + 0.1
+    if weight is not None:
+        weights = torch.full_like(weights, weight)
+    return list(zip(images, classes, weights, strict=True))
+
+
+def pictures(sizes=((40, 36), (17, 50))):
+    rng = np.random.default_rng(0)
+    return [
+        WholeImage(f"v/{n}", rng.standard_normal((1, *size)).astype(np.float32), rng.integers(0, 2, size, np.uint8))
+        for n, size in enumerate(sizes)
+    ]
+
+
+class Batches(LightningDataModule):
+    """Ready batches from the trainer's current step on, and ready pictures."""
+
+    def __init__(self, train, val):
+        super().__init__()
+        self.train, self.val = train, val
+
+    def train_dataloader(self):
+        return DataLoader(self.train[self.trainer.global_step :], batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader(self.val, batch_size=None, collate_fn=lambda picture: picture)
+
+
+class Watch(Callback):
+    """Keeps what was logged at every validation and the network's weights before every step."""
+
+    def __init__(self):
+        self.logged, self.states, self.rates = [], [], []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.states.append(copy.deepcopy(pl_module.net.state_dict()))
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_validation_end(self, trainer, pl_module):
+        self.logged.append({name: value.item() for name, value in trainer.callback_metrics.items()})
+
+
+def fit(task, train, val=None, *, val_every=None, callbacks=(), ckpt_path=None, max_steps=None):
+    watch = Watch()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=max_steps or len(train),
+        val_check_interval=val_every or len(train),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[watch, *callbacks],
+    )
+    trainer.fit(task, datamodule=Batches(train, val or pictures()), ckpt_path=ckpt_path, weights_only=True)
+    return trainer, watch
+
+
+def whole_scores(net, image):
+    """The whole image in one mirrored tile, straight through the network."""
+    height, width = image.shape[-2:]
+    before = halo(DEPTH)
+    after = [covering(extent, DEPTH) - extent - before for extent in (height, width)]
+    padded = pad(torch.from_numpy(image)[None], (before, after[1], before, after[0]), mode="reflect")
+    with torch.no_grad():
+        return net.eval()(padded)[0, :, :height, :width]
+
+
+def test_weighted_loss_and_unweighted_cross_entropy_are_logged_as_means_since_the_last_validation():
+    task, batches = make_task(), tiles(5)
+    _, watch = fit(task, batches, val_every=2)
+    losses, entropies = [], []
+    net = copy.deepcopy(task.net).train()
+    for (x, classes, weights), state in zip(batches, watch.states, strict=True):
+        net.load_state_dict(state)
+        with torch.no_grad():
+            per_pixel = -net(x).log_softmax(1).gather(1, classes[:, None])[:, 0]
+        losses.append(((per_pixel * weights).sum() / weights.sum()).item())
+        entropies.append(per_pixel.mean().item())
+
+    assert len(watch.logged) == 2
+    for number, logged in enumerate(watch.logged):
+        steps = slice(2 * number, 2 * number + 2)
+        assert logged["train/loss"] == pytest.approx(np.mean(losses[steps]), rel=1e-5)
+        assert logged["train/ce"] == pytest.approx(np.mean(entropies[steps]), rel=1e-5)
+        assert logged["train/loss"] != pytest.approx(logged["train/ce"], rel=1e-4)
+
+
+def test_the_weighted_loss_is_what_is_minimised():
+    task, batches = make_task(lr=0.05), tiles(1)
+    expected = copy.deepcopy(task.net)
+    x, classes, weights = batches[0]
+    per_pixel = cross_entropy(expected(x), classes, reduction="none")
+    ((per_pixel * weights).sum() / weights.sum()).backward()
+    fit(task, batches)
+
+    for after, before in zip(task.net.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(after, before - 0.05 * before.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_measures_are_those_of_whole_images_predicted_at_once():
+    images = pictures()
+    task = make_task()
+    _, watch = fit(task, tiles(2), images)
+    matrices, total, pixels = [], 0.0, 0
+    for image in images:
+        scores = whole_scores(task.net, image.image)
+        truth = torch.from_numpy(image.classes).long()
+        matrices.append(confusion(scores.argmax(0), truth, 2))
+        total += -scores.log_softmax(0).gather(0, truth[None]).sum().item()
+        pixels += truth.numel()
+        assert torch.equal(task.shown[image.key], scores.argmax(0).to(torch.uint8))
+    expected = {f"val/{name}": value.item() for name, value in pixel_measures(torch.stack(matrices), NAMES).items()}
+
+    assert {name: watch.logged[0][name] for name in expected} == pytest.approx(expected, rel=1e-6)
+    assert watch.logged[0]["val/loss"] == pytest.approx(total / pixels, rel=1e-5)
+    assert set(watch.logged[0]) == {*expected, "val/loss", "train/loss", "train/ce", "lr"}
+
+
+def test_every_validation_starts_afresh():
+    task = make_task(lr=0.0)
+    _, watch = fit(task, tiles(3, weight=1.0), val_every=1)
+    measured = [{name: value for name, value in row.items() if name.startswith("val/")} for row in watch.logged]
+
+    assert len(measured) == 3
+    assert measured[0] == measured[1] == measured[2]
+
+
+def test_validation_loss_knows_no_weights():
+    logged = [fit(make_task(lr=0.0), tiles(1, weight=weight))[1].logged[0] for weight in (None, 1.0, 50.0)]
+
+    assert logged[0]["val/loss"] == logged[1]["val/loss"] == logged[2]["val/loss"]
+    assert logged[0]["train/loss"] != pytest.approx(logged[1]["train/loss"])
+
+
+def test_validation_does_not_drop_out():
+    task = make_task(dropout=0.5, lr=0.0)
+    _, watch = fit(task, tiles(2), val_every=1)
+
+    assert watch.logged[0]["val/loss"] == watch.logged[1]["val/loss"]
+    assert task.net.training
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_training_and_says_where_it_was_good(broken):
+    batches = tiles(4)
+    batches[2][0][0, 0, 3, 3] = broken
+    task = make_task(lr=0.0125)
+    task.last_good_step = 1
+
+    with pytest.raises(TrainingError) as caught:
+        fit(task, batches)
+
+    assert "step 2 " in caught.value.what
+    assert "learning rate 0.0125" in caught.value.what
+    assert "last.ckpt, is of step 1" in caught.value.what
+    assert "optimizer.lr" in caught.value.mend
+
+
+class Mask(nn.Module):
+    """Dropout that keeps its masks, whatever it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        mask = nn.functional.dropout(torch.ones_like(x), 0.5)
+        self.seen.append(mask)
+        return x * mask
+
+
+class Disturb(Callback):
+    """Draws from torch's generator at all times."""
+
+    def on_train_batch_start(self, *_):
+        torch.rand(7)
+
+    on_train_batch_end = on_validation_end = on_train_batch_start
+
+
+def masks(*, seed=0, net_seed=0, steps=4, train=None, **options):
+    task = make_task(seed=seed, net_seed=net_seed)
+    task.net.dropout = Mask()
+    trainer, _ = fit(task, train or tiles(steps), max_steps=steps, **options)
+    return task.net.dropout.seen, trainer
+
+
+def same(one, other):
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_dropout_is_a_function_of_seed_and_step_alone(tmp_path):
+    expected, _ = masks()
+    other_data, _ = masks(net_seed=5, train=tiles(4, seed=9), val_every=1, callbacks=[Disturb()])
+    begun, trainer = masks(steps=2)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed, _ = masks(ckpt_path=tmp_path / "last.ckpt")
+
+    assert len({mask.numpy().tobytes() for mask in expected}) == 4
+    assert same(other_data, expected)
+    assert same(begun, expected[:2])
+    assert same(resumed, expected[2:])
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (3, 4), (0, 2**32 - 1)])
+def test_other_seeds_drop_out_otherwise(seeds):
+    """On the CPU torch's generator takes the low 32 bits of a seed only."""
+    one, other = (masks(seed=seed, steps=2)[0] for seed in seeds)
+
+    assert not any(torch.equal(a, b) for a in one for b in other)
+
+
+def test_a_schedule_moves_every_step_and_its_rate_is_logged():
+    task = make_task(lr=0.8, schedule=partial(StepLR, step_size=1, gamma=0.5))
+    _, watch = fit(task, tiles(4), val_every=2)
+
+    assert watch.rates == pytest.approx([0.8, 0.4, 0.2, 0.1])
+    assert [row["lr"] for row in watch.logged] == pytest.approx([0.2, 0.05])  # of the step to come
+
+
+def test_a_plateau_moves_only_after_validations_that_do_not_improve():
+    # A rate of zero leaves the validation loss where it was.
+    plateau = partial(ReduceLROnPlateau, patience=0, factor=0.5, eps=0)
+    task = make_task(lr=1e-30, schedule=plateau)
+    _, watch = fit(task, tiles(6), val_every=2)
+
+    assert watch.rates == pytest.approx([1e-30, 1e-30, 1e-30, 1e-30, 5e-31, 5e-31], rel=1e-6)
+
+
+def test_the_predicted_scores_are_those_of_the_network():
+    task, image = make_task(), pictures(((33, 45),))[0]
+    scores = task.eval().predict_image(image)
+
+    assert scores.shape == (2, 33, 45)
+    torch.testing.assert_close(scores, whole_scores(task.net, image.image), rtol=0, atol=1e-5)
+
+
+def test_the_network_is_called_through_the_task():
+    task = make_task().eval()
+    x = torch.randn(1, 1, TILE, TILE)
+
+    assert torch.equal(task(x), task.net(x))

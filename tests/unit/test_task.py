@@ -147,32 +147,44 @@ def test_the_weighted_loss_is_what_is_minimised():
         torch.testing.assert_close(after, before - 0.05 * before.grad, rtol=1e-5, atol=1e-6)
 
 
-def test_measures_are_those_of_whole_images_predicted_at_once():
-    images = pictures()
-    task = make_task()
-    _, watch = fit(task, tiles(2), images)
-    matrices, total, pixels = [], 0.0, 0
+def validated(net, images):
+    """What a validation of this network must log, and the predicted classes."""
+    matrices, predicted, total, pixels = [], {}, 0.0, 0
     for image in images:
-        scores = whole_scores(task.net, image.image)
+        scores = whole_scores(net, image.image)
         truth = torch.from_numpy(image.classes).long()
-        matrices.append(confusion(scores.argmax(0), truth, 2))
+        predicted[image.key] = scores.argmax(0)
+        matrices.append(confusion(predicted[image.key], truth, 2))
         total += -scores.log_softmax(0).gather(0, truth[None]).sum().item()
         pixels += truth.numel()
-        assert torch.equal(task.shown[image.key], scores.argmax(0).to(torch.uint8))
-    expected = {f"val/{name}": value.item() for name, value in pixel_measures(torch.stack(matrices), NAMES).items()}
+    measures = {f"val/{name}": value.item() for name, value in pixel_measures(torch.stack(matrices), NAMES).items()}
+    return {**measures, "val/loss": total / pixels}, predicted
 
-    assert {name: watch.logged[0][name] for name in expected} == pytest.approx(expected, rel=1e-6)
-    assert watch.logged[0]["val/loss"] == pytest.approx(total / pixels, rel=1e-5)
-    assert set(watch.logged[0]) == {*expected, "val/loss", "train/loss", "train/ce", "lr"}
+
+def test_measures_are_those_of_whole_images_predicted_at_once():
+    task = make_task()
+    _, watch = fit(task, tiles(2), pictures())
+    expected, predicted = validated(task.net, pictures())
+
+    assert {name: watch.logged[0][name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert set(watch.logged[0]) == {*expected, "train/loss", "train/ce", "lr"}
+    assert set(task.shown) == set(predicted)
+    for key, classes in predicted.items():
+        assert task.shown[key].dtype == torch.uint8
+        assert torch.equal(task.shown[key].long(), classes)
 
 
 def test_every_validation_starts_afresh():
-    task = make_task(lr=0.0)
-    _, watch = fit(task, tiles(3, weight=1.0), val_every=1)
-    measured = [{name: value for name, value in row.items() if name.startswith("val/")} for row in watch.logged]
+    task, batches = make_task(lr=0.3), tiles(3)
+    for number, (_, classes, _) in enumerate(batches):
+        classes.fill_(number % 2)  # throws the network from one class to the other
+    _, watch = fit(task, batches, val_every=1)
+    expected, _ = validated(task.net, pictures())
 
-    assert len(measured) == 3
-    assert measured[0] == measured[1] == measured[2]
+    assert len(watch.logged) == 3
+    assert {name: watch.logged[2][name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    for name in ("val/loss", "val/pixel_error"):
+        assert len({row[name] for row in watch.logged}) > 1
 
 
 def test_validation_loss_knows_no_weights():

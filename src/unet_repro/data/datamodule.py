@@ -38,6 +38,8 @@ class Normalisation:
         Raises:
             DataError: If a channel is constant.
         """
+        for image in images:
+            _check_channels(_channels(image), _channels(images[0]))
         flat = [channels_first(image).reshape(_channels(image), -1).astype(np.float64) for image in images]
         number = sum(pixels.shape[1] for pixels in flat)
         mean = sum(pixels.sum(1) for pixels in flat) / number
@@ -52,11 +54,7 @@ class Normalisation:
         Raises:
             DataError: If the image has another number of channels.
         """
-        if _channels(image) != len(self.mean):
-            raise DataError(
-                f"an image has {_channels(image)} channels, the training images have {len(self.mean)}",
-                mend="use images of the same kind",
-            )
+        _check_channels(_channels(image), len(self.mean))
         mean, std = (np.asarray(values)[:, None, None] for values in (self.mean, self.std))
         normalised: Pixels = ((channels_first(image) - mean) / std).astype(np.float32)
         return normalised
@@ -69,6 +67,13 @@ def channels_first(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 def _channels(image: npt.NDArray[np.generic]) -> int:
     return int(channels_first(image).shape[0])
+
+
+def _check_channels(number: int, wanted: int) -> None:
+    if number != wanted:
+        raise DataError(
+            f"an image has {number} channels, the training images have {wanted}", mend="use images of the same kind"
+        )
 
 
 class TrainTiles(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -43,6 +43,7 @@ def contiguous(samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 
     Raises:
         DataError: If no training sample would be left.
     """
+    _check_gap(gap)
     train: list[str] = []
     val: list[str] = []
     for keys in _sequences(samples):
@@ -58,6 +59,7 @@ def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: 
     Raises:
         DataError: If there is no such fold or a part would be empty.
     """
+    _check_gap(gap)
     if not 0 <= fold < num_folds:
         raise DataError(f"split.fold={fold} does not exist", mend=f"use 0 to {num_folds - 1}, or raise split.num_folds")
     train: list[str] = []
@@ -79,6 +81,8 @@ def sequence(
         DataError: If a named sequence does not exist or has no truth.
     """
     names = sorted({sample.sequence for sample in samples if sample.labels is not None})
+    if train == test:
+        raise DataError(f"split.train and split.test are both {train!r}", mend="name two different sequences")
     for wanted in (train, test):
         if wanted not in names:
             raise DataError(
@@ -138,6 +142,11 @@ def _sequences(samples: Sequence[Sample]) -> list[list[str]]:
 
 def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(sample.key for sample in samples if sample.part == "test")
+
+
+def _check_gap(gap: int) -> None:
+    if gap < 0:
+        raise DataError(f"split.gap={gap} would let training overlap validation", mend="use 0 or more")
 
 
 def _checked(split: Split, name: str) -> Split:

@@ -75,14 +75,14 @@ def plan_tiles(image_hw: tuple[int, int], depth: int, *, max_tile_pixels: int = 
 
 
 def _line_choices(extent: int, depth: int) -> list[tuple[int, tuple[int, ...]]]:
-    """For 1, 2, 3 ... tiles along a line: the tile size and the starts of the outputs."""
+    """Every useful tile size along a line, up to one tile for all of it, with the starts of the outputs."""
     step = alignment(depth)
-    choices: dict[int, tuple[int, ...]] = {}
-    for number in range(1, -(-extent // step) + 1):
-        stride = -(-extent // (number * step)) * step
-        tile = covering(min(stride, extent), depth)
-        choices[tile] = tuple(range(0, extent, output_size(tile, depth) // step * step or step))
-    return list(choices.items())
+    choices = []
+    for tile in range(covering(min(step, extent), depth), covering(extent, depth) + 1, step):
+        output = output_size(tile, depth)
+        stride = output // step * step or step  # an output below one step covers the line by itself
+        choices.append((tile, tuple(range(0, max(1, extent - output + stride), stride))))
+    return choices
 
 
 @torch.inference_mode()

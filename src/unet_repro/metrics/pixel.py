@@ -72,7 +72,8 @@ def iou_stepped(iou: Tensor) -> Tensor:
     >>> iou_stepped(torch.tensor([0.4, 0.72, 0.99])).tolist()
     [0.0, 0.5, 1.0]
     """
-    return torch.ceil((20 * (iou - 0.5)).clamp(0, 10)) / 10
+    # Not a float's rounding error above a whole number: 0.55 is one step.
+    return torch.ceil((20 * (iou - 0.5) - 1e-6).clamp(0, 10)) / 10
 
 
 class PixelMeasures(Metric):

@@ -3,6 +3,7 @@
 Tensor names: B batch, C channels, H W input, h w output, K classes.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -24,7 +25,7 @@ def _norm(kind: Norm, channels: int) -> list[nn.Module]:
         case "instance":
             return [nn.InstanceNorm2d(channels, affine=True)]
         case "group":
-            return [nn.GroupNorm(min(8, channels), channels)]
+            return [nn.GroupNorm(math.gcd(8, channels), channels)]
     raise ValueError(f"norm must be none, batch, instance or group, not {kind!r}")
 
 

@@ -184,7 +184,9 @@ def _validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         return adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join([path, *map(str, first["loc"])]).strip(".")
+        # Below a path pydantic names the members of a union too, which mean nothing to the user.
+        loc = [part for part in first["loc"] if not path or isinstance(part, int)]
+        where = ".".join([path, *map(str, loc)]).strip(".")
         raise ConfigError(
             f"{where}={first['input']!r} is not legal: {first['msg'].lower()}", mend=f"change {where}"
         ) from error

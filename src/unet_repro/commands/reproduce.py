@@ -1,9 +1,9 @@
 """``unet-repro reproduce``: the suite of ablations as one Hydra multirun, then the report."""
 
 import argparse
-import os
 from pathlib import Path
 
+import joblib
 import torch
 
 from unet_repro.commands import hydra_app
@@ -36,8 +36,9 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
 
     on_gpu = asked.scale == "paper" and torch.cuda.is_available()
-    jobs = asked.jobs or (1 if on_gpu else len(os.sched_getaffinity(0)))
-    seeds = DEFAULT_SEEDS[asked.scale] if asked.seeds is None else asked.seeds
+    cores = joblib.cpu_count()  # those that this process may use
+    jobs = asked.jobs if asked.jobs is not None else (1 if on_gpu else cores)
+    seeds = asked.seeds if asked.seeds is not None else DEFAULT_SEEDS[asked.scale]
     experiments = [name.strip() for name in asked.experiments.split(",") if name.strip()]
     _check(seeds, jobs, experiments)
     data = _choose_data(asked.data)
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> None:
         f"runs_dir={RUNS_DIR}",
         "trainer=gpu" if on_gpu else "trainer=cpu",
         "trainer.progress=false",
-        *([] if on_gpu else [f"trainer.threads={max(1, len(os.sched_getaffinity(0)) // jobs)}"]),
+        *([] if on_gpu else [f"trainer.threads={max(1, cores // jobs)}"]),
         *(
             ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}", "hydra.launcher.batch_size=1"]
             if jobs > 1

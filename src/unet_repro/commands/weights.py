@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 from unet_repro.commands.hydra_app import compose, conf_dir
 from unet_repro.config import check, make
-from unet_repro.data.datamodule import channels_first
 from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.data.normalise import channels_first
 from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
 from unet_repro.report.weights_figure import draw_weights

@@ -213,8 +213,17 @@ def _fetch(found: Remote, root: Path, base_url: str | None, patience: Patience) 
                 _download(found, root, base_url, patience)
     except OSError as error:
         raise explained(error, where=folder) from error
+    finally:
+        _remove_empty(folder)  # what nothing was downloaded into must not be taken for a data set
     _log.info("%s\n  is in %s", describe(found.name), folder)
     return folder
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes the folder and those below it where they hold no file."""
+    for path in (*sorted(folder.rglob("*"), reverse=True), folder):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def _right(found: Remote, root: Path) -> bool:

@@ -44,14 +44,15 @@ def draw_crops(
         predictions: ``(H, W)`` class indices, one an image.
         path: The picture.
         class_names: Names of class 0 and 1.
-        crop_px: Side of the crop in pixels; a whole image is never shown.
+        crop_px: Side of the crop in pixels, at most half the image's: a whole image is never shown.
     """
     figure = Figure(figsize=(9.2, 2.45 * len(images)), layout="constrained", dpi=110)
     axes = figure.subplots(len(images), 4, squeeze=False)
     for row, image, predicted in zip(axes, images, predictions, strict=True):
         height, width = image.classes.shape
-        top, left = max(0, (height - crop_px) // 2), max(0, (width - crop_px) // 2)
-        part = np.s_[top : top + crop_px, left : left + crop_px]
+        side = min(crop_px, height // 2, width // 2)
+        top, left = (height - side) // 2, (width - side) // 2
+        part = np.s_[top : top + side, left : left + side]
         shown = image.image[0][part]
         low, high = np.percentile(shown, (0.5, 99.5))
         row[0].imshow(shown, cmap="gray", vmin=low, vmax=high)

@@ -396,6 +396,7 @@ def test_a_first_run_without_network_uses_synthetic_images(tmp_path: Path) -> No
     name, why = sources.auto(base_url=url)
     assert name == "synthetic"
     assert "could not be fetched" in why
+    assert not list(tmp_path.rglob("isbi2012")), "an empty folder would be taken for a data set"
 
 
 def test_a_first_run_gives_up_on_a_server_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:

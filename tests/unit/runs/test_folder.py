@@ -1,0 +1,72 @@
+import multiprocessing
+import pickle
+
+import pytest
+
+from unet_repro.errors import RunError, TrainingError
+from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+
+MANIFEST = {"digest": "d" * 64, "source": "x"}
+
+
+def test_the_state_follows_the_files(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.state == "new"
+    folder.begin({"seed": 0}, MANIFEST)
+    assert folder.state == "new"
+    folder.last.write_bytes(b"")
+    assert folder.state == "partial"
+    folder.fail("reason")
+    assert folder.state == "failed"
+    folder.begin({"seed": 0}, MANIFEST)
+    assert folder.state == "partial"
+    folder.finish({"seed": 0})
+    assert folder.state == "done"
+    assert folder.result() == {"seed": 0}
+
+
+def test_a_run_refuses_other_data_than_it_was_begun_with(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({}, MANIFEST)
+    with pytest.raises(RunError, match="trained on other data"):
+        folder.begin({}, {"digest": "e" * 64, "source": "x"})
+
+
+def test_writing_fails_whole_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    with pytest.raises(RunError, match="cannot write"):
+        write_atomically(path / "below a file", "new")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_only_a_runs_folder_is_opened(tmp_path):
+    with pytest.raises(RunError, match=r"no config\.yaml"):
+        open_run(tmp_path)
+
+
+def _hold(path, held, done):
+    with RunFolder(path).lock():
+        held.set()
+        done.wait(30)
+
+
+def test_a_lock_of_another_process_is_respected_and_freed_by_its_death(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path / "run", held, done))
+    process.start()
+    assert held.wait(60)
+    with pytest.raises(RunError, match="another process"), RunFolder(tmp_path / "run").lock():
+        pass
+    process.kill()
+    process.join()
+    with RunFolder(tmp_path / "run").lock():
+        pass
+
+
+def test_errors_survive_the_way_back_from_a_worker():
+    error = pickle.loads(pickle.dumps(TrainingError("what", mend="how")))
+    assert isinstance(error, TrainingError)
+    assert str(error) == "what\n  mend: how"

@@ -26,7 +26,7 @@ def task(config: DictConfig) -> dict[str, Any]:
             raise ConfigError("no run is named", mend="add run=runs/<run_id>")
         done = evaluate(Path(config.run), split=config.split, checkpoint=config.checkpoint)
         picture = done.path.with_suffix(".png")
-        draw_crops(done.images[:3], done.predictions[:3], picture, class_names=done.class_names)
+        draw_crops(done.images[:2], done.predictions[:2], picture, class_names=done.class_names)
         print(json.dumps({key: value for key, value in done.measures.items() if key != "images"}, indent=1))
         print(f"written: {done.path} (per image), {picture}", file=sys.stderr)
     return done.measures

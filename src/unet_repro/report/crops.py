@@ -46,7 +46,7 @@ def draw_crops(
         class_names: Names of class 0 and 1.
         crop_px: Side of the crop in pixels, at most half the image's: a whole image is never shown.
     """
-    figure = Figure(figsize=(9.2, 2.45 * len(images)), layout="constrained", dpi=110)
+    figure = Figure(figsize=(9.2, 2.45 * len(images)), layout="constrained", dpi=90)
     axes = figure.subplots(len(images), 4, squeeze=False)
     for row, image, predicted in zip(axes, images, predictions, strict=True):
         height, width = image.classes.shape

@@ -8,7 +8,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -17,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from unet_repro.errors import ConfigError, UserError
-from unet_repro.tracking.wandb_run import Mode
 
 Plain = dict[str, Any]
+Mode = Literal["online", "offline", "disabled"]
 
 # ``${fraction:0.1,${trainer.max_steps}}``: a share of a number of steps, at least one.
 OmegaConf.register_new_resolver("fraction", lambda share, whole: max(1, round(share * whole)), replace=True)

@@ -17,9 +17,10 @@ from unet_repro.config import check
 from unet_repro.data.datamodule import WholeImage
 from unet_repro.errors import ConfigError
 from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.placement import place
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import open_run, write_atomically
-from unet_repro.train import build, place, read_data
+from unet_repro.train import build, read_data
 
 Part = Literal["train", "val", "test"]
 
@@ -69,7 +70,7 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
     folder = open_run(run)
     config = check(DictConfig(yaml.safe_load(folder.config.read_text())))
     folder.check_manifest(read_data(config).manifest)
-    place(config)
+    place(config.trainer)
     data, task = build(config)
     load_network(task.net, folder.best if checkpoint == "best" else folder.last)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")

@@ -1,32 +1,24 @@
 """Trains one run, or returns it where it is done. Reads as the pipeline; the stages are in their own rooms."""
 
-import ctypes
 import functools
 import json
-import logging
-import platform
-import subprocess
-import sys
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import lightning
-import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig
 
-import unet_repro
 from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.datamodule import TileData
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Manifest, Split, manifest
 from unet_repro.errors import ConfigError
+from unet_repro.placement import place
 from unet_repro.runs.checkpoint import check_architecture, read_checkpoint
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
+from unet_repro.runs.provenance import provenance
 from unet_repro.runs.recorder import Recorder
 from unet_repro.task import SegmentationTask
 from unet_repro.tracking import wandb_run
@@ -126,8 +118,7 @@ def build(config: TrainConfig) -> tuple[TileData, SegmentationTask]:
 
 
 def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask) -> Result:
-    _quiet()
-    place(config)
+    place(config.trainer)
     if folder.last.exists():
         check_architecture(task.net, read_checkpoint(folder.last)["state_dict"], folder.last)
     data.setup("fit")
@@ -180,35 +171,6 @@ def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: Segmentat
     return _result(config, folder, data, task, recorder)
 
 
-def place(config: TrainConfig) -> None:
-    """Threads and memory of this process, as configured."""
-    _keep_freed_memory()
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-        cv2.setNumThreads(config.trainer.threads)
-
-
-def _keep_freed_memory() -> None:
-    """Tells glibc to keep big freed blocks: fetching them anew from the kernel cost a tenth of a training step."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its largest legal value
-        mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
-
-
-def _quiet() -> None:
-    """Lightning's advice on loaders and devices does not apply: the configuration decides, tiles are numbered."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*GPU available but not used.*",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*dataloader is not resumable.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
-
-
 def _result(
     config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask, recorder: Recorder
 ) -> Result:
@@ -224,25 +186,4 @@ def _result(
         "best": recorder.best,
         "seconds": round(recorder.seconds, 1),
         "made_by": provenance(),
-    }
-
-
-@functools.cache
-def provenance() -> dict[str, str | None]:
-    """Versions, machine and commit that a result came from; the commit is ``None`` outside a checkout."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {
-        "unet_repro": unet_repro.__version__,
-        "commit": git.stdout.strip() or None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }

@@ -10,9 +10,10 @@ import netrc
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from unet_repro.config import Mode
 from unet_repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     import wandb
     from lightning.pytorch.loggers import WandbLogger
-
-Mode = Literal["online", "offline", "disabled"]
 
 STEP_KEY = "trainer/global_step"  # the x axis; WandbLogger writes it beside every logged metric
 _OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `wandb sync`"

@@ -1,0 +1,41 @@
+"""How a process uses its machine: nothing here changes a run's numbers."""
+
+import ctypes
+import logging
+import sys
+import warnings
+
+import cv2
+import torch
+
+from unet_repro.config import TrainerSettings
+
+
+def place(settings: TrainerSettings) -> None:
+    """Threads, memory and quiet for the training or prediction that follows in this process."""
+    _quiet()
+    _keep_freed_memory()
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+        cv2.setNumThreads(settings.threads)
+
+
+def _keep_freed_memory() -> None:
+    """Tells glibc to keep big freed blocks: fetching them anew from the kernel cost a tenth of a training step."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its largest legal value
+        mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+
+
+def _quiet() -> None:
+    """Lightning's advice on loaders and devices does not apply: the configuration decides, tiles are numbered."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*GPU available but not used.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*dataloader is not resumable.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

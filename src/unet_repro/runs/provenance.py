@@ -1,0 +1,32 @@
+"""Where a result comes from."""
+
+import functools
+import platform
+import subprocess
+from pathlib import Path
+
+import lightning
+import torch
+
+import unet_repro
+
+
+@functools.cache
+def provenance() -> dict[str, str | None]:
+    """Versions, machine and commit that a result came from; the commit is ``None`` outside a checkout."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "unet_repro": unet_repro.__version__,
+        "commit": git.stdout.strip() or None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }

@@ -45,16 +45,16 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "last"] = "best") -> Evaluation:
+def evaluate(run: Path, *, part: Part = "val", checkpoint: Literal["best", "last"] = "best") -> Evaluation:
     """Measures of whole images by overlap-tiles, together and per image; the same as a training's validation.
 
     Args:
         run: A run's folder.
-        split: Which part of its split.
+        part: Which part of its split.
         checkpoint: Which of its checkpoints.
 
     Returns:
-        The measures, which also are in ``<run>/evaluation-<split>-<checkpoint>.json``, and what they were taken from.
+        The measures, which also are in ``<run>/evaluation-<part>-<checkpoint>.json``, and what they were taken from.
 
     Raises:
         ConfigError: If a choice does not exist.
@@ -62,7 +62,7 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
         DataError: If the part has no public labels.
     """
     for name, value, known in (
-        ("split", split, ("train", "val", "test")),
+        ("part", part, ("train", "val", "test")),
         ("checkpoint", checkpoint, ("best", "last")),
     ):
         if value not in known:
@@ -76,7 +76,7 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
     task.to(device).eval()
 
-    images = data.whole_images(split).items
+    images = data.whole_images(part).items
     matrices, losses, sizes, predictions = [], [], [], []
     for image in tqdm(images, desc="evaluate", unit="image", leave=False):
         scores_KHW = task.predict_image(image)
@@ -89,7 +89,7 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
     result = {
         "run_id": folder.run_id,
         "data": read_data(config).name,
-        "split": split,
+        "part": part,
         "checkpoint": checkpoint,
         "loss": float(torch.stack(losses).sum()) / sum(sizes),
         **_floats(pixel_measures(torch.stack(matrices), data.class_names)),
@@ -98,7 +98,7 @@ def evaluate(run: Path, *, split: Part = "val", checkpoint: Literal["best", "las
             for image, loss, size, matrix in zip(images, losses, sizes, matrices, strict=True)
         },
     }
-    path = run / f"evaluation-{split}-{checkpoint}.json"
+    path = run / f"evaluation-{part}-{checkpoint}.json"
     write_atomically(path, json.dumps(result, indent=1))
     return Evaluation(result, path, images, predictions, data.class_names)
 

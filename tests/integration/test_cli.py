@@ -87,9 +87,13 @@ def test_train_evaluate_and_the_record_on_disk(tmp_path):
     assert not (tmp_path / "outputs").exists()
     measured = unet_repro("evaluate", f"run={run}", cwd=tmp_path)
     assert measured.returncode == 0, measured.stderr
-    assert json.loads(measured.stdout)["split"] == "val"
+    assert json.loads(measured.stdout)["part"] == "val"
     assert (run / "evaluation-val-best.json").exists()
     assert (run / "evaluation-val-best.png").exists()
+    tested = unet_repro("evaluate", f"run={run}", "part=test", "checkpoint=last", cwd=tmp_path)
+    assert tested.returncode == 0, tested.stderr
+    assert (run / "evaluation-test-last.json").exists()
+    assert "use train, val, test" in error_of(unet_repro("evaluate", f"run={run}", "part=all", cwd=tmp_path))
 
 
 def test_a_run_that_cannot_be_written_says_so_before_training(tmp_path):

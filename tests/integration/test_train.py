@@ -161,7 +161,7 @@ def test_two_processes_never_train_one_run(tmp_path):
 
 def test_evaluate_repeats_the_validation_of_the_training(finished):
     _, folder, result = finished
-    last = evaluate(folder.path, split="val", checkpoint="last").measures
+    last = evaluate(folder.path, part="val", checkpoint="last").measures
     for name in ("iou", "iou_membrane", "dice", "pixel_error", "iou_stepped", "loss"):
         assert last[name] == pytest.approx(result["final"][f"val/{name}"], abs=1e-6)
     assert evaluate(folder.path).measures["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
@@ -170,7 +170,7 @@ def test_evaluate_repeats_the_validation_of_the_training(finished):
 
 def test_evaluate_measures_the_open_test_set(finished):
     _, folder, _ = finished
-    measured = evaluate(folder.path, split="test").measures
+    measured = evaluate(folder.path, part="test").measures
     assert set(measured["images"]) == {f"test/{n:02d}" for n in range(6)}
     assert np.mean([image["loss"] for image in measured["images"].values()]) == pytest.approx(measured["loss"])
 

@@ -24,7 +24,7 @@ def task(config: DictConfig) -> dict[str, Any]:
     with told_to_user():
         if OmegaConf.is_missing(config, "run"):
             raise ConfigError("no run is named", mend="add run=runs/<run_id>")
-        done = evaluate(Path(config.run), split=config.split, checkpoint=config.checkpoint)
+        done = evaluate(Path(config.run), part=config.part, checkpoint=config.checkpoint)
         picture = done.path.with_suffix(".png")
         draw_crops(done.images[:2], done.predictions[:2], picture, class_names=done.class_names)
         print(json.dumps({key: value for key, value in done.measures.items() if key != "images"}, indent=1))

@@ -205,7 +205,7 @@ class TileData(LightningDataModule):
         if len(images) == 0:
             raise DataError(
                 f"the {part} part has no images with public labels",
-                mend="use split=val, or a data set whose test labels are open",
+                mend="use part=val, or a data set whose test labels are open",
             )
         return images
 

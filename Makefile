@@ -53,8 +53,8 @@ report: $(READY) ## table and figures of what is trained by now
 	$(BIN)/unet-repro report
 
 bench: $(READY) ## time weight maps and augmentation against plain implementations
-	$(BIN)/python benchmarks/weight_maps.py
-	$(BIN)/python benchmarks/augment.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_maps.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/augment.py
 
 clean: ## remove the virtual environment and caches; runs and reports stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -40,5 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         verbs.add_parser(name, help=purpose, add_help=False)
     verb = parser.parse_args(arguments[:1]).verb
     command: Callable[[list[str]], None] = import_module(f"unet_repro.commands.{verb}").main
-    with told_to_user():
-        command(arguments[1:])
+    try:
+        with told_to_user():
+            command(arguments[1:])
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; the same command goes on from the last checkpoint\n")
+        raise SystemExit(130) from None

@@ -32,10 +32,9 @@ class TrainerSettings:
     max_steps: int
     val_every: int
     max_val_images: int | None
-    precision: str
+    precision: Literal["32-true", "64-true", "16-mixed", "bf16-mixed"]
     compile: bool
-    accelerator: str
-    devices: int
+    accelerator: Literal["cpu", "gpu"]
     threads: int | None
     num_workers: int
     progress: bool
@@ -81,6 +80,8 @@ class TrainConfig:
     runs_dir: str
 
 
+_SECTIONS = {"trainer": TrainerSettings, "logger": LoggerSettings, "experiment": ExperimentSettings}
+
 # What instantiation supplies itself: see ``train.build``.
 _SUPPLIED = {
     "split": {"samples"},
@@ -110,11 +111,19 @@ def check(config: DictConfig) -> TrainConfig:
     settings = {str(key): value for key, value in plain.items()}
     known = {field.name for field in fields(TrainConfig)}
     _check_names("", settings, known, known)
+    for node, schema in _SECTIONS.items():
+        if isinstance(settings[node], dict):
+            names = {field.name for field in fields(schema)}
+            _check_names(f"{node}.", settings[node], names, names)
     for node in known:
         if isinstance(settings[node], dict) and "_target_" in settings[node]:
             settings[node] = _check_node(node, settings[node], _SUPPLIED.get(node, set()))
     checked: TrainConfig = _validated("", TypeAdapter(TrainConfig), settings)
+    if not 0 <= checked.seed < 2**32:
+        raise ConfigError(f"seed={checked.seed} is not legal", mend="use 0 to 4294967295")
     trainer = checked.trainer
+    if trainer.max_val_images is not None and trainer.max_val_images < 1:
+        raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} leaves none", mend="use null or 1 or more")
     if not 0 < trainer.val_every <= trainer.max_steps or trainer.max_steps % trainer.val_every:
         raise ConfigError(
             f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_every={trainer.val_every}",

@@ -46,7 +46,9 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(run: Path, *, part: Part = "val", checkpoint: Literal["best", "last"] = "best") -> Evaluation:
-    """Measures of whole images by overlap-tiles, together and per image; the same as a training's validation.
+    """Measures of whole images by overlap-tiles, together and per image, in float32 whatever the training's precision.
+
+    Of a run trained in float32 the validation's own measures come out again.
 
     Args:
         run: A run's folder.

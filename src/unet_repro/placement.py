@@ -9,6 +9,17 @@ import cv2
 import torch
 
 from unet_repro.config import TrainerSettings
+from unet_repro.errors import ConfigError
+
+
+def check_device(settings: TrainerSettings) -> None:
+    """Refuses a device that is not there.
+
+    Raises:
+        ConfigError: If a GPU is asked for and torch sees none.
+    """
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("trainer.accelerator=gpu, but torch sees no CUDA device", mend="use trainer=cpu")
 
 
 def place(settings: TrainerSettings) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from unet_repro.data.datamodule import TileData
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Manifest, Split, manifest
 from unet_repro.errors import ConfigError
-from unet_repro.placement import place
+from unet_repro.placement import check_device, place
 from unet_repro.runs.checkpoint import check_architecture, read_checkpoint
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
@@ -67,6 +68,7 @@ def train(composed: DictConfig) -> Result:
         UserError: For whatever the user can mend, before training where it can be known.
     """
     config = check(composed)
+    check_device(config.trainer)
     folder = run_folder(config)
     if (result := folder.result()) is not None:
         return result
@@ -152,8 +154,8 @@ def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: Segmentat
         val_check_interval=config.trainer.val_every,
         check_val_every_n_epoch=None,
         accelerator=config.trainer.accelerator,
-        devices=config.trainer.devices,
-        precision=config.trainer.precision,  # type: ignore[arg-type]
+        devices=1,
+        precision=config.trainer.precision,
         logger=False,  # W&B mirrors the recorder: Lightning would log a validation one step early
         callbacks=callbacks,
         default_root_dir=folder.path,
@@ -164,6 +166,10 @@ def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: Segmentat
     )
     try:
         trainer.fit(task, datamodule=data, ckpt_path=folder.last if folder.last.exists() else None, weights_only=True)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C, which also makes the process deaf to the next one
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        wandb_run.finish(logger, exit_code=1)
+        raise KeyboardInterrupt from error
     except BaseException:
         wandb_run.finish(logger, exit_code=1)
         raise

@@ -1,6 +1,9 @@
 import json
 import resource
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from tiny import NETWORK, STACK, unet_repro
@@ -53,6 +56,8 @@ def test_tiles_refuses_512_and_names_its_neighbours(tmp_path):
         (["train", "data=hela"], "unet-repro fetch"),
         (["train", "data=folder", "data.root=nowhere", *NETWORK], "nowhere"),
         (["train", *TINY, "optimizer.lr=-1"], "optimizer"),
+        (["train", *TINY, "trainer=gpu"], "no CUDA device"),
+        (["train", *TINY, "split.val_share=-3"], "val_share"),
         (["evaluate", "run=nowhere"], "not a run's folder"),
         (["evaluate"], "run="),
         (["report"], "no runs"),
@@ -104,8 +109,6 @@ def test_a_run_that_cannot_be_written_says_so_before_training(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path):
-    import subprocess
-
     def small_files_only():
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
 
@@ -121,6 +124,27 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     assert not list(tmp_path.rglob("result.json"))
     again = unet_repro("train", *TINY, "model.width=4", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["one run", "sweep"])
+def test_ctrl_c_stops_at_once_with_a_word_and_the_same_command_goes_on(tmp_path, sweep):
+    long = [option for option in TINY if "max_steps" not in option and "val_every" not in option]
+    command = ["train", *sweep, *long, "trainer.max_steps=3000", "trainer.val_every=10", "seed=1"]
+    command += ["model.norm=none,batch"] if sweep else []
+    running = subprocess.Popen(
+        [sys.executable, "-m", "unet_repro", *command],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("runs/*/last.ckpt")):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.glob("runs/*/result.json"))
+    assert len(list(tmp_path.glob("runs/*/last.ckpt"))) == 1
 
 
 def test_weights_draws_every_map(tmp_path):

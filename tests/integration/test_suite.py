@@ -100,6 +100,16 @@ def test_a_sweep_that_cannot_be_composed_fails_before_any_run(tmp_path):
     assert not results(tmp_path)
 
 
+def test_runs_on_different_data_never_share_a_row(tmp_path):
+    sizes = [option if not option.startswith("data.num_slices") else "data.num_slices=6,7" for option in SMALL]
+    done = unet_repro("train", "-m", "experiment=optimizer", "data=synthetic", *sizes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = table(tmp_path)
+    assert len(rows) == 6
+    assert {row["variant"].split()[0] for row in rows} == {"data.num_slices=6", "data.num_slices=7"}
+    assert {row["seeds"] for row in rows} == {"0"}
+
+
 def test_plain_hydra_sweeps_work_without_an_experiment(tmp_path):
     done = unet_repro("train", "-m", "data=synthetic", *SMALL, "seed=0,1", "model.norm=none,batch", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

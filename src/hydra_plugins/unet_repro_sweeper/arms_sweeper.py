@@ -52,7 +52,9 @@ class ArmsSweeper(Sweeper):
             returns: Sequence[JobReturn] = []
             if waiting:
                 with SweepProgress(unique(entries), runs_dir, partial(write_tables, runs_dir, experiments)):
-                    returns = self.launcher.launch([list(entry.overrides) for entry in waiting], initial_job_idx=0)
+                    returns = self.launcher.launch(
+                        [[*entry.overrides, "trainer.progress=false"] for entry in waiting], initial_job_idx=0
+                    )
             write_tables(runs_dir, experiments)
         failed = [
             (entry, job._return_value)  # the public property would print and raise

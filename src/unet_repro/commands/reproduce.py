@@ -50,7 +50,6 @@ def main(arguments: list[str]) -> None:
         f"data={data}",
         f"runs_dir={RUNS_DIR}",
         "trainer=gpu" if on_gpu else "trainer=cpu",
-        "trainer.progress=false",
         *([] if on_gpu else [f"trainer.threads={max(1, cores // jobs)}"]),
         *(
             ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}", "hydra.launcher.batch_size=1"]

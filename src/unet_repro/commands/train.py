@@ -22,6 +22,8 @@ def task(config: DictConfig) -> Result:
         except SystemExit as error:
             raise RuntimeError(f"the run tried to leave the program: {error}") from error
     with told_to_user():
+        if config.experiment is not None and config.arm is None:
+            print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")
         result = train(config)
         final = {key: round(value, 4) for key, value in result["final"].items()}
         print(f"run {result['run_id']} in {config.runs_dir}/{result['run_id']}: {final}")

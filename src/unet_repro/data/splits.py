@@ -43,6 +43,7 @@ def contiguous(samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 
     Raises:
         DataError: If no training sample would be left.
     """
+    _check_share(val_share)
     _check_gap(gap)
     train: list[str] = []
     val: list[str] = []
@@ -100,6 +101,7 @@ def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) 
     Raises:
         DataError: If a part would be empty.
     """
+    _check_share(val_share)
     keys = [key for sequence_keys in _sequences(samples) for key in sequence_keys]
     held_out = max(1, round(val_share * len(keys)))
     chosen = set(np.random.default_rng(seed).permutation(len(keys))[:held_out].tolist())
@@ -142,6 +144,11 @@ def _sequences(samples: Sequence[Sample]) -> list[list[str]]:
 
 def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(sample.key for sample in samples if sample.part == "test")
+
+
+def _check_share(val_share: float) -> None:
+    if not 0 < val_share < 1:
+        raise DataError(f"split.val_share={val_share} is no share", mend="use a number between 0 and 1")
 
 
 def _check_gap(gap: int) -> None:

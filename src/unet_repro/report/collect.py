@@ -48,6 +48,7 @@ class ArmRow:
         steps: Steps of training.
         tiles: Tiles a step times their size.
         run_ids: Identities of the finished runs, in the seeds' order.
+        comparison: Rows with the same one may be compared.
     """
 
     experiment: str
@@ -61,6 +62,7 @@ class ArmRow:
     steps: int | None
     tiles: str
     run_ids: tuple[str, ...]
+    comparison: str
 
 
 # Column -> which row of the result, which measure. The thin class of a data set is its hard one.
@@ -78,9 +80,9 @@ def collect(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[Ar
     ledger = Ledger(runs_dir)
     rows = []
     for experiment in experiments or ledger.experiments():
-        groups: dict[tuple[str, str, str, str], list[Entry]] = {}
+        groups: dict[tuple[str, str], list[Entry]] = {}
         for entry in ledger.read(experiment):
-            groups.setdefault((entry.scale, entry.data, entry.variant, entry.arm), []).append(entry)
+            groups.setdefault((entry.comparison, entry.arm), []).append(entry)
         rows += [_row(entries, runs_dir) for entries in groups.values()]
     return rows
 
@@ -104,6 +106,7 @@ def _row(entries: Iterable[Entry], runs_dir: Path) -> ArmRow:
         steps=latest["steps"] if latest else None,
         tiles=f"{latest['batch']['num_tiles']} x {latest['batch']['tile_size']}" if latest else "",
         run_ids=tuple(entry.run_id for entry, _ in done),
+        comparison=first.comparison,
     )
 
 

@@ -55,19 +55,19 @@ def _points(
 
 
 def draw_all(runs_dir: Path, rows: Sequence[ArmRow], report_dir: Path) -> list[Path]:
-    """One picture for each comparison that has finished runs: ``<experiment>.png``, with data and scale if several.
+    """One picture for each comparison that has finished runs: ``<experiment>.png``, with its hash if several.
 
     Returns:
         The pictures' paths.
     """
-    groups: dict[tuple[str, str, str, str], list[ArmRow]] = {}
+    groups: dict[tuple[str, str], list[ArmRow]] = {}
     for row in rows:
         if row.run_ids and row.experiment != "single":
-            groups.setdefault((row.experiment, row.data, row.scale, row.variant), []).append(row)
+            groups.setdefault((row.experiment, row.comparison), []).append(row)
     paths = []
-    for (experiment, data, scale, _), arms in groups.items():
+    for (experiment, comparison), arms in groups.items():
         several = sum(key[0] == experiment for key in groups) > 1
-        path = report_dir / (f"{experiment}-{data}-{scale}.png" if several else f"{experiment}.png")
+        path = report_dir / (f"{experiment}-{comparison}.png" if several else f"{experiment}.png")
         draw_comparison(runs_dir, arms, path)
         paths.append(path)
     return paths

@@ -100,7 +100,7 @@ def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: 
 def print_tables(rows: Sequence[ArmRow]) -> None:
     """One table for each comparison in the terminal, narrow enough for 80 columns."""
     console = Console()
-    for heading, group in itertools.groupby(rows, key=title):
+    for (_, heading), group in itertools.groupby(rows, key=lambda row: (row.comparison, title(row))):
         arms = list(group)
         table = Table(*headings(arms), title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for row in arms:

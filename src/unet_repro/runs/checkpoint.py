@@ -21,10 +21,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise RunError(f"there is no checkpoint {path}", mend="train the run first") from error
+        raise RunError(
+            f"there is no checkpoint {path}",
+            mend="train the run, name the other checkpoint, or remove the run's folder and train it again",
+        ) from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise RunError(
-            f"{path} is damaged or not a checkpoint of this program", mend="remove it; the run then starts afresh"
+            f"{path} is damaged or not a checkpoint of this program",
+            mend="remove it, of a finished run the whole folder, and train again",
         ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise RunError(f"{path} is not a checkpoint of this program", mend="name a checkpoint of a run")

@@ -12,7 +12,7 @@ from unet_repro.data.splits import Manifest
 CODE_VERSION = 1
 
 _NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir"}
-_PLACEMENT = {"accelerator", "devices", "threads", "num_workers", "progress"}
+PLACEMENT = {"accelerator", "threads", "num_workers", "progress"}
 
 
 def numbers_of(config: TrainConfig) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def numbers_of(config: TrainConfig) -> dict[str, Any]:
     The data are left out too: their content speaks for them, through the manifest.
     """
     plain = {key: value for key, value in asdict(config).items() if key not in _NOT_NUMBERS}
-    plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key not in _PLACEMENT}
+    plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key not in PLACEMENT}
     return plain
 
 

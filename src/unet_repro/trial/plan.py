@@ -9,13 +9,15 @@ from omegaconf import DictConfig
 
 from unet_repro.config import TrainConfig, check, make
 from unet_repro.errors import RunError
+from unet_repro.files import sha256
 from unet_repro.runs.folder import write_atomically
+from unet_repro.runs.identity import PLACEMENT, numbers_of
 from unet_repro.train import read_data, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
-# Overrides that do not make a variant of a comparison: who, where and how, not what.
-_NEUTRAL = ("experiment", "seed", "scale", "data", "runs_dir", "logger", "hydra", "trainer")
-_STEPS = ("trainer.max_steps", "trainer.val_every", "trainer.precision", "trainer.max_val_images")
+# Overrides that need no words in a table: it has columns for them, or they change no numbers.
+_UNSPOKEN = {"experiment", "seed", "scale", "data", "trainer", "runs_dir", *(f"trainer.{name}" for name in PLACEMENT)}
+_UNSPOKEN_GROUPS = {"hydra", "logger"}
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Entry:
         seed: The run's seed.
         scale: ``smoke``, ``cpu`` or ``paper``.
         data: Name of the source.
-        variant: Overrides that the user added; comparisons with other ones are other comparisons.
+        variant: Overrides that the user added, for people to read.
         run_id: The run's identity.
         overrides: What it is composed from.
         cost: Input pixels times steps; for estimates of time left.
+        comparison: Hash of what all its arms and seeds share: the base configuration's numbers and the data's content.
+            Only runs with the same one stand in one table.
     """
 
     experiment: str
@@ -43,11 +47,12 @@ class Entry:
     run_id: str
     overrides: tuple[str, ...]
     cost: float
+    comparison: str
 
     @property
-    def key(self) -> tuple[str, str, str, str, int]:
+    def key(self) -> tuple[str, str, int]:
         """What makes it one cell of a comparison's table."""
-        return self.scale, self.data, self.variant, self.arm, self.seed
+        return self.comparison, self.arm, self.seed
 
 
 def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]:
@@ -70,31 +75,32 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
         base = check(compose(list(combination)))
         arms = base.experiment.arms if base.experiment else {}
         if not arms:
-            entries.append(_entry(base, "single", combination, combination))
+            entries.append(_entry(base, base, "single", combination, combination))
         for arm, overrides in arms.items():
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
-            entries.append(_entry(check(compose(full)), arm, full, combination))
+            entries.append(_entry(base, check(compose(full)), arm, full, combination))
     return sorted(entries, key=lambda entry: entry.seed)
 
 
-def _entry(config: TrainConfig, arm: str, overrides: Sequence[str], given: Sequence[str]) -> Entry:
-    variant = [
-        override
-        for override in given
-        if override.lstrip("+~").split("=")[0].split(".")[0].split("/")[0] not in _NEUTRAL
-        or override.split("=")[0] in _STEPS
-    ]
+def _entry(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequence[str], given: Sequence[str]) -> Entry:
+    shared = {**numbers_of(base), "seed": None, "data": read_data(base).manifest["digest"]}
     return Entry(
         experiment=config.experiment.name if config.experiment else "single",
         arm=arm,
         seed=config.seed,
         scale=config.scale,
         data=read_data(config).name,
-        variant=" ".join(variant),
+        variant=" ".join(override for override in given if not _is_unspoken(override)),
         run_id=run_folder(config).run_id,
         overrides=tuple(overrides),
         cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
+        comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
     )
+
+
+def _is_unspoken(override: str) -> bool:
+    key = override.lstrip("+~").split("=")[0]
+    return key in _UNSPOKEN or key.replace("/", ".").split(".")[0] in _UNSPOKEN_GROUPS
 
 
 def unique(entries: Iterable[Entry]) -> list[Entry]:

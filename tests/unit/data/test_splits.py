@@ -32,7 +32,7 @@ def test_thirty_slices_train_on_0_to_22_and_validate_on_24_to_29():
     assert split.test == ()
 
 
-@pytest.mark.parametrize(("val_share", "gap", "train", "val"), [(0.5, 0, 5, 5), (0.1, 3, 6, 1), (0.0, 1, 8, 1)])
+@pytest.mark.parametrize(("val_share", "gap", "train", "val"), [(0.5, 0, 5, 5), (0.1, 3, 6, 1), (0.04, 1, 8, 1)])
 def test_share_and_gap_set_the_blocks(val_share, gap, train, val):
     split = contiguous(stack(10), val_share=val_share, gap=gap)
 
@@ -79,7 +79,7 @@ def test_folds_validate_every_sample_once_and_never_train_on_a_neighbour(sizes, 
 
 
 @settings(deadline=None)
-@given(size=st.integers(4, 60), val_share=st.floats(0.0, 0.6), gap=st.integers(0, 3))
+@given(size=st.integers(4, 60), val_share=st.floats(0.01, 0.6), gap=st.integers(0, 3))
 def test_a_held_out_block_is_never_next_to_training(size, val_share, gap):
     try:
         split = contiguous(stack(size), val_share=val_share, gap=gap)
@@ -231,3 +231,10 @@ def test_samples_without_truth_are_listed_without_it(make_samples):
     body = manifest("name", samples, Split(("stack/00",), ("stack/01",), ("blind/00",)))
 
     assert body["samples"]["blind/00"]["labels"] is None
+
+
+@pytest.mark.parametrize("split", [contiguous, random])
+@pytest.mark.parametrize("val_share", [-3, 0, 1, 1.5])
+def test_a_share_that_is_none_is_refused(split, val_share):
+    with pytest.raises(DataError, match="val_share"):
+        split(stack(10), val_share=val_share)

@@ -25,7 +25,7 @@ def runs(tmp_path):
     for seed in (0, 1):
         for arm in ("a", "b"):
             run_id = f"{arm}{seed}"
-            entries.append(Entry("optimizer", arm, seed, "cpu", "isbi2012", "", run_id, ("seed=0",), 1.0))
+            entries.append(Entry("optimizer", arm, seed, "cpu", "isbi2012", "", run_id, ("seed=0",), 1.0, "k"))
             if (arm, seed) in IOU:
                 finish(RunFolder(folder / run_id), IOU[arm, seed], seed)
     Ledger(folder).record(entries)
@@ -60,7 +60,7 @@ def test_arms_are_collected_with_mean_and_spread_over_finished_seeds(runs):
 
 
 def test_an_arm_without_a_finished_run_keeps_its_row(runs):
-    Ledger(runs).record([Entry("optimizer", "c", 0, "cpu", "isbi2012", "", "c0", (), 1.0)])
+    Ledger(runs).record([Entry("optimizer", "c", 0, "cpu", "isbi2012", "", "c0", (), 1.0, "k")])
     row = collect(runs)[-1]
     assert (row.arm, row.seeds, row.scores) == ("c", (), {})
     line = to_markdown([row]).splitlines()[-1]
@@ -72,7 +72,7 @@ def test_an_arm_without_a_finished_run_keeps_its_row(runs):
 def test_recording_a_cell_again_replaces_it(runs):
     ledger = Ledger(runs)
     before = ledger.read("optimizer")
-    ledger.record([Entry("optimizer", "a", 1, "cpu", "isbi2012", "", "new", (), 1.0)])
+    ledger.record([Entry("optimizer", "a", 1, "cpu", "isbi2012", "", "new", (), 1.0, "k")])
     after = ledger.read("optimizer")
     assert len(after) == len(before)
     assert [entry.run_id for entry in after if (entry.arm, entry.seed) == ("a", 1)] == ["new"]
@@ -80,8 +80,8 @@ def test_recording_a_cell_again_replaces_it(runs):
 
 def test_other_scales_and_variants_are_other_rows(runs):
     Ledger(runs).record([
-        Entry("optimizer", "a", 0, "smoke", "isbi2012", "", "s", (), 1.0),
-        Entry("optimizer", "a", 0, "cpu", "isbi2012", "model.width=16", "w", (), 1.0),
+        Entry("optimizer", "a", 0, "smoke", "isbi2012", "", "s", (), 1.0, "other scale"),
+        Entry("optimizer", "a", 0, "cpu", "isbi2012", "model.width=16", "w", (), 1.0, "other width"),
     ])  # fmt: skip
     assert len(collect(runs)) == 4
 

@@ -126,6 +126,11 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     assert again.returncode == 0, again.stderr
 
 
+def hear_sigint():
+    """What runs in a shell's background inherits deafness to Ctrl-C; a terminal's child does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["one run", "sweep"])
 def test_ctrl_c_stops_at_once_with_a_word_and_the_same_command_goes_on(tmp_path, sweep):
     long = [option for option in TINY if "max_steps" not in option and "val_every" not in option]
@@ -134,12 +139,16 @@ def test_ctrl_c_stops_at_once_with_a_word_and_the_same_command_goes_on(tmp_path,
     running = subprocess.Popen(
         [sys.executable, "-m", "unet_repro", *command],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hear_sigint,
     )  # fmt: skip
     while not list(tmp_path.glob("runs/*/last.ckpt")):
         assert running.poll() is None, running.communicate()
         time.sleep(0.1)
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+    try:
+        _, told = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert "the same command goes on" in told
     assert "Traceback" not in told

@@ -105,7 +105,10 @@ def _is_unspoken(override: str) -> bool:
 
 def unique(entries: Iterable[Entry]) -> list[Entry]:
     """The first entry of each identity: a run shared by several comparisons is trained once."""
-    return list({entry.run_id: entry for entry in reversed(list(entries))}.values())[::-1]
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.run_id, entry)
+    return list(first.values())
 
 
 class Ledger:

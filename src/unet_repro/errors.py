@@ -52,5 +52,25 @@ class RunError(UserError):
     """A run's folder that is missing, unfinished, changed or held by another process."""
 
 
+class RunHeld(RunError):
+    """A run that another living process is training; whoever wants it waits or takes another one."""
+
+
+class Abandoned(Exception):
+    """Whoever asked for a training wants no more of it: its run stays where it is, and has not failed."""
+
+
+class Stopped(BaseException):
+    """A signal asked the training to stop, and its checkpoint is written. No ``Exception``: nothing goes on after it.
+
+    Args:
+        signum: The signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
 class SweepFailed(SystemExit):
     """Some runs of a sweep failed; the others are done. Its text lists the failures; the exit status is 1."""

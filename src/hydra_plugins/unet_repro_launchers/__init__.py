@@ -1,0 +1,1 @@
+"""Hydra launchers: runs side by side on this machine, and through SLURM."""

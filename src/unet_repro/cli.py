@@ -8,6 +8,7 @@ from importlib import import_module
 
 from unet_repro import __version__
 from unet_repro.console import DEBUG_VARIABLE, told_to_user
+from unet_repro.errors import Stopped
 
 # Verb -> module below ``unet_repro.commands`` (its ``main`` takes the remaining arguments), and what it is for.
 VERBS = {
@@ -17,6 +18,9 @@ VERBS = {
     "report": "write table and figures of what is trained by now",
     "tiles": "list legal tile sizes, or judge one",
     "weights": "draw an image, its labels and every weight map to a PNG",
+    "sweep-status": "how far every run of a comparison is",
+    "search": "search settings with Optuna; resumable",
+    "wandb-sync": "upload the finished runs' offline W&B files",
     "fetch": "download a data set and check it",
 }
 
@@ -39,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, purpose in VERBS.items():
         verbs.add_parser(name, help=purpose, add_help=False)
     verb = parser.parse_args(arguments[:1]).verb
-    command: Callable[[list[str]], None] = import_module(f"unet_repro.commands.{verb}").main
+    command: Callable[[list[str]], None] = import_module(f"unet_repro.commands.{verb.replace('-', '_')}").main
     try:
         with told_to_user():
             command(arguments[1:])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped) as error:
         sys.stderr.write("\nstopped; the same command goes on from the last checkpoint\n")
-        raise SystemExit(130) from None
+        raise SystemExit(128 + (error.signum if isinstance(error, Stopped) else 2)) from None

@@ -7,7 +7,7 @@ annotations of a constructor are the schema of its configuration, so neither can
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -38,6 +38,9 @@ class TrainerSettings:
     threads: int | None
     num_workers: int
     progress: bool
+    devices: int = 1
+    deterministic: bool = False
+    save_every_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,9 @@ def check(config: DictConfig) -> TrainConfig:
     _check_names("", settings, known, known)
     for node, schema in _SECTIONS.items():
         if isinstance(settings[node], dict):
-            names = {field.name for field in fields(schema)}
-            _check_names(f"{node}.", settings[node], names, names)
+            names = [field.name for field in fields(schema)]
+            needed = [field.name for field in fields(schema) if field.default is MISSING]
+            _check_names(f"{node}.", settings[node], names, needed)
     for node in known:
         if isinstance(settings[node], dict) and "_target_" in settings[node]:
             settings[node] = _check_node(node, settings[node], _SUPPLIED.get(node, set()))
@@ -122,6 +126,11 @@ def check(config: DictConfig) -> TrainConfig:
     if not 0 <= checked.seed < 2**32:
         raise ConfigError(f"seed={checked.seed} is not legal", mend="use 0 to 4294967295")
     trainer = checked.trainer
+    if trainer.save_every_s < 0 or trainer.devices < 1:
+        raise ConfigError(
+            f"trainer.save_every_s={trainer.save_every_s} or trainer.devices={trainer.devices} is too small",
+            mend="use save_every_s of 0 or more seconds, and 1 device or more",
+        )
     if trainer.max_val_images is not None and trainer.max_val_images < 1:
         raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} leaves none", mend="use null or 1 or more")
     if not 0 < trainer.val_every <= trainer.max_steps or trainer.max_steps % trainer.val_every:

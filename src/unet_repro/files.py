@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and hashes of what is in them."""
 
 import hashlib
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,15 @@ import numpy.typing as npt
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]:
     """Opens a binary file that takes the place of ``path`` at the end: no reader ever sees half of it.
 
-    After an error in the block, or in writing, the old file, if any, is still there and nothing else is left.
+    After an error in the block, or in writing, the old file, if any, is still there and nothing else is left. With
+    ``previous`` the bytes are on the disk itself, not only in the machine's memory, before an older file moves.
 
     Args:
         path: The file to write; its folder is made.
+        previous: Where the file that is there now goes.
 
     Raises:
         OSError: If it cannot be written.
@@ -28,6 +31,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("xb") as file:
             yield file
+            if previous is not None:
+                file.flush()
+                os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            path.replace(previous)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

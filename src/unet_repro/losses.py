@@ -1,5 +1,7 @@
 """Pixel-wise softmax cross-entropy with weights (Ronneberger et al. 2015, equation 1)."""
 
+import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -15,8 +17,27 @@ def weighted_mean(losses_Bhw: Tensor, weights_Bhw: Tensor) -> Tensor:
     Returns:
         Scalar tensor.
 
-    >>> import torch
     >>> weighted_mean(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[3.0, 1.0]]])).item()
     1.25
     """
     return (losses_Bhw * weights_Bhw).sum() / weights_Bhw.sum()
+
+
+def weighted_mean_across(losses_Bhw: Tensor, weights_Bhw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """This process's share of the weighted mean over the tiles of all processes of a run on several devices.
+
+    Gradients are averaged over processes, so each one's share is scaled by their number: the average is the gradient
+    of the weighted mean over all tiles. A mean of each process's weighted mean would weigh light tiles too much.
+
+    Args:
+        losses_Bhw: ``(B, h, w)`` float, of this process's tiles.
+        weights_Bhw: ``(B, h, w)`` float.
+
+    Returns:
+        What this process differentiates; the weighted and the unweighted mean over all tiles, both without gradient.
+    """
+    weighted = (losses_Bhw * weights_Bhw).sum()
+    sums = torch.stack([weighted.detach(), weights_Bhw.sum(), losses_Bhw.detach().sum()])
+    dist.all_reduce(sums)
+    num_pixels = losses_Bhw.numel() * dist.get_world_size()
+    return weighted * dist.get_world_size() / sums[1], sums[0] / sums[1], sums[2] / num_pixels

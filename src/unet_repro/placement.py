@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import multiprocessing
+import signal
 import sys
 import warnings
 
@@ -31,6 +33,12 @@ def place(settings: TrainerSettings) -> None:
         cv2.setNumThreads(settings.threads)
 
 
+def die_with_parent() -> None:
+    """A worker of a sweep is told to stop when the process that started it ends, however that ends (Linux)."""
+    if sys.platform == "linux" and multiprocessing.current_process().name != "MainProcess":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def _keep_freed_memory() -> None:
     """Tells glibc to keep big freed blocks: fetching them anew from the kernel cost a tenth of a training step."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
@@ -48,5 +56,6 @@ def _quiet() -> None:
         ".*GPU available but not used.*",
         ".*isinstance.treespec, LeafSpec.*",
         ".*dataloader is not resumable.*",
+        ".*srun. command is available.*",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from unet_repro.data.datamodule import WholeImage
 from unet_repro.errors import TrainingError
 from unet_repro.inference.overlap_tile import plan_tiles, predict
-from unet_repro.losses import weighted_mean
+from unet_repro.losses import weighted_mean, weighted_mean_across
 from unet_repro.metrics.pixel import PixelMeasures
 from unet_repro.models.unet import UNet
 
@@ -77,12 +78,16 @@ class SegmentationTask(LightningModule):
         x_BCHW, classes_Bhw, weights_Bhw = batch
         scores_BKhw = self.net(x_BCHW.contiguous(memory_format=torch.channels_last))
         losses_Bhw = F.cross_entropy(scores_BKhw, classes_Bhw, reduction="none")
-        loss = weighted_mean(losses_Bhw, weights_Bhw)
-        values = torch.stack([loss.detach(), losses_Bhw.detach().mean()]).double().cpu()
+        if self.trainer.world_size > 1:
+            loss, weighted, plain = weighted_mean_across(losses_Bhw, weights_Bhw)
+        else:
+            loss = weighted_mean(losses_Bhw, weights_Bhw)
+            weighted, plain = loss.detach(), losses_Bhw.detach().mean()
+        values = torch.stack([weighted, plain]).double().cpu()
         if not values.isfinite().all():
             rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
             raise TrainingError(
-                f"the loss is {loss.item()} at step {self.global_step} (learning rate {rate:g}); "
+                f"the loss is {values[0].item()} at step {self.global_step} (learning rate {rate:g}); "
                 f"the last good checkpoint, last.ckpt, is of step {self.last_good_step}",
                 mend="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
             )
@@ -111,8 +116,10 @@ class SegmentationTask(LightningModule):
         """Logs the measures of all images together, and the mean training losses since the last time."""
         measures = {f"val/{name}": value.float() for name, value in self.measures.compute().items()}
         self.measures.reset()
+        if self.trainer.world_size > 1:
+            self._val_sums = self._sum_over_devices(self._val_sums)
         measures["val/loss"] = (self._val_sums[0] / self._val_sums[1]).float()
-        self._val_sums.zero_()
+        self._val_sums = torch.zeros(2, dtype=torch.float64)
         if self._train_sums[2] > 0:
             measures["train/loss"], measures["train/ce"] = (self._train_sums[:2] / self._train_sums[2]).float()
             measures["lr"] = torch.tensor(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
@@ -120,6 +127,11 @@ class SegmentationTask(LightningModule):
         self.log_dict(measures)
         if self.plateau is not None:
             self.plateau.step(float(measures["val/loss"]))
+
+    def _sum_over_devices(self, values: Tensor) -> Tensor:
+        summed = values.to(self.device)
+        dist.all_reduce(summed)
+        return summed.cpu()
 
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule; the schedule moves every step, a plateau after every validation.
@@ -136,11 +148,14 @@ class SegmentationTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the state of a plateau."""
+        """Adds the state of a plateau, and the training losses since the last validation."""
+        checkpoint["train_sums"] = self._train_sums.clone()
         if self.plateau is not None:
             checkpoint["plateau"] = self.plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes back the state of a plateau."""
+        """Takes them back."""
+        self._train_sums = checkpoint["train_sums"]
+        self.last_good_step = checkpoint["global_step"]
         if self.plateau is not None:
             self.plateau.load_state_dict(checkpoint["plateau"])

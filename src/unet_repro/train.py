@@ -2,11 +2,12 @@
 
 import functools
 import json
-import signal
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig
 
@@ -14,13 +15,17 @@ from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.datamodule import TileData
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Manifest, Split, manifest
-from unet_repro.errors import ConfigError
+from unet_repro.devices import SharedDropout, beside
+from unet_repro.errors import Abandoned, ConfigError, RunHeld, Stopped
+from unet_repro.files import sha256
 from unet_repro.placement import check_device, place
-from unet_repro.runs.checkpoint import check_architecture, read_checkpoint
+from unet_repro.runs.checkpoint import CheckpointInMemory, check_architecture, resume_point
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
+from unet_repro.runs.lease import Lease
 from unet_repro.runs.provenance import provenance
-from unet_repro.runs.recorder import Recorder
+from unet_repro.runs.recorder import OnRow, Recorder
+from unet_repro.runs.stopping import StopRequest
 from unet_repro.task import SegmentationTask
 from unet_repro.tracking import wandb_run
 from unet_repro.tracking.step_bar import StepBar
@@ -58,14 +63,21 @@ def run_folder(config: TrainConfig) -> RunFolder:
     return RunFolder(Path(config.runs_dir) / run_id(config, read_data(config).manifest))
 
 
-def train(composed: DictConfig) -> Result:
+def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
     """Trains the run that a composed configuration describes; a finished one is returned at once.
+
+    Args:
+        composed: The configuration.
+        on_row: Told each row of history, those of earlier attempts first; what it raises ends the training.
 
     Returns:
         The content of ``result.json``.
 
     Raises:
         UserError: For whatever the user can mend, before training where it can be known.
+        RunHeld: If another process is training it.
+        Stopped: After SIGTERM, Ctrl-C or a scheduler's warning, with a checkpoint written.
+        Abandoned: If ``on_row`` raises it.
     """
     config = check(composed)
     check_device(config.trainer)
@@ -73,21 +85,53 @@ def train(composed: DictConfig) -> Result:
     if (result := folder.result()) is not None:
         return result
     data, task = build(config)
-    with folder.lock():
-        if (result := folder.result()) is not None:  # another process was quicker
-            return result
-        folder.begin(asdict(config), read_data(config).manifest)
-        try:
-            result = _fit(config, folder, data, task)
-        except Exception as error:
-            folder.fail(f"{type(error).__name__}: {error}")
-            raise
-        folder.finish(result)
-        return result
+    stop = StopRequest()
+    try:
+        with folder.hold() as lease:
+            if (result := folder.result()) is not None:  # another process was quicker
+                return result
+            return _attempt(config, folder, data, task, lease=lease, stop=stop, on_row=on_row)
+    except Stopped as stopped:
+        # A scheduler's handler requeues the job and leaves the program; the checkpoint is there, the run is let go.
+        if (handler := stop.previous_handler(stopped.signum)) is not None:
+            handler(stopped.signum, None)
+        raise
 
 
-def build(config: TrainConfig) -> tuple[TileData, SegmentationTask]:
-    """Data and task of a configuration, untrained; the same every time."""
+def _attempt(
+    config: TrainConfig,
+    folder: RunFolder,
+    data: TileData,
+    task: SegmentationTask,
+    *,
+    lease: Lease,
+    stop: StopRequest,
+    on_row: OnRow | None,
+) -> Result:
+    """Trains to the end, or leaves what a next attempt needs."""
+    folder.begin(asdict(config), read_data(config).manifest)
+    try:
+        place(config.trainer)
+        with beside(_fit_beside, (config, folder.path), config.trainer.devices):
+            recorder = _fit(config, folder, data, task, lease=lease, stop=stop, on_row=on_row)
+        recorder.write_best()
+        result = _result(config, folder, data, task, recorder)
+        folder.finish(result, {**recorder.provenance(), "made_by": provenance()})
+    except (Abandoned, RunHeld):
+        raise
+    except Exception as error:
+        folder.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
+        raise
+    return result
+
+
+def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTask]:
+    """Data and task of a configuration, untrained; the same every time.
+
+    Args:
+        config: The configuration.
+        rank: Which of the run's devices it is for.
+    """
     data = read_data(config)
     seed_everything(config.seed, verbose=False)
     tiles = TileData(
@@ -103,8 +147,12 @@ def build(config: TrainConfig) -> tuple[TileData, SegmentationTask]:
         num_workers=config.trainer.num_workers,
         max_val_images=config.trainer.max_val_images,
     )
+    net = make("model", config.model, in_channels=tiles.in_channels, num_classes=len(data.class_names))
+    if config.trainer.devices > 1:
+        _check_share(config, tiles)
+        net.dropout = SharedDropout(net.dropout.p, rank, config.trainer.devices)
     task = SegmentationTask(
-        net=make("model", config.model, in_channels=tiles.in_channels, num_classes=len(data.class_names)),
+        net=net,
         optimizer=make("optimizer", config.optimizer),
         schedule=make("schedule", config.schedule),
         class_names=data.class_names,
@@ -119,27 +167,71 @@ def build(config: TrainConfig) -> tuple[TileData, SegmentationTask]:
     return tiles, task
 
 
-def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask) -> Result:
-    place(config.trainer)
-    if folder.last.exists():
-        check_architecture(task.net, read_checkpoint(folder.last)["state_dict"], folder.last)
+def _check_share(config: TrainConfig, tiles: TileData) -> None:
+    """Refuses what several devices cannot divide among them.
+
+    Raises:
+        ConfigError: If tiles or validation images cannot be shared, or batch norm is asked for on CPU processes.
+    """
+    devices, num_tiles = config.trainer.devices, tiles.batch.num_tiles
+    if num_tiles % devices:
+        raise ConfigError(
+            f"trainer.devices={devices} cannot share {num_tiles} tiles a step equally",
+            mend=f"use a tiles.budget of a multiple of {devices} tiles, or fewer devices",
+        )
+    if len(tiles.samples["val"]) < devices:
+        raise ConfigError(
+            f"trainer.devices={devices} cannot share {len(tiles.samples['val'])} validation images",
+            mend="use fewer devices, or more validation images",
+        )
+    if config.model["norm"] == "batch" and config.trainer.accelerator == "cpu":
+        raise ConfigError(
+            "batch norm over several CPU processes is not possible: torch synchronises it on GPUs alone",
+            mend="use model.norm=instance or group, or trainer.devices=1",
+        )
+
+
+def _fit(
+    config: TrainConfig,
+    folder: RunFolder,
+    data: TileData,
+    task: SegmentationTask,
+    *,
+    lease: Lease | None,
+    stop: StopRequest,
+    on_row: OnRow | None,
+) -> Recorder:
+    resumed = resume_point(folder)
+    if resumed is not None:
+        check_architecture(task.net, resumed["state_dict"], folder.path)
     data.setup("fit")
     if config.trainer.compile:
         task.net.compile()
-    logger = wandb_run.open_run(
-        mode=config.logger.mode,
-        project=config.logger.project,
-        run_id=folder.run_id,
-        name=f"{config.arm or folder.run_id}, seed {config.seed}",
-        group=config.experiment.name if config.experiment else "single",
-        tags=[config.scale, read_data(config).name],
-        job_type="train",
-        config=asdict(config),
-        directory=folder.path,
-        class_names=data.class_names,
+    memory = CheckpointInMemory(resumed)
+    recorder = Recorder(
+        folder,
+        lease=lease,
+        memory=memory,
+        stop=stop,
+        val_every=config.trainer.val_every,
+        save_every_s=config.trainer.save_every_s,
+        on_row=on_row,
     )
-    recorder = Recorder(folder)
+    logger = None
     callbacks: list[Callback] = [recorder]
+    if lease is not None:
+        logger = wandb_run.open_run(
+            mode=config.logger.mode,
+            project=config.logger.project,
+            run_id=folder.run_id,
+            name=f"{config.arm or folder.run_id}, seed {config.seed}",
+            group=config.experiment.name if config.experiment else "single",
+            tags=[config.scale, read_data(config).name],
+            job_type="train",
+            config=asdict(config),
+            directory=folder.path,
+            class_names=data.class_names,
+        )
     if logger is not None:
         from unet_repro.tracking.callback import WandbMirror  # noqa: PLC0415  (imports wandb, which is slow)
 
@@ -147,15 +239,34 @@ def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: Segmentat
         callbacks.append(
             WandbMirror(logger, recorder, images=data.val_images, class_names=data.class_names, num_images=shown)
         )
-    if config.trainer.progress:
+    if lease is not None and config.trainer.progress:
         callbacks.append(StepBar())
-    trainer = Trainer(
+    trainer = _trainer(config, folder, callbacks, memory)
+    try:
+        with stop:
+            ckpt_path = None if resumed is None else folder.last  # its content is in memory already
+            trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    except BaseException:
+        wandb_run.finish(logger, exit_code=1)
+        raise
+    wandb_run.finish(logger)
+    return recorder
+
+
+def _trainer(config: TrainConfig, folder: RunFolder, callbacks: list[Callback], memory: CheckpointInMemory) -> Trainer:
+    several = config.trainer.devices > 1
+    return Trainer(
         max_steps=config.trainer.max_steps,
         val_check_interval=config.trainer.val_every,
         check_val_every_n_epoch=None,
         accelerator=config.trainer.accelerator,
-        devices=1,
+        devices=config.trainer.devices,
+        strategy="ddp" if several else "auto",
+        sync_batchnorm=several,
+        use_distributed_sampler=False,  # a tile's number says whose it is
         precision=config.trainer.precision,
+        deterministic=config.trainer.deterministic,
+        plugins=[LightningEnvironment(), memory],  # no scheduler's: ours are requeued by the launcher
         logger=False,  # W&B mirrors the recorder: Lightning would log a validation one step early
         callbacks=callbacks,
         default_root_dir=folder.path,
@@ -164,22 +275,19 @@ def _fit(config: TrainConfig, folder: RunFolder, data: TileData, task: Segmentat
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
-    try:
-        trainer.fit(task, datamodule=data, ckpt_path=folder.last if folder.last.exists() else None, weights_only=True)
-    except SystemExit as error:  # Lightning's answer to Ctrl-C, which also makes the process deaf to the next one
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        wandb_run.finish(logger, exit_code=1)
-        raise KeyboardInterrupt from error
-    except BaseException:
-        wandb_run.finish(logger, exit_code=1)
-        raise
-    wandb_run.finish(logger)
-    return _result(config, folder, data, task, recorder)
+
+
+def _fit_beside(config: TrainConfig, path: Path, rank: int) -> None:
+    """What a further device does: the same fit, without a record."""
+    data, task = build(config, rank)
+    place(config.trainer)
+    _fit(config, RunFolder(path), data, task, lease=None, stop=StopRequest(), on_row=None)
 
 
 def _result(
     config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask, recorder: Recorder
 ) -> Result:
+    """What the run came to: a function of configuration and data, the same however often it was interrupted."""
     return {
         "run_id": folder.run_id,
         "data": read_data(config).name,
@@ -190,6 +298,10 @@ def _result(
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "final": recorder.rows[-1],
         "best": recorder.best,
-        "seconds": round(recorder.seconds, 1),
-        "made_by": provenance(),
+        "weights": {"last": _hash(task.state_dict()), "best": _hash(recorder.best_weights)},
     }
+
+
+def _hash(weights: dict[str, Any]) -> str:
+    """SHA-256 over names and tensors."""
+    return sha256(*(part for name in sorted(weights) for part in (name, weights[name].detach().cpu().numpy())))

@@ -154,7 +154,7 @@ def test_a_checkpoint_that_runs_code_is_never_unpickled(finished, tmp_path):
 def test_two_processes_never_train_one_run(tmp_path):
     config = tiny(tmp_path)
     folder = run_folder(check(config))
-    with folder.lock(), pytest.raises(RunError, match="another process is training"):
+    with folder.hold(), pytest.raises(RunError, match="another process is training"):
         train(config)
     assert train(config)["steps"] == 8
 

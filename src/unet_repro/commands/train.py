@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
 from unet_repro.console import told_to_user
+from unet_repro.placement import die_with_parent
 from unet_repro.train import Result, train
 
 
@@ -17,10 +18,8 @@ def main(arguments: list[str]) -> None:
 def task(config: DictConfig) -> Result:
     """One job. In a sweep an error is the sweeper's to tell, and the other jobs go on."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        try:
-            return train(config)
-        except SystemExit as error:
-            raise RuntimeError(f"the run tried to leave the program: {error}") from error
+        die_with_parent()
+        return train(config)
     with told_to_user():
         if config.experiment is not None and config.arm is None:
             print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")

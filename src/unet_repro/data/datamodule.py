@@ -83,17 +83,26 @@ class TrainTiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class From(Sampler[int]):
-    """Numbers from ``start`` to ``stop``: a resumed training goes on with the tiles that come next.
+    """Numbers of the tiles from ``step`` on: a resumed training goes on with those that come next.
 
     Without a length on purpose: Lightning would take the remaining batches for a whole epoch, and after a resume begin
     it anew in the middle.
+
+    Args:
+        step: The first step.
+        num_tiles: Tiles of the whole training.
+        tiles_per_step: Tiles of one step, over all devices.
+        rank: Which device this is; each takes its block of a step's tiles.
+        num_devices: How many there are.
     """
 
-    def __init__(self, start: int, stop: int) -> None:
-        self.numbers = range(start, stop)
+    def __init__(self, step: int, num_tiles: int, tiles_per_step: int, *, rank: int = 0, num_devices: int = 1) -> None:
+        share = tiles_per_step // num_devices
+        self.share = share
+        self.firsts = range(step * tiles_per_step + rank * share, num_tiles, tiles_per_step)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.numbers)
+        return (first + index for first in self.firsts for index in range(self.share))
 
 
 class WholeImage(NamedTuple):
@@ -213,18 +222,25 @@ class TileData(LightningDataModule):
         """Batches from the trainer's current step on."""
         assert self.train_tiles is not None, "Lightning calls setup first"
         step = self.trainer.global_step if self.trainer is not None else 0
+        rank, num_devices = self._place()
         return DataLoader(
             self.train_tiles,
-            batch_size=self.batch.num_tiles,
-            sampler=From(step * self.batch.num_tiles, len(self.train_tiles)),
+            batch_size=self.batch.num_tiles // num_devices,
+            sampler=From(step, len(self.train_tiles), self.batch.num_tiles, rank=rank, num_devices=num_devices),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=False,
         )
 
     def val_dataloader(self) -> DataLoader[WholeImage]:
-        """Validation images one by one."""
-        return DataLoader(self.val_images, batch_size=None, collate_fn=_as_is)
+        """Validation images one by one; of several devices each takes its share."""
+        rank, num_devices = self._place()
+        mine = range(rank, len(self.val_images), num_devices)
+        return DataLoader(self.val_images, batch_size=None, sampler=mine, collate_fn=_as_is)
+
+    def _place(self) -> tuple[int, int]:
+        """Which device of a run this is, and of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
 def _as_is(item: Any) -> Any:

@@ -1,15 +1,85 @@
-"""Reading checkpoints: tensors and plain types only, never code."""
+"""Checkpoints: tensors and plain types only, never code; written whole, or not at all, and checked when read."""
 
 import pickle
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins import CheckpointIO
 from torch import nn
 
 from unet_repro.errors import RunError, TrainingError
+from unet_repro.files import replacing
+from unet_repro.runs.folder import RunFolder
 
 _NET = "net."  # where the task keeps its network
+
+
+class CheckpointInMemory(CheckpointIO):
+    """Keeps what Lightning would write, for the recorder to write or to lay aside.
+
+    Args:
+        resumed: The content to resume from; Lightning asks for it by path.
+
+    Attributes:
+        latest: What ``trainer.save_checkpoint`` made; its tensors are the training's own, not copies.
+    """
+
+    def __init__(self, resumed: dict[str, Any] | None) -> None:
+        self.resumed = resumed
+        self.latest: dict[str, Any] = {}
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Keeps it."""
+        self.latest = checkpoint
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:  # noqa: ARG002
+        """The content that was read, and checked, before the training began."""
+        assert self.resumed is not None, "asked for only where there is one"
+        return self.resumed
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Nothing lies anywhere."""
+
+
+def write_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:
+    """Writes a checkpoint whole or not at all, to the disk itself.
+
+    Args:
+        path: The file.
+        content: Tensors and plain types.
+        previous: Where the file that is there now goes.
+
+    Raises:
+        RunError: If it cannot be written; the older files are then still there.
+    """
+    try:
+        with replacing(path, previous=previous) as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise RunError(
+            f"cannot save the checkpoint {path}: {error}",
+            mend="free some space, or choose another runs_dir; the same command then goes on",
+        ) from error
+
+
+def resume_point(folder: RunFolder) -> dict[str, Any] | None:
+    """Content of the newest checkpoint that is whole; ``None`` for a run that has none yet.
+
+    Raises:
+        RunError: If there are checkpoints and none can be used.
+    """
+    paths = [path for path in (folder.last, folder.previous) if path.exists()]
+    for path in paths:
+        try:
+            return read_checkpoint(path)
+        except RunError as error:
+            if path == paths[-1]:
+                raise
+            sys.stderr.write(f"{error.what}; going on from {folder.previous.name}, the one before\n")
+    return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -19,13 +89,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunError: If the file is missing, truncated, or holds anything but tensors and plain types.
     """
     try:
+        _check_bytes(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(
             f"there is no checkpoint {path}",
             mend="train the run, name the other checkpoint, or remove the run's folder and train it again",
         ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise RunError(
             f"{path} is damaged or not a checkpoint of this program",
             mend="remove it, of a finished run the whole folder, and train again",
@@ -33,6 +104,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise RunError(f"{path} is not a checkpoint of this program", mend="name a checkpoint of a run")
     return content
+
+
+def _check_bytes(path: Path) -> None:
+    """Compares each part of the file with its checksum: torch itself would not notice a flipped bit."""
+    with zipfile.ZipFile(path) as archive:
+        if (part := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(part)
 
 
 def load_network(net: nn.Module, path: Path) -> None:

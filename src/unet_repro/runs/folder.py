@@ -5,25 +5,28 @@ config.yaml      the resolved configuration
 manifest.json    which samples played which part, with the SHA-256 of their arrays
 history.csv      one row a validation; a pure function of configuration and data
 progress.json    step, of how many, seconds so far; rewritten while it runs
-last.ckpt        where a restarted run goes on
-best.ckpt        at the best mean IoU on validation
-result.json      written last, atomically: there is a result, or there is none
-error.txt        why the latest attempt failed
+last.ckpt        where a restarted run goes on; of a finished run, the end
+previous.ckpt    the one before, in case the last one is damaged; only while it is trained
+best.ckpt        weights at the best mean IoU on validation, written at the end
+provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
+result.json      written last, atomically: there is a result, or there is none; a function of configuration and data
+error.txt        why the latest attempt failed: the reason in the first line, then the traceback
+worker.json      who trains it now
+log.txt          what its own process printed, under ``hydra/launcher=local``
 ================ =====================================================================================
 """
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from filelock import FileLock, Timeout
 
 from unet_repro.data.splits import Manifest
 from unet_repro.errors import RunError
 from unet_repro.files import replacing
+from unet_repro.runs.lease import Holder, Lease, hold, is_running, read_holder
 
 State = Literal["new", "partial", "done", "failed"]
 
@@ -54,8 +57,9 @@ class RunFolder:
         self.path = path
         self.config, self.manifest = path / "config.yaml", path / "manifest.json"
         self.history, self.progress = path / "history.csv", path / "progress.json"
-        self.last, self.best = path / "last.ckpt", path / "best.ckpt"
-        self.result_file, self.error = path / "result.json", path / "error.txt"
+        self.last, self.previous, self.best = path / "last.ckpt", path / "previous.ckpt", path / "best.ckpt"
+        self.result_file, self.provenance = path / "result.json", path / "provenance.json"
+        self.error, self.log = path / "error.txt", path / "log.txt"
 
     @property
     def run_id(self) -> str:
@@ -69,15 +73,33 @@ class RunFolder:
             return "done"
         if self.error.exists():
             return "failed"
-        return "partial" if self.last.exists() else "new"
+        return "partial" if self.last.exists() or self.previous.exists() else "new"
+
+    @property
+    def running(self) -> bool:
+        """Whether a worker is at it now; one that was killed is not."""
+        return is_running(self.path)
+
+    def holder(self) -> Holder | None:
+        """Who works on it, or did when it was killed."""
+        return read_holder(self.path)
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's result; ``None`` if it is not finished."""
         return self._read(self.result_file)
 
+    def outcome(self) -> dict[str, Any] | None:
+        """The result together with its provenance."""
+        result = self.result()
+        return None if result is None else {**(self._read(self.provenance) or {}), **result}
+
+    def progress_now(self) -> dict[str, float] | None:
+        """``step``, ``of`` and training ``seconds`` so far; ``None`` before the first step."""
+        return self._read(self.progress)
+
     def share_done(self) -> float:
         """Share of the training steps that are done, from 0 to 1."""
-        progress = self._read(self.progress)
+        progress = self.progress_now()
         return progress["step"] / progress["of"] if progress else 0.0
 
     def begin(self, config: dict[str, Any], manifest: Manifest) -> None:
@@ -87,6 +109,8 @@ class RunFolder:
             RunError: If it cannot be written, or was begun with other data.
         """
         self.check_manifest(manifest)
+        for left_over in self.path.glob(".*.part"):  # of a process that was killed while it wrote
+            left_over.unlink(missing_ok=True)
         write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
         write_atomically(self.manifest, json.dumps(manifest, indent=1))
         self.error.unlink(missing_ok=True)
@@ -105,33 +129,30 @@ class RunFolder:
                 mend="restore the data, or remove the folder to start afresh",
             )
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Writes the result; from then on the run is done."""
+    def finish(self, result: dict[str, Any], provenance: dict[str, Any]) -> None:
+        """Writes provenance and result; from then on the run is done."""
+        write_atomically(self.provenance, json.dumps(provenance, indent=1))
         write_atomically(self.result_file, json.dumps(result, indent=1))
+        self.previous.unlink(missing_ok=True)
 
-    def fail(self, reason: str) -> None:
-        """Leaves the reason of a failure for who looks later."""
-        write_atomically(self.error, reason + "\n")
+    def fail(self, reason: str, trace: str = "") -> None:
+        """Leaves the reason of a failure for who looks later; says nothing where even that cannot be written.
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps a second process out while one works here; the system frees the lock of a process that died.
+        Args:
+            reason: In words; its first line is what lists of failures show.
+            trace: The traceback.
+        """
+        with contextlib.suppress(RunError):
+            write_atomically(self.error, f"{reason}\n\n{trace}".rstrip() + "\n")
+
+    def hold(self) -> contextlib.AbstractContextManager[Lease]:
+        """Keeps other workers out while one works here; a dead worker's place is taken.
 
         Raises:
-            RunError: If another process holds it, or the folder cannot be made.
+            RunHeld: If another worker is at work.
+            RunError: If the folder cannot be made.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            raise RunError(f"another process is training {self.path}", mend="wait for it, or stop it") from error
-        except OSError as error:
-            raise RunError(f"cannot write to {self.path}: {error.strerror}", mend="choose another runs_dir") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return hold(self.path)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         if not path.exists():

@@ -12,7 +12,7 @@ from unet_repro.data.splits import Manifest
 CODE_VERSION = 1
 
 _NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir"}
-PLACEMENT = {"accelerator", "threads", "num_workers", "progress"}
+PLACEMENT = {"accelerator", "devices", "deterministic", "threads", "num_workers", "save_every_s", "progress"}
 
 
 def numbers_of(config: TrainConfig) -> dict[str, Any]:

@@ -1,92 +1,221 @@
-"""The callback that records a training: history, progress, checkpoints."""
+"""The callback that records a training: history, progress, checkpoints; and stops it when it is asked to."""
 
+import copy
 import csv
 import io
 import json
+import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from unet_repro.errors import RunError
+from unet_repro.errors import RunError, Stopped
+from unet_repro.runs.checkpoint import CheckpointInMemory, write_checkpoint
 from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.lease import Lease
+from unet_repro.runs.stopping import StopRequest
 
 Row = dict[str, float]
+OnRow = Callable[[Row], None]
 PROGRESS_EVERY_S = 2.0
+SAVING_SHARE = 0.02  # of the training time at most goes into checkpoints between the first and the last
 
 
 class Recorder(Callback):
-    """After every validation: a row of history, then the checkpoint; the history is part of the checkpoint.
+    """A row of history after every validation, and checkpoints that a restarted training goes on from.
+
+    A checkpoint is written at the end, when the training is asked to stop, and now and then; never more often than
+    ``SAVING_SHARE`` of the time allows. It holds everything, the history and the best weights too, so no other file
+    has to fit it. None is taken between a step and its validation: asked to stop there, the training goes back a step.
 
     Args:
         folder: Where to.
-        monitor: Measure whose maximum makes the best checkpoint.
+        lease: This worker's hold on the folder; ``None`` in the further processes of a run on several devices, which
+            write nothing.
+        memory: Where ``trainer.save_checkpoint`` puts what is to be written.
+        stop: Whether somebody asked to stop.
+        val_every: Steps between validations.
+        save_every_s: Seconds between checkpoints.
+        on_row: Told each row; what it raises ends the training.
+        monitor: Measure whose maximum makes the best weights.
     """
 
-    def __init__(self, folder: RunFolder, *, monitor: str = "val/iou") -> None:
-        self.folder, self.monitor = folder, monitor
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        lease: Lease | None,
+        memory: CheckpointInMemory,
+        stop: StopRequest,
+        val_every: int,
+        save_every_s: float,
+        on_row: OnRow | None = None,
+        monitor: str = "val/iou",
+    ) -> None:
+        self.folder, self.lease, self.memory, self.stop = folder, lease, memory, stop
+        self.val_every, self.save_every_s, self.on_row, self.monitor = val_every, save_every_s, on_row, monitor
         self.rows: list[Row] = []
         self.best: Row | None = None
-        self.seconds_before = 0.0
-        self._started = self._told = time.monotonic()
+        self.best_weights: dict[str, Any] = {}
+        self.seconds_before = self.saving_before = self.saving = 0.0
+        self.attempts = 1
+        self._before_validation: dict[str, Any] | None = None
+        self._started = self._told = self._saved = time.monotonic()
+        self._save_took = 0.0
 
     @property
     def seconds(self) -> float:
         """Training time so far, over all attempts up to their last checkpoint."""
         return self.seconds_before + time.monotonic() - self._started
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
-        self._started = time.monotonic()
-        if pl_module.global_step:
+    def provenance(self) -> dict[str, Any]:
+        """What differs between two trainings of one run."""
+        saving = self.saving_before + self.saving
+        return {"seconds": round(self.seconds, 1), "checkpoint_seconds": round(saving, 2), "attempts": self.attempts}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Starts the clock; history goes back to the checkpoint."""
+        self.stop.listen()
+        self._started = self._saved = time.monotonic()
+        if self.rows:
             self._write_history()
+        elif self.lease is not None:
+            self.folder.history.unlink(missing_ok=True)
+        if self.on_row is not None:
+            for row in self.rows:
+                self.on_row(row)
         self._tell(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Says now and then how far the training is."""
+        """Between steps: stops if asked to, saves if it is time, and says now and then how far the training is."""
+        if self.lease is not None:
+            self.lease.check()
+        validates = trainer.global_step % self.val_every == 0
+        if self._is_asked_to_stop(trainer):
+            self._stop(trainer, back=validates)
+        if validates:
+            return
+        if self._is_time_to_save(trainer):
+            self._save(trainer)
+        if (trainer.global_step + 1) % self.val_every == 0:
+            self._before_validation = copy.deepcopy(self._content(trainer))
         if time.monotonic() - self._told > PROGRESS_EVERY_S:
             self._tell(trainer)
 
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Between validation images: stops if asked to, from the step before; of several devices, each has its own."""
+        if trainer.world_size == 1 and self.stop.asked is not None:
+            self._stop(trainer, back=True)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Records what was measured and saves, in this order, so that a checkpoint holds its own row."""
+        """Records what was measured; a checkpoint after it holds its row."""
         measured = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {"step": trainer.global_step, **dict(sorted(measured.items()))}
         self.rows.append(row)
-        improved = self.best is None or row[self.monitor] > self.best[self.monitor]
-        if improved:
+        if self.best is None or row[self.monitor] > self.best[self.monitor]:
             self.best = row
+            self.best_weights = {
+                name: tensor.detach().to("cpu", copy=True) for name, tensor in pl_module.state_dict().items()
+            }
         self._write_history()
-        for path, wanted in ((self.folder.best, improved), (self.folder.last, True)):
-            if wanted:
-                temporary = path.with_suffix(".tmp")
-                try:
-                    trainer.save_checkpoint(temporary)
-                    temporary.replace(path)
-                except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-                    temporary.unlink(missing_ok=True)
-                    raise RunError(
-                        f"cannot save the checkpoint {path}: {error}",
-                        mend="free some space, or choose another runs_dir; the same command then goes on",
-                    ) from error
         pl_module.last_good_step = trainer.global_step  # type: ignore[assignment]
+        self._before_validation = copy.deepcopy(self._content(trainer)) if self.val_every == 1 else None
+        ends = trainer.global_step == trainer.max_steps
+        if self._is_time_to_save(trainer) or ends:
+            self._save(trainer)
+        if self.on_row is not None:
+            self.on_row(row)
+        self._tell(trainer)
+        if self._is_asked_to_stop(trainer) and not ends:
+            self._stop(trainer, back=False)
+
+    def write_best(self) -> None:
+        """Writes the best weights."""
+        assert self.best is not None, "a finished training has been validated"
+        write_checkpoint(self.folder.best, {"state_dict": self.best_weights, "global_step": self.best["step"]})
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain containers only: a checkpoint is loaded with ``weights_only=True``."""
-        return {"rows": self.rows, "best": self.best, "seconds": self.seconds}
+        """Plain containers and tensors: a checkpoint is loaded with ``weights_only=True``."""
+        return {
+            "rows": list(self.rows),
+            "best": self.best,
+            "best_weights": self.best_weights,
+            "seconds": self.seconds,
+            "saving": self.saving_before + self.saving,
+            "attempts": self.attempts,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the history of the checkpoint; rows after it were of an attempt that is now done again."""
+        """Takes the history of the checkpoint; rows after it were of an attempt that is now done again.
+
+        Raises:
+            RunError: If the checkpoint is of an earlier version of this program.
+        """
+        if "best_weights" not in state_dict:
+            raise RunError(
+                f"the checkpoint in {self.folder.path} was written by an earlier version of this program",
+                mend="remove the folder, and train the run again",
+            )
         self.rows, self.best = list(state_dict["rows"]), state_dict["best"]
-        self.seconds_before = state_dict["seconds"]
+        self.best_weights = state_dict["best_weights"]
+        self.seconds_before, self.saving_before = state_dict["seconds"], state_dict["saving"]
+        self.attempts = state_dict["attempts"] + 1
+        self._started = time.monotonic()
+
+    def _content(self, trainer: Trainer) -> dict[str, Any]:
+        trainer.save_checkpoint("memory")
+        return self.memory.latest
+
+    def _is_time_to_save(self, trainer: Trainer) -> bool:
+        wait = max(self.save_every_s, self._save_took / SAVING_SHARE)
+        return _any(trainer, self.lease is not None and time.monotonic() - self._saved >= wait)
+
+    def _is_asked_to_stop(self, trainer: Trainer) -> bool:
+        return _any(trainer, self.stop.asked is not None)
+
+    def _save(self, trainer: Trainer) -> None:
+        self._write(self._content(trainer))
+
+    def _write(self, content: dict[str, Any]) -> None:
+        if self.lease is None:
+            return
+        started = time.monotonic()
+        write_checkpoint(self.folder.last, content, previous=self.folder.previous)
+        self._saved = time.monotonic()
+        self._save_took = self._saved - started
+        self.saving += self._save_took
+
+    def _stop(self, trainer: Trainer, *, back: bool) -> None:
+        """Leaves with a checkpoint: of now, or of the step before a validation that was not done.
+
+        Raises:
+            Stopped: Always.
+        """
+        if not back:
+            self._save(trainer)
+        elif self._before_validation is not None:
+            self._write(self._before_validation)
+        raise Stopped(self.stop.asked or signal.SIGTERM)
 
     def _tell(self, trainer: Trainer) -> None:
+        if self.lease is None:
+            return
         self._told = time.monotonic()
         progress = {"step": trainer.global_step, "of": trainer.max_steps, "seconds": round(self.seconds, 1)}
         write_atomically(self.folder.progress, json.dumps(progress))
 
     def _write_history(self) -> None:
+        if self.lease is None:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_atomically(self.folder.history, text.getvalue())
+
+
+def _any(trainer: Trainer, here: bool) -> bool:
+    """What all devices of a run decide together: yes, if one of them says so."""
+    return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)

@@ -59,7 +59,7 @@ def tile_data(samples, **changes):
 
 def batches(data, *, step=0):
     """All batches of a training from a step on."""
-    data.trainer = SimpleNamespace(global_step=step)
+    data.trainer = SimpleNamespace(global_step=step, global_rank=0, world_size=1)
     data.setup("fit")
     return list(data.train_dataloader())
 

@@ -20,7 +20,7 @@ def test_the_state_follows_the_files(tmp_path):
     assert folder.state == "failed"
     folder.begin({"seed": 0}, MANIFEST)
     assert folder.state == "partial"
-    folder.finish({"seed": 0})
+    folder.finish({"seed": 0}, {"seconds": 1})
     assert folder.state == "done"
     assert folder.result() == {"seed": 0}
 
@@ -47,7 +47,7 @@ def test_only_a_runs_folder_is_opened(tmp_path):
 
 
 def _hold(path, held, done):
-    with RunFolder(path).lock():
+    with RunFolder(path).hold():
         held.set()
         done.wait(30)
 
@@ -58,11 +58,11 @@ def test_a_lock_of_another_process_is_respected_and_freed_by_its_death(tmp_path)
     process = context.Process(target=_hold, args=(tmp_path / "run", held, done))
     process.start()
     assert held.wait(60)
-    with pytest.raises(RunError, match="another process"), RunFolder(tmp_path / "run").lock():
+    with pytest.raises(RunError, match="another process"), RunFolder(tmp_path / "run").hold():
         pass
     process.kill()
     process.join()
-    with RunFolder(tmp_path / "run").lock():
+    with RunFolder(tmp_path / "run").hold():
         pass
 
 

@@ -1,0 +1,91 @@
+"""One run on several devices: one process each, which share a step's tiles and average their gradients.
+
+The process that was started is the first; the others are spawned beside it, run the same function, and write nothing.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from unet_repro.errors import Stopped
+
+_PLACE = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
+
+
+class SharedDropout(nn.Module):
+    """Dropout whose mask over all devices' tiles is the one that a single device would draw for them.
+
+    Args:
+        p: Probability of an element to be zeroed.
+        rank: Which device this is.
+        num_devices: How many there are.
+    """
+
+    def __init__(self, p: float, rank: int, num_devices: int) -> None:
+        super().__init__()
+        self.p, self.rank, self.num_devices = p, rank, num_devices
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Zeroes elements and scales the others, in training only."""
+        if not self.training or self.p == 0:
+            return x_BCHW
+        share = x_BCHW.shape[0]
+        ones = torch.ones(
+            (share * self.num_devices, *x_BCHW.shape[1:]),
+            dtype=x_BCHW.dtype,
+            device=x_BCHW.device,
+        ).contiguous(memory_format=torch.channels_last)
+        mask = F.dropout(ones, self.p)
+        return x_BCHW * mask[self.rank * share : (self.rank + 1) * share]
+
+
+@contextlib.contextmanager
+def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_devices: int) -> Iterator[None]:
+    """Runs ``function(*arguments, rank)`` in a process for each further device while the block works as the first.
+
+    Args:
+        function: Of a module, so that a new process can import it.
+        arguments: They must pickle.
+        num_devices: With 1 there are no further processes.
+    """
+    if num_devices == 1:
+        yield
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    before = {name: os.environ.get(name) for name in _PLACE}
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(num_devices), NODE_RANK="0")
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_run, args=(function, arguments, rank), daemon=True) for rank in range(1, num_devices)
+    ]
+    try:
+        for process in others:
+            process.start()
+        os.environ["LOCAL_RANK"] = "0"
+        yield
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for process in others:
+            process.join(10)  # each has come to the same end, or its connection has broken
+            process.kill()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _run(function: Callable[..., None], arguments: tuple[Any, ...], rank: int) -> None:
+    os.environ["LOCAL_RANK"] = str(rank)
+    with contextlib.suppress(Stopped):  # the first device tells
+        function(*arguments, rank)

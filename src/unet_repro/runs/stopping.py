@@ -1,0 +1,61 @@
+"""Signals that ask a training to stop: noted when they come, obeyed where a checkpoint can be written next."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+# SLURM and submitit warn with a user signal; it means "stop" only where somebody has put a handler there.
+_ALWAYS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT") if hasattr(signal, name))
+_WHERE_HANDLED = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+
+
+class StopRequest:
+    """Notes SIGTERM, SIGINT (Ctrl-C) and a scheduler's warning while its ``with`` block runs.
+
+    A second Ctrl-C stops at once. Outside the main thread, where Python forbids handlers, nothing is noted.
+
+    Attributes:
+        asked: Number of the signal that came, ``None`` so far.
+    """
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            before = {signum: signal.getsignal(signum) for signum in (*_ALWAYS, *_WHERE_HANDLED)}
+            self._before = {
+                signum: handler
+                for signum, handler in before.items()
+                if callable(handler) or (signum in _ALWAYS and handler is not signal.SIG_IGN)
+            }
+        self.listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def listen(self) -> None:
+        """Takes the signals (again): Lightning puts its own SIGTERM handler on top when a fit begins."""
+        for signum in self._before:
+            signal.signal(signum, self._note)
+
+    def previous_handler(self, signum: int) -> Callable[[int, FrameType | None], Any] | None:
+        """Somebody else's function that stood there before: a scheduler's, which requeues the job."""
+        handler = self._before.get(signum)
+        return handler if callable(handler) and handler is not signal.default_int_handler else None
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.asked is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = signum
+        name = signal.Signals(signum).name
+        # Not through sys.stderr: a handler may come while it is being written to.
+        os.write(2, f"\n{name}: stopping after this step with a checkpoint (Ctrl-C again stops at once)\n".encode())

@@ -37,11 +37,11 @@ class SharedDropout(nn.Module):
         if not self.training or self.p == 0:
             return x_BCHW
         share = x_BCHW.shape[0]
-        ones = torch.ones(
-            (share * self.num_devices, *x_BCHW.shape[1:]),
-            dtype=x_BCHW.dtype,
-            device=x_BCHW.device,
-        ).contiguous(memory_format=torch.channels_last)
+        # In the input's own memory order, in which a mask is drawn.
+        order = (
+            torch.channels_last if x_BCHW.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        )
+        ones = x_BCHW.new_ones((share * self.num_devices, *x_BCHW.shape[1:])).contiguous(memory_format=order)
         mask = F.dropout(ones, self.p)
         return x_BCHW * mask[self.rank * share : (self.rank + 1) * share]
 

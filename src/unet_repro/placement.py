@@ -57,5 +57,6 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         ".*dataloader is not resumable.*",
         ".*srun. command is available.*",
+        ".*sync_dist=True.*",  # the task's measures are those of all devices already
     ):
         warnings.filterwarnings("ignore", message=message)

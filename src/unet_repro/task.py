@@ -110,7 +110,8 @@ class SegmentationTask(LightningModule):
         """Class scores ``(K, H, W)`` of a normalised image."""
         height, width = image.classes.shape
         plan = plan_tiles((height, width), self.net.depth)
-        return predict(self.net, image.image, plan, device=self.device)
+        precision = self.net.head.weight.dtype  # images are float32; a network may be float64
+        return predict(lambda x_BCHW: self.net(x_BCHW.to(precision)), image.image, plan, device=self.device)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the measures of all images together, and the mean training losses since the last time."""

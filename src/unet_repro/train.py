@@ -204,6 +204,8 @@ def _fit(
     resumed = resume_point(folder)
     if resumed is not None:
         check_architecture(task.net, resumed["state_dict"], folder.path)
+    if config.trainer.precision == "64-true":
+        task.net.double()  # Lightning would do it only after a checkpoint's weights have gone through float32
     data.setup("fit")
     if config.trainer.compile:
         task.net.compile()

@@ -94,7 +94,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(finished, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "override", ["optimizer=adam", "schedule=plateau", "schedule=warmup_cosine", "model.norm=batch"]
+    "override",
+    ["optimizer=adam", "schedule=plateau", "schedule=warmup_cosine", "model.norm=batch", "trainer.precision=64-true"],
 )
 def test_resuming_keeps_optimizer_schedule_and_statistics(tmp_path, monkeypatch, override):
     extra = [override, "model.dropout=0.5"] if override != "schedule=plateau" else [override, "schedule.patience=0"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_confusion_matrix
+from torchmetrics.utilities import dim_zero_cat
 
 
 def confusion(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
@@ -100,7 +101,7 @@ class PixelMeasures(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name: ``iou``, ``iou_<class>``, ``dice``, ``pixel_error``, ``iou_stepped``."""
-        matrices_NKK = torch.cat(list(self.matrices))
+        matrices_NKK = dim_zero_cat(self.matrices)  # a list, or one tensor gathered from several devices
         return pixel_measures(matrices_NKK, self.class_names)
 
 

@@ -1,0 +1,75 @@
+import signal
+
+import pytest
+import torch
+from tiny import tiny
+
+from unet_repro.config import check
+from unet_repro.errors import ConfigError, Stopped
+from unet_repro.task import SegmentationTask
+from unet_repro.train import run_folder, train
+
+ONE = ["split.val_share=0.34", "trainer.precision=64-true", "trainer.max_steps=4"]  # two validation images
+TWO = [
+    "split.val_share=0.34",
+    "trainer=ddp",
+    "trainer.precision=64-true",
+    "trainer.max_steps=4",
+    "trainer.val_every=2",
+    "trainer.threads=1",
+    "trainer.progress=false",
+]
+
+
+def trained(config):
+    train(config)
+    folder = run_folder(check(config))
+    return folder, torch.load(folder.last, weights_only=True)
+
+
+@pytest.mark.parametrize("override", ["model.dropout=0.5", "model.norm=instance", "model.norm=group"])
+def test_two_processes_train_what_one_does(tmp_path, override):
+    one, content = trained(tiny(tmp_path / "one", *ONE, override))
+    two, shared = trained(tiny(tmp_path / "two", *TWO, override))
+    assert one.run_id == two.run_id
+    for name, tensor in content["state_dict"].items():
+        torch.testing.assert_close(shared["state_dict"][name], tensor, rtol=1e-9, atol=1e-12)
+    first, second = one.result(), two.result()
+    assert first["batch"] == second["batch"]
+    assert second["final"] == pytest.approx(first["final"], rel=1e-6)
+
+
+def test_two_processes_stop_together_and_go_on(tmp_path, monkeypatch):
+    whole, content = trained(tiny(tmp_path / "whole", *TWO))
+    config = tiny(tmp_path / "cut", *TWO)
+    honest = SegmentationTask.training_step
+
+    def signalled(task, batch, batch_idx):
+        if task.global_step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return honest(task, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationTask, "training_step", signalled)  # of the first process alone
+        with pytest.raises(Stopped):
+            train(config)
+    folder = run_folder(check(config))
+    assert torch.load(folder.last, weights_only=True)["global_step"] == 3
+    folder, resumed = trained(config)
+    assert folder.history.read_bytes() == whole.history.read_bytes()
+    assert all(torch.equal(tensor, resumed["state_dict"][name]) for name, tensor in content["state_dict"].items())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["tiles.budget=3x84"], "cannot share 3 tiles"),
+        (["trainer.devices=7"], "cannot share"),
+        (["tiles.budget=4x84", "trainer.devices=4"], "cannot share 2 validation images"),
+        (["model.norm=batch"], "batch norm over several CPU processes"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused_before_training(tmp_path, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        train(tiny(tmp_path, *TWO, *overrides))
+    assert not list(tmp_path.glob("*/last.ckpt"))

@@ -27,7 +27,7 @@ from unet_repro.runs.provenance import provenance
 from unet_repro.runs.recorder import OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
 from unet_repro.task import SegmentationTask
-from unet_repro.tracking import wandb_run
+from unet_repro.tracking.mirror import mirror_finished, online_mirror
 from unet_repro.tracking.step_bar import StepBar
 
 Result = dict[str, Any]
@@ -116,7 +116,17 @@ def _attempt(
             recorder = _fit(config, folder, data, task, lease=lease, stop=stop, on_row=on_row)
         recorder.write_best()
         result = _result(config, folder, data, task, recorder)
-        folder.finish(result, {**recorder.provenance(), "made_by": provenance()})
+        proven = {**recorder.provenance(), "made_by": provenance()}
+        mirror_finished(
+            config,
+            directory=folder.path,
+            rows=recorder.rows,
+            outcome={**proven, **result},
+            task=task,
+            images=data.val_images,
+            class_names=data.class_names,
+        )
+        folder.finish(result, proven)
     except (Abandoned, RunHeld):
         raise
     except Exception as error:
@@ -219,28 +229,17 @@ def _fit(
         save_every_s=config.trainer.save_every_s,
         on_row=on_row,
     )
-    logger = None
-    callbacks: list[Callback] = [recorder]
+    mirror = None
     if lease is not None:
-        logger = wandb_run.open_run(
-            mode=config.logger.mode,
-            project=config.logger.project,
-            run_id=folder.run_id,
-            name=f"{config.arm or folder.run_id}, seed {config.seed}",
-            group=config.experiment.name if config.experiment else "single",
-            tags=[config.scale, read_data(config).name],
-            job_type="train",
-            config=asdict(config),
+        mirror = online_mirror(
+            config,
             directory=folder.path,
+            source=read_data(config).name,
+            recorder=recorder,
+            images=data.val_images,
             class_names=data.class_names,
         )
-    if logger is not None:
-        from unet_repro.tracking.callback import WandbMirror  # noqa: PLC0415  (imports wandb, which is slow)
-
-        shown = config.logger.panel_images
-        callbacks.append(
-            WandbMirror(logger, recorder, images=data.val_images, class_names=data.class_names, num_images=shown)
-        )
+    callbacks: list[Callback] = [recorder, *([] if mirror is None else [mirror])]
     if lease is not None and config.trainer.progress:
         callbacks.append(StepBar())
     trainer = _trainer(config, folder, callbacks, memory)
@@ -249,9 +248,11 @@ def _fit(
             ckpt_path = None if resumed is None else folder.last  # its content is in memory already
             trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     except BaseException:
-        wandb_run.finish(logger, exit_code=1)
+        if mirror is not None:
+            mirror.close(exit_code=1)
         raise
-    wandb_run.finish(logger)
+    if mirror is not None:
+        mirror.close()
     return recorder
 
 

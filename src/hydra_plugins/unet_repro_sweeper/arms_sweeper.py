@@ -38,7 +38,8 @@ class ArmsSweeper(Sweeper):
         from unet_repro.errors import SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
         from unet_repro.runs.folder import RunFolder  # noqa: PLC0415
-        from unet_repro.trial.plan import Ledger, plan, unique  # noqa: PLC0415
+        from unet_repro.trial.ledger import Ledger, unique  # noqa: PLC0415
+        from unet_repro.trial.plan import plan  # noqa: PLC0415
         from unet_repro.trial.progress import SweepProgress  # noqa: PLC0415
 
         runs_dir = Path(self.config.runs_dir)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.runs.folder import RunFolder
-from unet_repro.trial.plan import Entry, Ledger
+from unet_repro.trial.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def collect(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[Ar
 
 def _row(entries: Iterable[Entry], runs_dir: Path) -> ArmRow:
     entries = sorted(entries, key=lambda entry: entry.seed)
-    results = [(entry, RunFolder(runs_dir / entry.run_id).result()) for entry in entries]
+    results = [(entry, RunFolder(runs_dir / entry.run_id).outcome()) for entry in entries]
     done = [(entry, result) for entry, result in results if result is not None]
     first, latest = entries[0], done[-1][1] if done else None
     return ArmRow(

@@ -42,13 +42,13 @@ def publish(runs_dir: Path, rows: Sequence[ArmRow], experiments_dir: Path, readm
         write_atomically(stem.with_suffix(".md"), f"{to_markdown(arms)}\n{record(runs_dir, arms)}\n")
         written += [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".png")]
     kept = [row for arms in groups.values() for row in arms]
-    _renew(readme, f"{to_markdown(kept)}\n{record(runs_dir, kept)}")
+    renew(readme, f"{to_markdown(kept)}\n{record(runs_dir, kept)}", begin=BEGIN, end=END)
     return [*written, readme]
 
 
 def record(runs_dir: Path, rows: Sequence[ArmRow]) -> str:
     """What made these rows: command, seeds, commit, versions, machine, training time."""
-    results = {run_id: RunFolder(runs_dir / run_id).result() or {} for row in rows for run_id in row.run_ids}
+    results = {run_id: RunFolder(runs_dir / run_id).outcome() or {} for row in rows for run_id in row.run_ids}
     names = ",".join(dict.fromkeys(row.experiment for row in rows))
     seeds = ",".join(map(str, sorted({seed for row in rows for seed in row.seeds})))
     data, scale = (",".join(sorted({getattr(row, name) for row in rows})) for name in ("data", "scale"))
@@ -65,9 +65,14 @@ def record(runs_dir: Path, rows: Sequence[ArmRow]) -> str:
 _MADE_BY = {"commit": "commit", "torch": "torch", "device": "on", "machine": "under"}
 
 
-def _renew(readme: Path, text: str) -> None:
+def renew(readme: Path, text: str, *, begin: str, end: str) -> None:
+    """Writes a text in the place of whatever stands between two marks of a file.
+
+    Raises:
+        DataError: If the file lacks the marks.
+    """
     old = readme.read_text() if readme.exists() else ""
-    if BEGIN not in old or END not in old:
-        raise DataError(f"{readme} has no place for the results", mend=f"put the lines {BEGIN} and {END} into it")
-    inner = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    write_atomically(readme, inner.sub(lambda _: f"{BEGIN}\n{text}\n{END}", old))
+    if begin not in old or end not in old:
+        raise DataError(f"{readme} has no place for the results", mend=f"put the lines {begin} and {end} into it")
+    inner = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    write_atomically(readme, inner.sub(lambda _: f"{begin}\n{text}\n{end}", old))

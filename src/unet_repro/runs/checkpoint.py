@@ -74,11 +74,14 @@ def resume_point(folder: RunFolder) -> dict[str, Any] | None:
     paths = [path for path in (folder.last, folder.previous) if path.exists()]
     for path in paths:
         try:
-            return read_checkpoint(path)
-        except RunError as error:
+            content = read_checkpoint(path)
+        except RunError:
             if path == paths[-1]:
                 raise
-            sys.stderr.write(f"{error.what}; going on from {folder.previous.name}, the one before\n")
+            continue
+        if path != paths[0]:
+            sys.stderr.write(f"{paths[0]} is damaged; going on from {path.name}, the one before\n")
+        return content
     return None
 
 

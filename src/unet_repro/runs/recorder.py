@@ -195,6 +195,7 @@ class Recorder(Callback):
         """
         if not back:
             self._save(trainer)
+            self._tell(trainer)
         elif self._before_validation is not None:
             self._write(self._before_validation)
         raise Stopped(self.stop.asked or signal.SIGTERM)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from unet_repro.tracking.wandb_run import STEP_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    from lightning.pytorch.loggers import WandbLogger
+    import wandb
 
 PANEL_KEY = "val/panel"
 PERCENTILES = (0.5, 99.5)  # a few hot or dead pixels must not decide the contrast
@@ -37,24 +40,11 @@ def to_display(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return np.moveaxis(shown, 0, -1) if shown.ndim == 3 else shown
 
 
-def log_validation_panel(
-    logger: WandbLogger,
-    *,
-    step: int,
-    keys: Sequence[str],
-    images: Sequence[npt.NDArray[np.float32]],
-    truths: Sequence[npt.NDArray[np.uint8]],
-    predictions: Sequence[npt.NDArray[np.uint8]],
-    class_names: Sequence[str],
-) -> None:
-    """Logs images with the masks ``prediction`` and ``ground_truth`` under ``val/panel``.
+@dataclass(frozen=True)
+class Panel:
+    """Images with their masks.
 
-    Goes through the logger like every metric, so that steps rise together. Images of unlike sizes are filled up at
-    the right and at the bottom with 0, because W&B shows one panel at one size.
-
-    Args:
-        logger: An open run.
-        step: Global step, not below any step logged before.
+    Attributes:
         keys: Names of the images, shown as captions.
         images: Each ``(H, W)`` or ``(C, H, W)`` float32, any range.
         truths: Each ``(H, W)`` uint8 class indices.
@@ -64,27 +54,51 @@ def log_validation_panel(
     Raises:
         ValueError: If numbers or sizes do not fit together, or a class index has no name.
     """
-    labels = dict(enumerate(class_names))
-    for key, image, truth, prediction in zip(keys, images, truths, predictions, strict=True):
-        for mask in (truth, prediction):
-            if mask.shape != image.shape[-2:]:
-                raise ValueError(f"{key}: a mask of {mask.shape} does not fit an image of {image.shape}")
-            if mask.max() >= len(labels):
-                raise ValueError(f"{key}: class {mask.max()} has no name among {list(class_names)}")
-    height, width = (max(image.shape[axis] for image in images) for axis in (-2, -1))
-    logger.log_image(
-        PANEL_KEY,
-        [_fill_up(to_display(image), height, width) for image in images],
-        step=step,
-        caption=list(keys),
-        masks=[
-            {
-                "prediction": {"mask_data": _fill_up(prediction, height, width), "class_labels": labels},
-                "ground_truth": {"mask_data": _fill_up(truth, height, width), "class_labels": labels},
-            }
-            for truth, prediction in zip(truths, predictions, strict=True)
-        ],
-    )
+
+    keys: Sequence[str]
+    images: Sequence[npt.NDArray[np.float32]]
+    truths: Sequence[npt.NDArray[np.uint8]]
+    predictions: Sequence[npt.NDArray[np.uint8]]
+    class_names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        for key, image, *masks in zip(self.keys, self.images, self.truths, self.predictions, strict=True):
+            for mask in masks:
+                if mask.shape != image.shape[-2:]:
+                    raise ValueError(f"{key}: a mask of {mask.shape} does not fit an image of {image.shape}")
+                if mask.max() >= len(self.class_names):
+                    raise ValueError(f"{key}: class {mask.max()} has no name among {list(self.class_names)}")
+
+
+def log_panel(run: wandb.Run, panel: Panel, *, step: int) -> None:
+    """Logs images with the masks ``prediction`` and ``ground_truth`` under ``val/panel``.
+
+    Images of unlike sizes are filled up at the right and at the bottom with 0, because W&B shows one panel at one
+    size.
+
+    Args:
+        run: An open run.
+        panel: What to show.
+        step: Global step, not below any step logged before.
+    """
+    import wandb  # noqa: PLC0415  (slow, and only needed where a run is open)
+
+    labels = dict(enumerate(panel.class_names))
+    height, width = (max(image.shape[axis] for image in panel.images) for axis in (-2, -1))
+    shown = []
+    for key, image, truth, prediction in zip(panel.keys, panel.images, panel.truths, panel.predictions, strict=True):
+        masks = {"prediction": prediction, "ground_truth": truth}
+        shown.append(
+            wandb.Image(
+                _fill_up(to_display(image), height, width),
+                caption=key,
+                masks={
+                    kind: {"mask_data": _fill_up(mask, height, width), "class_labels": labels}
+                    for kind, mask in masks.items()
+                },
+            )
+        )
+    run.log({PANEL_KEY: shown, STEP_KEY: step})
 
 
 def _fill_up(array: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Opens and closes the Weights & Biases side of a run; offline unless told otherwise.
+"""Opens, fills and closes the Weights & Biases side of a run.
 
 W&B is a mirror for looking at runs, never the record: W&B flushes its file in blocks, so a killed process loses the
 tail, and the run's own folder is what results are read from. Importing wandb is slow, so it happens on opening.
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import wandb
-    from lightning.pytorch.loggers import WandbLogger
 
-STEP_KEY = "trainer/global_step"  # the x axis; WandbLogger writes it beside every logged metric
-_OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `wandb sync`"
+STEP_KEY = "trainer/global_step"  # the x axis, beside every logged metric; the name that Lightning's users know
+_OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `unet-repro wandb-sync`"
 
 
 def open_run(
@@ -39,11 +38,12 @@ def open_run(
     directory: Path,
     class_names: Sequence[str],
     init_timeout_s: float = 20.0,
-) -> WandbLogger | None:
-    """Opens a run and hands it over as a Lightning logger.
+) -> wandb.Run | None:
+    """Opens a run.
 
     Every call opens a run of its own, even while another one is open in this process (a sweep whose last job died).
-    Online, a run of the same id is gone on with; offline, each call makes a new folder of the same run id.
+    Online, a run of the same id is gone on with; offline, each call makes a new folder of the same run id, so that
+    only ``offline.write_offline_run`` should ask for one.
 
     Args:
         mode: ``offline`` writes below ``directory`` and leaves the network alone; ``disabled`` does nothing at all.
@@ -55,11 +55,11 @@ def open_run(
         job_type: What the run does, such as ``train``.
         config: Nested plain containers, so that W&B can group and filter by ``optimizer.name``.
         directory: Where W&B makes its folder ``wandb``; created if need be.
-        class_names: Names of class 0, 1, ...; joins the config under ``class_names``.
+        class_names: Names of class 0, 1, ...; where there are any, they join the config under ``class_names``.
         init_timeout_s: How long the server may take to answer, in seconds.
 
     Returns:
-        The logger, or ``None`` where W&B is disabled.
+        The run, or ``None`` where W&B is disabled.
 
     Raises:
         UserError: If the directory cannot be written, a setting is not accepted, or, online, there is no API key or
@@ -68,15 +68,12 @@ def open_run(
     if mode == "disabled":
         return None
     _check_writable(directory)
-    if mode == "offline":
-        # Without this wandb 0.31 sends its own usage statistics, offline or not, when the process ends.
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    send_no_statistics()
 
     import wandb  # noqa: PLC0415
-    from lightning.pytorch.loggers import WandbLogger  # noqa: PLC0415
 
     if mode == "online":
-        _check_credentials(wandb.setup().settings)
+        check_credentials(wandb.setup().settings)
     try:
         run = wandb.init(
             mode=mode,
@@ -86,7 +83,7 @@ def open_run(
             group=group,
             tags=list(tags),
             job_type=job_type,
-            config={**config, "class_names": list(class_names)},
+            config={**config, **({"class_names": list(class_names)} if class_names else {})},
             dir=directory,
             # Offline there is nothing to ask whether the run exists, and W&B warns when told to.
             resume="allow" if mode == "online" else None,
@@ -103,27 +100,42 @@ def open_run(
             f"W&B does not accept the settings of run {run_id!r}: {error}",
             mend="correct the logger's settings, or set logger.mode=disabled",
         ) from error
-    # WandbLogger does this only for a run that it opens itself, which would take over a run that is still open and
-    # put WANDB_MODE into the environment of everything that follows.
     run.define_metric(STEP_KEY)
     run.define_metric("*", step_metric=STEP_KEY, step_sync=True)
-    return WandbLogger(
-        experiment=run, project=project, id=run_id, name=name, save_dir=directory, offline=mode == "offline"
-    )
+    return run
 
 
-def finish(logger: WandbLogger | None, *, exit_code: int = 0) -> None:
-    """Closes a run; online, waits for the upload.
+def log_rows(run: wandb.Run, rows: Sequence[Mapping[str, float]]) -> None:
+    """Logs those rows of a history that the run does not have yet.
 
-    Offline, W&B's own process writes the last block some milliseconds after this returns, and at the latest when this
-    process ends in an orderly way.
+    W&B counts what was logged, also over a resume: so a run that was killed between writing a row down and sending it
+    gets the row later, and none twice.
 
     Args:
-        logger: What ``open_run`` returned.
+        run: An open run in which nothing but rows of this history was logged.
+        rows: The whole history so far; ``step`` is the step, the rest are measures.
+    """
+    for row in rows[max(run.step, run.starting_step) :]:  # step tells of earlier attempts only after the first log
+        measures = {key: value for key, value in row.items() if key != "step"}
+        run.log({**measures, STEP_KEY: int(row["step"])})
+
+
+def finish(run: wandb.Run | None, *, exit_code: int = 0) -> None:
+    """Closes a run; online, waits for the upload.
+
+    Offline, W&B's own process writes the last block some milliseconds after this returns.
+
+    Args:
+        run: What ``open_run`` returned.
         exit_code: 0 marks the run as finished, anything else as failed.
     """
-    if logger is not None:
-        logger.experiment.finish(exit_code=exit_code)
+    if run is not None:
+        run.finish(exit_code=exit_code)
+
+
+def send_no_statistics() -> None:
+    """Keeps W&B 0.31 from sending its own usage statistics, which it does offline or not, when the process ends."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 def _settings(package: Any, mode: Mode, init_timeout_s: float) -> wandb.Settings:
@@ -160,8 +172,12 @@ def _check_writable(directory: Path) -> None:
         ) from error
 
 
-def _check_credentials(settings: wandb.Settings) -> None:
-    """Says at once what W&B would say after a prompt that no sweep can answer; whether a key is good, W&B decides."""
+def check_credentials(settings: wandb.Settings) -> None:
+    """Says at once what W&B would say after a prompt that no sweep can answer; whether a key is good, W&B decides.
+
+    Raises:
+        UserError: If there is no API key.
+    """
     if settings.api_key or os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return
     host = urlsplit(settings.base_url).netloc

@@ -12,7 +12,7 @@ from unet_repro.report.figures import draw_all
 from unet_repro.report.publish import BEGIN, END, publish
 from unet_repro.report.table import print_tables, to_csv, to_markdown, write_tables
 from unet_repro.runs.folder import RunFolder
-from unet_repro.trial.plan import Entry, Ledger
+from unet_repro.trial.ledger import Entry, Ledger
 
 IOU = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6}  # arm b, seed 1 is not finished
 
@@ -36,11 +36,10 @@ def finish(folder, iou, seed):
     rows = [{"step": step, "val/iou": value, "val/iou_membrane": value - 0.1, "val/loss": 1 - value}
             for step, value in ((5, iou + 0.05), (10, iou))]  # fmt: skip
     result = {
-        "seed": seed, "steps": 10, "seconds": 60.0, "final": rows[1], "best": rows[0],
-        "batch": {"num_tiles": 2, "tile_size": 252},
-        "made_by": {"commit": "abc", "torch": "2", "device": "cpu", "machine": "Linux"},
+        "seed": seed, "steps": 10, "final": rows[1], "best": rows[0], "batch": {"num_tiles": 2, "tile_size": 252},
     }  # fmt: skip
-    folder.finish(result)
+    made_by = {"commit": "abc", "torch": "2", "device": "cpu", "machine": "Linux"}
+    folder.finish(result, {"seconds": 60.0, "made_by": made_by})
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()

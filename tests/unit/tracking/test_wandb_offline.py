@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import skimage.io
 import wandb
-from wandb_reading import BLOCK, OfflineRun, payloads, read_run
 
-from unet_repro.errors import UserError
-from unet_repro.tracking.panels import log_validation_panel, to_display
-from unet_repro.tracking.wandb_run import finish, open_run
+from unet_repro.errors import RunError, UserError
+from unet_repro.tracking import offline
+from unet_repro.tracking.offline import is_complete, write_offline_run
+from unet_repro.tracking.panels import Panel, log_panel, to_display
+from unet_repro.tracking.reading import BLOCK, OfflineRun, offline_file, payloads, read_run
+from unet_repro.tracking.wandb_run import finish, log_rows, open_run
 
 CLASS_NAMES = ["membrane", "cell"]
 CONFIG = {"optimizer": {"name": "adam", "lr": 1e-3}, "tiles": {"sizes": [188, 204]}, "notes": None}
@@ -41,7 +43,9 @@ def _no_network_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def written(directory: Path) -> OfflineRun:
     wandb.teardown()  # finish() returns before W&B's own process has written the last block; this waits for it
-    return read_run(directory)
+    path = offline_file(directory)
+    assert path is not None
+    return read_run(path)
 
 
 def opened(directory: Path, **changes: Any) -> Any:
@@ -62,6 +66,7 @@ def opened(directory: Path, **changes: Any) -> Any:
 
 @pytest.fixture
 def panel() -> dict[str, Any]:
+    """Arguments of a panel."""
     rng = np.random.default_rng(0)
     return {
         "keys": ["train/28", "train/29"],
@@ -91,27 +96,26 @@ def test_run_carries_identity_and_nested_config(tmp_path: Path) -> None:
 
 
 def test_history_and_summary_come_back_over_the_global_step(tmp_path: Path) -> None:
-    logger = opened(tmp_path)
-    for step in range(0, 50, 10):
-        logger.log_metrics({"train/loss": 1 / (step + 1)}, step=step)
-        logger.log_metrics({"val/iou": step / 100}, step=step)
-    logger.experiment.summary["best/iou"] = 0.4
-    finish(logger)
+    run = opened(tmp_path)
+    rows = [{"step": step, "train/loss": 1 / (step + 1), "val/iou": step / 100} for step in range(0, 50, 10)]
+    for known in range(len(rows) + 1):
+        log_rows(run, rows[:known])
+    run.summary["best/iou"] = 0.4
+    finish(run)
     run = written(tmp_path)
-    for key, value_at in {"train/loss": lambda step: 1 / (step + 1), "val/iou": lambda step: step / 100}.items():
-        rows = [(row["trainer/global_step"], row[key]) for row in run.history if key in row]
-        assert rows == [(step, value_at(step)) for step in range(0, 50, 10)]
-    assert [row["_step"] for row in run.history] == list(range(10))
+    for key in ("train/loss", "val/iou"):
+        assert [(row["trainer/global_step"], row[key]) for row in run.history] == [(r["step"], r[key]) for r in rows]
+    assert [row["_step"] for row in run.history] == list(range(5))
     assert run.summary["best/iou"] == 0.4
     assert run.summary["val/iou"] == 0.4
     assert run.metrics == {"trainer/global_step": ("", False), "*": ("trainer/global_step", True)}
 
 
 def test_records_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
-    logger = opened(tmp_path)
-    for step in range(3):
-        logger.log_metrics({f"val/metric_{number:05}": number + step for number in range(2000)}, step=step)
-    finish(logger)
+    run = opened(tmp_path)
+    keys = [f"val/metric_{number:05}" for number in range(2000)]
+    log_rows(run, [{"step": step} | {key: index + step for index, key in enumerate(keys)} for step in range(3)])
+    finish(run)
     run = written(tmp_path)
     assert next(run.folder.glob("*.wandb")).stat().st_size > 3 * BLOCK
     assert [row["val/metric_01999"] for row in run.history] == [1999, 2000, 2001]
@@ -124,14 +128,13 @@ def test_exit_code_is_recorded(tmp_path: Path, exit_code: int) -> None:
 
 
 def test_panel_keeps_images_masks_and_class_names(tmp_path: Path, panel: dict[str, Any]) -> None:
-    logger = opened(tmp_path)
-    logger.log_metrics({"val/iou": 0.1}, step=10)
-    log_validation_panel(logger, step=20, **panel)
-    logger.log_metrics({"val/iou": 0.2}, step=20)
-    finish(logger)
+    offline = opened(tmp_path)
+    log_rows(offline, [{"step": 10, "val/iou": 0.1}, {"step": 20, "val/iou": 0.2}])
+    log_panel(offline, Panel(**panel), step=20)
+    finish(offline)
     run = written(tmp_path)
     assert [row["trainer/global_step"] for row in run.history] == [10, 20, 20]
-    logged = run.history[1]["val/panel"]
+    logged = run.history[2]["val/panel"]
     assert logged["captions"] == panel["keys"]
     for index in range(2):
         np.testing.assert_array_equal(media(run, logged["filenames"][index]), to_display(panel["images"][index]))
@@ -148,9 +151,9 @@ def test_panel_keeps_images_masks_and_class_names(tmp_path: Path, panel: dict[st
 def test_smaller_images_are_filled_up_below_and_to_the_right(tmp_path: Path, panel: dict[str, Any]) -> None:
     for kind in ("images", "truths", "predictions"):
         panel[kind][1] = panel[kind][1][:15, :25]
-    logger = opened(tmp_path)
-    log_validation_panel(logger, step=0, **panel)
-    finish(logger)
+    offline = opened(tmp_path)
+    log_panel(offline, Panel(**panel), step=0)
+    finish(offline)
     run = written(tmp_path)
     logged = run.history[0]["val/panel"]
     expected = np.zeros((20, 30), np.uint8)
@@ -176,13 +179,11 @@ def _one_less(panel: dict[str, Any]) -> None:
     [(_shrink, r"train/28: a mask of"), (_unnamed, r"train/29: class 2"), (_one_less, "shorter|longer")],
 )
 def test_panel_that_does_not_fit_together_is_refused(
-    tmp_path: Path, panel: dict[str, Any], spoil: Callable[[dict[str, Any]], None], says: str
+    panel: dict[str, Any], spoil: Callable[[dict[str, Any]], None], says: str
 ) -> None:
     spoil(panel)
-    logger = opened(tmp_path)
     with pytest.raises(ValueError, match=says):
-        log_validation_panel(logger, step=0, **panel)
-    finish(logger)
+        Panel(**panel)
 
 
 def test_display_ignores_outliers_and_scales_each_channel() -> None:
@@ -207,12 +208,11 @@ def test_display_of_other_channel_counts_shows_the_first(channels: int) -> None:
 def test_a_run_left_open_does_not_take_the_next_ones_rows(tmp_path: Path) -> None:
     first = opened(tmp_path / "a", run_id="a")
     second = opened(tmp_path / "b", run_id="b")
-    first.log_metrics({"val/iou": 0.25}, step=1)
-    second.log_metrics({"val/iou": 0.75}, step=1)
+    log_rows(first, [{"step": 1, "val/iou": 0.25}])
+    log_rows(second, [{"step": 1, "val/iou": 0.75}])
     finish(second)
     finish(first)
-    wandb.teardown()
-    found = {run.run["id"]: [row["val/iou"] for row in run.history] for run in map(read_run, tmp_path.glob("?"))}
+    found = {run.run["id"]: [row["val/iou"] for row in run.history] for run in map(written, tmp_path.glob("?"))}
     assert found == {"a": [0.25], "b": [0.75]}
 
 
@@ -275,13 +275,96 @@ import sys
 from pathlib import Path
 from unet_repro.tracking.wandb_run import finish, open_run
 directory = Path({str(tmp_path / "run")!r})
-logger = open_run(mode="disabled", project="p", run_id="r", name="n", group="g", tags=[], job_type="train", config={{}},
+run = open_run(mode="disabled", project="p", run_id="r", name="n", group="g", tags=[], job_type="train", config={{}},
                   directory=directory, class_names=[])
-finish(logger)
-assert logger is None and not directory.exists()
+finish(run)
+assert run is None and not directory.exists()
 assert not {{"wandb", "lightning"}} & set(sys.modules)
 """
     _python(code, {})
+
+
+def write(directory: Path, **changes: Any) -> Path:
+    arguments: dict[str, Any] = {
+        "directory": directory,
+        "run_id": "0123abcd",
+        "project": "unet-repro",
+        "name": "adam, seed 1",
+        "group": "optimizer",
+        "tags": ["cpu"],
+        "job_type": "train",
+        "config": CONFIG,
+        "rows": [{"step": step, "val/iou": step / 100} for step in (10, 20, 30)],
+        "panel": None,
+        "summary": {"best/val/iou": 0.3},
+    }
+    return write_offline_run(**arguments | changes)
+
+
+def test_the_offline_run_is_whole_when_it_is_written(tmp_path: Path, panel: dict[str, Any]) -> None:
+    run = read_run(write(tmp_path, panel=Panel(**panel)))
+    assert run.exit_code == 0
+    assert [row["trainer/global_step"] for row in run.history] == [10, 20, 30, 30]
+    assert len(run.history[-1]["val/panel"]["all_masks"]) == 2
+    assert (run.summary["best/val/iou"], run.summary["val/iou"]) == (0.3, 0.3)
+    assert run.config["class_names"] == CLASS_NAMES
+
+
+def test_what_a_killed_attempt_left_is_replaced(tmp_path: Path) -> None:
+    unfinished = opened(tmp_path)
+    log_rows(unfinished, [{"step": 10, "val/iou": 0.1}])
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
+    run = read_run(write(tmp_path))
+    assert [row["val/iou"] for row in run.history] == [0.1, 0.2, 0.3]
+    assert list(tmp_path.glob("wandb/offline-run-*")) == [run.folder]
+
+
+def test_a_run_is_written_although_the_process_of_w_and_b_was_killed(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from unet_repro.tracking.offline import write_offline_run
+def write(name):
+    write_offline_run(directory=Path({str(tmp_path)!r}) / name, run_id="r", project="p", name="n", group="g", tags=[],
+                      job_type="train", config={{}}, rows=[{{"step": 1, "val/iou": 0.5}}], panel=None, summary={{}})
+write("first")
+children = Path(f"/proc/{{os.getpid()}}/task/{{os.getpid()}}/children").read_text().split()
+(core,) = [pid for pid in children if Path(f"/proc/{{pid}}/comm").read_text() == "wandb-core\\n"]
+os.kill(int(core), signal.SIGKILL)
+write("second")
+"""
+    _python(code, {})
+    assert [row["val/iou"] for row in written(tmp_path / "second").history] == [0.5]
+
+
+def test_a_file_that_stays_unfinished_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline, "is_complete", lambda *_, **__: False)
+    with pytest.raises(RunError, match="did not complete") as caught:
+        write(tmp_path, wait_s=0.02)
+    assert "free some space" in caught.value.mend
+
+
+@pytest.mark.parametrize("cut", [1, 20, 2000])
+def test_a_truncated_file_is_not_complete_and_is_read_as_far_as_it_goes(tmp_path: Path, cut: int) -> None:
+    path = write(tmp_path)
+    assert is_complete(tmp_path, run_id="0123abcd", num_rows=3)
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert not is_complete(tmp_path, run_id="0123abcd", num_rows=3)
+    assert read_run(path).exit_code is None
+
+
+def test_a_damaged_byte_an_image_less_and_another_run_are_noticed(tmp_path: Path, panel: dict[str, Any]) -> None:
+    path = write(tmp_path, panel=Panel(**panel))
+    assert is_complete(tmp_path, run_id="0123abcd", num_rows=3)
+    assert not is_complete(tmp_path, run_id="0123abcd", num_rows=4)
+    assert not is_complete(tmp_path, run_id="another", num_rows=3)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    assert not is_complete(tmp_path, run_id="0123abcd", num_rows=3)
+    path.write_bytes(whole)
+    next(path.parent.rglob("*.png")).unlink()
+    assert not is_complete(tmp_path, run_id="0123abcd", num_rows=3)
+    assert not is_complete(tmp_path / "nothing", run_id="0123abcd", num_rows=3)
 
 
 def test_offline_run_opens_no_connection_until_the_process_has_ended(tmp_path: Path) -> None:
@@ -289,11 +372,11 @@ def test_offline_run_opens_no_connection_until_the_process_has_ended(tmp_path: P
         server.settimeout(0)
         code = f"""
 from pathlib import Path
-from unet_repro.tracking.wandb_run import finish, open_run
-logger = open_run(mode="offline", project="p", run_id="r", name="n", group="g", tags=[], job_type="train", config={{}},
+from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+run = open_run(mode="offline", project="p", run_id="r", name="n", group="g", tags=[], job_type="train", config={{}},
                   directory=Path({str(tmp_path)!r}), class_names=[])
-logger.log_metrics({{"val/iou": 0.5}}, step=1)
-finish(logger)
+log_rows(run, [{{"step": 1, "val/iou": 0.5}}])
+finish(run)
 """
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         _python(code, {"WANDB_BASE_URL": address, "WANDB_API_KEY": GOOD_LOOKING_KEY})

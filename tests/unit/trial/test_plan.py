@@ -1,4 +1,4 @@
-from unet_repro.trial.plan import Entry, unique
+from unet_repro.trial.ledger import Entry, unique
 
 
 def entry(run_id, arm):

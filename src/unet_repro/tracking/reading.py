@@ -1,18 +1,21 @@
 """Reads an offline W&B run back from its .wandb file, without the code that wrote it.
 
 The file is a 7-byte header (``:W&B``, two bytes, version) and then 32 KiB blocks as in a LevelDB log: each chunk has a
-7-byte header (CRC-32C, length, kind), a record is one whole chunk or a first, middle ones and a last, and a block's
-tail too short for a header is filled with zeros. Each record is one ``wandb_internal_pb2.Record``.
+7-byte header (CRC-32 over kind and content, length, kind), a record is one whole chunk or a first, middle ones and a
+last, and a block's tail too short for a header is filled with zeros. Each record is one ``wandb_internal_pb2.Record``.
 """
+
+from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wandb.proto.wandb_internal_pb2 import Record
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 BLOCK = 32 * 1024
 HEADER = struct.Struct("<IHB")
@@ -25,12 +28,13 @@ class OfflineRun:
 
     Attributes:
         folder: The run's folder.
-        run: id, name, group, project, job type and tags.
+        run: id, name, group, project, job type and tags; empty where not even they are there.
         config: Nested.
         history: One row per ``log``, nested keys joined by a slash.
         summary: Latest values.
         metrics: name or glob -> (step metric, whether it is filled in by itself).
-        exit_code: ``None`` where the run was never finished.
+        files: Paths of images below ``folder / "files"``.
+        exit_code: ``None`` where the run was never finished, or the file ends before that. It is the last record.
     """
 
     folder: Path
@@ -39,12 +43,14 @@ class OfflineRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
     exit_code: int | None = None
 
 
 def payloads(data: bytes) -> Iterator[bytes]:
-    """Cuts the file into records; stops where a killed process stopped writing."""
-    assert data[:4] == b":W&B"
+    """Cuts the file's content into records; stops at the first byte that is missing or damaged."""
+    if data[:4] != b":W&B":
+        return
     parts = b""
     at = 7  # the file's own header counts as part of the first block
     while at + HEADER.size <= len(data):
@@ -52,19 +58,27 @@ def payloads(data: bytes) -> Iterator[bytes]:
         if left < HEADER.size:
             at += left
             continue
-        _, length, kind = HEADER.unpack_from(data, at)
+        checksum, length, kind = HEADER.unpack_from(data, at)
         at += HEADER.size
         chunk = data[at : at + length]
         at += length
-        assert kind in (FULL, FIRST, MIDDLE, LAST)
+        if kind not in (FULL, FIRST, MIDDLE, LAST) or zlib.crc32(chunk, zlib.crc32(bytes([kind]))) != checksum:
+            return
         parts = chunk if kind in (FULL, FIRST) else parts + chunk
         if kind in (FULL, LAST):
             yield parts
 
 
-def read_run(directory: Path) -> OfflineRun:
-    """Reads the only offline run below ``directory``."""
-    (path,) = directory.glob("wandb/offline-run-*/run-*.wandb")
+def offline_file(directory: Path) -> Path | None:
+    """The file of the only offline run below ``directory``; ``None`` where there is none, or more than one."""
+    found = list(directory.glob("wandb/offline-run-*/run-*.wandb"))
+    return found[0] if len(found) == 1 else None
+
+
+def read_run(path: Path) -> OfflineRun:
+    """Reads a .wandb file, as far as it is whole."""
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined,unused-ignore]  # noqa: PLC0415
+
     result = OfflineRun(path.parent)
     for payload in payloads(path.read_bytes()):
         record = Record.FromString(payload)
@@ -81,6 +95,8 @@ def read_run(directory: Path) -> OfflineRun:
             metric = record.metric
             name = metric.name or metric.glob_name
             result.metrics[name] = (metric.step_metric, metric.options.step_sync)
+        elif kind == "files":
+            result.files |= {item.path for item in record.files.files}
         elif kind == "exit":
             result.exit_code = record.exit.exit_code
     return result

@@ -1,0 +1,213 @@
+"""``unet-repro wandb-sync``: uploads finished runs to Weights & Biases."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from unet_repro.errors import RunError, UserError
+from unet_repro.runs.folder import RunFolder
+from unet_repro.tracking.finished import about, ensure_offline_run, read_config
+from unet_repro.tracking.reading import offline_file
+from unet_repro.tracking.upload import Upload, check_server, has_arrived
+from unet_repro.trial.ledger import Ledger, unique
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was asked for.
+
+    Attributes:
+        folder: Where it lies.
+        title: Comparison, arm and seed, for people to read.
+    """
+
+    folder: RunFolder
+    title: str
+
+
+@dataclass
+class Sorted:
+    """Runs by what became of them.
+
+    Attributes:
+        waiting: .wandb files to upload, resolved, with their runs.
+        there: Runs that W&B has already.
+        missing: Runs that did not go, with the reason.
+        went: Runs that were uploaded now.
+    """
+
+    waiting: dict[Path, Run]
+    there: list[Run]
+    missing: list[tuple[Run, str]]
+    went: list[Run]
+
+
+def main(arguments: list[str]) -> None:
+    """Uploads what W&B does not have yet, and says what went and what did not."""
+    parser = argparse.ArgumentParser(
+        prog="unet-repro wandb-sync",
+        description="Uploads finished runs to Weights & Biases. Repeatable: what is there already is left alone. "
+        "Exit status 1 if a run did not go.",
+    )
+    parser.add_argument("experiments", nargs="*", help="which comparisons (default: all runs)")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--entity", help="user or team to upload to (default: your own default in W&B)")
+    parser.add_argument("--force", action="store_true", help="upload again what is there already, too")
+    asked = parser.parse_args(arguments)
+
+    runs = asked_for(asked.runs_dir, asked.experiments)
+    lock = FileLock(asked.runs_dir / ".wandb-sync.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(f"another wandb-sync is at work in {asked.runs_dir}", mend="wait for it") from error
+    except OSError as error:
+        raise RunError(f"cannot write to {asked.runs_dir}: {error.strerror}", mend="mend its permissions") from error
+    with lock:
+        found = sync(runs, entity=asked.entity, force=asked.force)
+    if found.missing:
+        raise SystemExit(1)
+
+
+def asked_for(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
+    """The runs of the named comparisons; without names those of all, and whatever else was trained.
+
+    Raises:
+        RunError: If there are none, or the ledger is damaged.
+    """
+    ledger = Ledger(runs_dir)
+    runs: dict[str, Run] = {}
+    for experiment in experiments or ledger.experiments():
+        entries = unique(ledger.read(experiment))
+        if not entries:
+            raise RunError(
+                f"there are no runs of {experiment!r} in {runs_dir}",
+                mend=f"train some first, or name one of: {', '.join(ledger.experiments()) or 'none'}",
+            )
+        for entry in entries:
+            title = f"{entry.experiment}: {entry.arm}, seed {entry.seed}"
+            runs.setdefault(entry.run_id, Run(RunFolder(runs_dir / entry.run_id), title))
+    if not experiments:
+        for path in sorted(runs_dir.glob("*/config.yaml")):
+            runs.setdefault(path.parent.name, Run(RunFolder(path.parent), _title(RunFolder(path.parent))))
+    if not runs:
+        raise RunError(f"there are no runs in {runs_dir}", mend="train some first, or name their folder by --runs-dir")
+    return list(runs.values())
+
+
+def sync(runs: Iterable[Run], *, entity: str | None = None, force: bool = False) -> Sorted:
+    """Uploads the runs that are finished and not there yet, and prints what became of each.
+
+    Args:
+        runs: The runs that were asked for.
+        entity: User or team to upload to; ``None`` for the user's default.
+        force: Upload again what is there already.
+
+    Returns:
+        What became of them.
+
+    Raises:
+        UserError: If there is something to upload and the server does not let this machine in.
+    """
+    found = Sorted({}, [], [], [])
+    finished = []
+    for run in runs:
+        if run.folder.state != "done":
+            found.missing.append((run, _unfinished(run.folder)))
+        elif not force and _is_there(run.folder):
+            found.there.append(run)
+        else:
+            finished.append(run)
+    url = None
+    if finished:
+        address = check_server()
+        with _bar() as bar:
+            for run in bar.track(finished, description="reading"):
+                _prepare(run, found)
+            task = bar.add_task("uploading", total=len(found.waiting))
+            upload = Upload(
+                list(found.waiting),
+                address=address,
+                entity=entity,
+                on_done=lambda done: bar.update(task, completed=done),
+            )
+            reasons = upload.run() if found.waiting else {}
+        found.went = [run for path, run in found.waiting.items() if path not in reasons]
+        found.missing += [(found.waiting[path], reason) for path, reason in reasons.items()]
+        url = upload.project_url
+    print("\n".join(_report(found, url)))
+    return found
+
+
+def _prepare(run: Run, found: Sorted) -> None:
+    """Sees to it that the run's offline file is whole."""
+    try:
+        ensure_offline_run(run.folder)
+    except UserError as error:
+        found.missing.append((run, error.what))
+        return
+    path = offline_file(run.folder.path)
+    assert path is not None, "it was just made sure of"
+    found.waiting[path.resolve()] = run
+
+
+def _title(folder: RunFolder) -> str:
+    """What a run that stands in no ledger is called."""
+    try:
+        named = about(read_config(folder), run_id=folder.run_id, source="")
+    except (RunError, KeyError, TypeError):  # an unreadable configuration is said when the run is uploaded
+        return "single"
+    return f"{named['group']}: {named['name']}"
+
+
+def _is_there(folder: RunFolder) -> bool:
+    path = offline_file(folder.path)
+    if path is not None:
+        return has_arrived(path)
+    try:
+        return bool(read_config(folder)["logger"]["mode"] == "online")  # it went while it was trained
+    except RunError:  # said when it is read again
+        return False
+
+
+def _unfinished(folder: RunFolder) -> str:
+    if folder.running:
+        return "is being trained"
+    if folder.state == "failed":
+        return "failed: " + (folder.error.read_text(errors="replace").splitlines() or ["for no known reason"])[0]
+    progress = folder.progress_now()
+    if folder.state == "new" or progress is None:
+        return "not trained yet"
+    return f"unfinished, at step {progress['step']} of {progress['of']}"
+
+
+def _bar() -> Progress:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"),
+        TimeElapsedColumn(), TextColumn("time left:"), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+def _report(found: Sorted, url: str | None) -> Iterator[str]:
+    if found.went:
+        yield f"uploaded ({len(found.went)}){f' to {url}' if url else ''}:"
+        yield from (f"  {_name(run)}" for run in found.went)
+    elif not found.missing:
+        yield "nothing to upload"
+    if found.there:
+        yield f"there already ({len(found.there)}):"
+        yield from (f"  {_name(run)}" for run in found.there)
+    if found.missing:
+        yield f"not uploaded ({len(found.missing)}):"
+        yield from (f"  {_name(run)}: {reason}" for run, reason in found.missing)
+
+
+def _name(run: Run) -> str:
+    return f"{run.folder.run_id}  {run.title}"

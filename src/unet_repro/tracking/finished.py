@@ -1,0 +1,131 @@
+"""A finished training as W&B sees it: a function of the run's folder, so that it can be written again at any time."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unet_repro.errors import RunError
+from unet_repro.runs.folder import RunFolder
+from unet_repro.tracking.offline import is_complete, write_offline_run
+from unet_repro.tracking.panels import Panel
+
+
+def about(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, Any]:
+    """What a run is called in W&B, and where it stands.
+
+    Args:
+        config: The resolved configuration, as plain containers.
+        run_id: The run's identity.
+        source: Name of the data source.
+
+    Returns:
+        ``project``, ``run_id``, ``name``, ``group``, ``tags`` and ``job_type``.
+    """
+    return {
+        "project": config["logger"]["project"],
+        "run_id": run_id,
+        "name": f"{config['arm'] or run_id}, seed {config['seed']}",
+        "group": config["experiment"]["name"] if config["experiment"] else "single",
+        "tags": [config["scale"], source],
+        "job_type": "train",
+    }
+
+
+def summary_of(outcome: Mapping[str, Any]) -> dict[str, float]:
+    """Single values to sort runs by: the last and the best row, parameters, seconds of training.
+
+    >>> outcome = {"final": {"step": 8, "val/iou": 0.5}, "best": {"step": 4, "val/iou": 0.6}, "parameters": 9}
+    >>> summary_of({**outcome, "seconds": 1.5, "attempts": 2})
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'final/step': 8, 'final/val/iou': 0.5, 'best/step': 4, 'best/val/iou': 0.6, 'parameters': 9, 'seconds': 1.5}
+    """
+    rows = {f"{kind}/{key}": value for kind in ("final", "best") for key, value in outcome[kind].items()}
+    return {**rows, **{key: outcome[key] for key in ("parameters", "seconds") if key in outcome}}
+
+
+def write_finished(
+    directory: Path,
+    *,
+    config: Mapping[str, Any],
+    rows: Sequence[Mapping[str, float]],
+    outcome: Mapping[str, Any],
+    panel: Panel | None,
+) -> Path:
+    """Writes the offline W&B run of a finished training.
+
+    Args:
+        directory: The run's folder.
+        config: The resolved configuration, as plain containers.
+        rows: Its whole history.
+        outcome: Its result, with ``seconds`` where known.
+        panel: Its validation images.
+
+    Returns:
+        The .wandb file.
+
+    Raises:
+        UserError: See ``write_offline_run``.
+    """
+    return write_offline_run(
+        directory=directory,
+        **about(config, run_id=outcome["run_id"], source=outcome["data"]),
+        config=config,
+        rows=rows,
+        panel=panel,
+        summary=summary_of(outcome),
+    )
+
+
+def ensure_offline_run(folder: RunFolder) -> bool:
+    """Writes the offline W&B run of a finished training from its folder, without images, unless it is there whole.
+
+    Args:
+        folder: A finished run's.
+
+    Returns:
+        Whether it had to be written.
+
+    Raises:
+        RunError: If the folder is damaged, or W&B does not complete its file.
+    """
+    outcome = folder.outcome()
+    assert outcome is not None, "the caller knows it to be finished"
+    rows = read_history(folder.history)
+    if is_complete(folder.path, run_id=folder.run_id, num_rows=len(rows)):
+        return False
+    write_finished(folder.path, config=read_config(folder), rows=rows, outcome=outcome, panel=None)
+    return True
+
+
+def read_config(folder: RunFolder) -> dict[str, Any]:
+    """The configuration that a run was trained with, as plain containers.
+
+    Raises:
+        RunError: If it is missing or damaged.
+    """
+    try:
+        config = yaml.safe_load(folder.config.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"{folder.config} is damaged", mend=f"remove {folder.path} and train again") from error
+    if not isinstance(config, dict):
+        raise RunError(f"{folder.config} is damaged", mend=f"remove {folder.path} and train again")
+    return config
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of ``history.csv``; measures that a row lacks are left out.
+
+    Raises:
+        RunError: If it is missing or damaged.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = [{key: float(text) for key, text in row.items() if text} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} is damaged", mend=f"remove {path.parent} and train again") from error
+    if not rows or any("step" not in row for row in rows):
+        raise RunError(f"{path} is damaged", mend=f"remove {path.parent} and train again")
+    return rows

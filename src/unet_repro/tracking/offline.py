@@ -1,0 +1,147 @@
+"""Writes the offline W&B run of a finished training: once, whole, and never a second one beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from unet_repro.errors import RunError, UserError
+from unet_repro.tracking.panels import PANEL_KEY, Panel, log_panel
+from unet_repro.tracking.reading import offline_file, read_run
+from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+WAIT_S = 20.0  # W&B's own process takes some milliseconds; this is for a machine that hangs, or a full disk
+_POLL_S = 0.005
+
+
+def write_offline_run(
+    *,
+    directory: Path,
+    run_id: str,
+    project: str,
+    name: str,
+    group: str,
+    tags: Sequence[str],
+    job_type: str,
+    config: Mapping[str, Any],
+    rows: Sequence[Mapping[str, float]],
+    panel: Panel | None,
+    summary: Mapping[str, float],
+    wait_s: float = WAIT_S,
+) -> Path:
+    """Writes the run, in the place of whatever W&B left below ``directory``, and waits until its file is whole.
+
+    Args:
+        directory: The run's folder, in which W&B makes its folder ``wandb``.
+        run_id: The run's own identity, also its id in W&B.
+        project: W&B project.
+        name: What tells this run from the others of its group.
+        group: The experiment.
+        tags: Labels of 1 to 64 characters each.
+        job_type: What the run does, such as ``train``.
+        config: Nested plain containers.
+        rows: The whole history; ``step`` is the step, the rest are measures.
+        panel: Validation images, shown at the last step.
+        summary: Single values to sort runs by.
+        wait_s: How long W&B may take to write its file, in seconds.
+
+    Returns:
+        The .wandb file.
+
+    Raises:
+        UserError: If the directory cannot be written, or W&B does not accept a setting.
+        RunError: If W&B does not complete its file.
+    """
+
+    def write() -> None:
+        _remove(directory / "wandb")
+        run = open_run(
+            mode="offline",
+            project=project,
+            run_id=run_id,
+            name=name,
+            group=group,
+            tags=tags,
+            job_type=job_type,
+            config=config,
+            directory=directory,
+            class_names=panel.class_names if panel else (),
+        )
+        assert run is not None, "only disabled runs are None"
+        log_rows(run, rows)
+        if panel is not None:
+            log_panel(run, panel, step=int(rows[-1]["step"]))
+        run.summary.update(dict(summary))
+        finish(run)
+
+    try:
+        write()
+    except UserError:
+        raise
+    except Exception:  # W&B's own process has died since it was last asked; its errors for that are of many kinds
+        _forget_service()
+        try:
+            write()
+        except UserError:
+            raise
+        except Exception as error:
+            _forget_service()
+            raise RunError(
+                f"W&B failed in writing {directory / 'wandb'}: {type(error).__name__}: {error}",
+                mend="start again, which goes on from the last checkpoint, or set logger.mode=disabled",
+            ) from error
+    return _wait_for(directory, run_id=run_id, num_rows=len(rows), wait_s=wait_s)
+
+
+def is_complete(directory: Path, *, run_id: str, num_rows: int) -> bool:
+    """Whether there is exactly one offline run below ``directory``, whole, of this id and so many rows."""
+    path = offline_file(directory)
+    if path is None:
+        return False
+    found = read_run(path)
+    return (
+        found.exit_code is not None
+        and found.run.get("id") == run_id
+        and sum(PANEL_KEY not in row for row in found.history) == num_rows
+        and all((found.folder / "files" / name).is_file() for name in found.files)
+    )
+
+
+def _wait_for(directory: Path, *, run_id: str, num_rows: int, wait_s: float) -> Path:
+    """Waits for the last record: W&B's own process writes it after it has said that it is done."""
+    until = time.monotonic() + wait_s
+    while not is_complete(directory, run_id=run_id, num_rows=num_rows):
+        if time.monotonic() > until:
+            raise RunError(
+                f"W&B did not complete its file below {directory / 'wandb'} within {wait_s:g} s",
+                mend="free some space and start again, which goes on from the last checkpoint, "
+                "or set logger.mode=disabled",
+            )
+        time.sleep(_POLL_S)
+    path = offline_file(directory)
+    assert path is not None, "it was read just now"
+    return path
+
+
+def _remove(folder: Path) -> None:
+    """Removes what a killed attempt left, or an older run of the same training."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RunError(f"cannot remove {folder}: {error.strerror}", mend="mend its permissions") from error
+
+
+def _forget_service() -> None:
+    """Lets W&B start a new process of its own at the next run."""
+    import wandb  # noqa: PLC0415
+
+    with contextlib.suppress(Exception):  # it complains that the old one is gone
+        wandb.teardown()

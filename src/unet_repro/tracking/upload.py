@@ -1,0 +1,172 @@
+"""Uploads offline runs with W&B's own client, in a process of its own, and finds out what really arrived.
+
+The client returns 0 whatever happens and marks a run as synced even where the server refused its rows or images. What
+failed stands in its log, a file of JSON lines below ``WANDB_DIR``; so a mark counts only where the log has no error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unet_repro.errors import UserError
+from unet_repro.tracking.wandb_run import check_credentials, send_no_statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+POLL_S = 0.2
+# The client's own answer to a server that does not answer is to ask again for many minutes, run by run.
+_RETRIES = {f"WANDB__{what}_RETRY_MAX": "4" for what in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER")}
+_URL = re.compile(r"View run .* at (\S+)/runs/\S+")
+
+
+def has_arrived(path: Path) -> bool:
+    """Whether a .wandb file was uploaded, and nothing was found missing."""
+    return _mark(path).exists() and not _doubt(path).exists()
+
+
+def _mark(path: Path) -> Path:
+    """The file by which W&B's client knows that it has uploaded a .wandb file."""
+    return path.with_name(path.name + ".synced")
+
+
+def _doubt(path: Path) -> Path:
+    """Stands beside a file from before its upload until its mark is checked: this process may be killed meanwhile."""
+    return path.with_name(path.name + ".unchecked")
+
+
+def check_server() -> str:
+    """Asks the server once whether it takes this machine's credentials.
+
+    Returns:
+        The server's address.
+
+    Raises:
+        UserError: If there is no API key, no answer within some seconds, or the key is refused.
+    """
+    send_no_statistics()
+    import wandb  # noqa: PLC0415  (slow)
+
+    wanted = wandb.Settings(mode="online", silent=True, x_graphql_retry_max=1)  # retries are for later
+    settings = wandb.setup(settings=wanted).settings
+    check_credentials(settings)
+    address = str(settings.base_url)
+    try:
+        wandb.login(verify=True)
+    except (wandb.errors.Error, TimeoutError) as error:
+        raise UserError(
+            f"W&B does not let this machine in: {_one_line(str(error)).replace('<no message>', 'no answer')}",
+            mend=f"check the network, WANDB_BASE_URL ({address}) and `wandb login --verify`; nothing was uploaded",
+        ) from error
+    return address
+
+
+class Upload:
+    """One batch of .wandb files on its way.
+
+    Args:
+        paths: The files; their marks, if any, are removed first.
+        address: The server.
+        entity: User or team that the runs go to; ``None`` for the user's default.
+        on_done: Told how many files have arrived so far.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], *, address: str, entity: str | None, on_done: Callable[[int], object]
+    ) -> None:
+        self.paths = [path.resolve() for path in paths]
+        self.address, self.entity, self.on_done = address, entity, on_done
+        self.project_url: str | None = None
+
+    def run(self) -> dict[Path, str]:
+        """Uploads, and waits for it.
+
+        Returns:
+            What did not arrive, as given but resolved, with the reason.
+        """
+        for path in self.paths:
+            _doubt(path).touch()
+            _mark(path).unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="unet-repro-wandb-") as folder:
+            logs, console = Path(folder), Path(folder) / "console.txt"
+            with console.open("wb") as output:
+                client = subprocess.Popen(
+                    [sys.executable, "-m", "wandb", "sync", *self._options(), *map(str, self.paths)],
+                    env=self._environment(logs),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+                try:
+                    while not self._ended(client):
+                        self.on_done(len(self.paths) - len(self._missing(logs)))
+                finally:
+                    client.terminate()
+                    client.wait()
+                    missing = self._missing(logs)
+                    for path in set(self.paths) - set(missing):
+                        _doubt(path).unlink()
+            said = console.read_text(errors="replace")
+        if found := _URL.search(said):
+            self.project_url = found[1]
+        if any(not reason for reason in missing.values()):
+            last = [line.removeprefix("wandb: ") for line in said.splitlines() if "ERROR" in line][-1:]
+            unknown = f"W&B's client did not finish it{': ' if last else ''}{''.join(last)}"
+            missing = {path: reason or unknown for path, reason in missing.items()}
+        self.on_done(len(self.paths) - len(missing))
+        return missing
+
+    def _ended(self, client: subprocess.Popen[bytes]) -> bool:
+        try:
+            client.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _missing(self, logs: Path) -> dict[Path, str]:
+        """Files that have not arrived by now, with the reason where known; takes wrong marks away."""
+        # First the marks, then the log: the client logs an error before it marks the run.
+        missing = {path: "" for path in self.paths if not _mark(path).exists()}
+        for path, reason in _errors(logs):
+            if path in self.paths:
+                _mark(path).unlink(missing_ok=True)
+                missing[path] = missing.get(path) or reason
+        return missing
+
+    def _options(self) -> list[str]:
+        return ["--entity", self.entity] if self.entity else []
+
+    def _environment(self, logs: Path) -> dict[str, str]:
+        # What would turn the upload off, or bring it into another run's process, stays behind.
+        send_no_statistics()
+        kept = {key: value for key, value in os.environ.items() if key not in ("WANDB_MODE", "WANDB_SERVICE")}
+        return {**_RETRIES, **kept, "WANDB_DIR": str(logs), "WANDB_BASE_URL": self.address}
+
+
+def _errors(logs: Path) -> Iterator[tuple[Path, str]]:
+    """Which files the client's log says something bad about, and what."""
+    for log in sorted(logs.glob("wandb/logs/debug-sync*.log")):
+        for line in log.read_text(errors="replace").splitlines():
+            try:
+                said: dict[str, Any] = json.loads(line)
+            except ValueError:  # the line is being written
+                continue
+            # Not every answer is needed, so a bare one does not count: whoever needed it says so in the next line.
+            if (
+                str(said.get("level", "")).startswith("ERROR")
+                and "sync_path" in said
+                and said.get("msg") != "api: HTTP error"
+            ):
+                reason = ": ".join(str(said[key]) for key in ("msg", "error") if key in said)
+                yield Path(said["sync_path"]).resolve(), _one_line(reason)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -4,19 +4,22 @@ DATA ?= auto
 SEEDS ?=
 EXPERIMENTS ?= tile_size,weight_map,optimizer,lr_schedule
 JOBS ?=
+LAUNCHER ?= local
+DRY_RUN ?=
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format type test reproduce-ablations report bench clean
+.PHONY: help install lint format type test reproduce-ablations report bench stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
 	@echo "       EXPERIMENTS=tile_size,weight_map,optimizer,lr_schedule JOBS=n"
+	@echo "       LAUNCHER=local|joblib|slurm DRY_RUN=1 (what is done, and how long the rest would take)"
 
 install: $(READY) ## make the virtual environment .venv with everything in it
 
@@ -47,14 +50,19 @@ test: $(READY) ## all tests; real data are used where UNET_REPRO_DATA names thei
 
 reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; goes on where it was stopped
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \
-	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+	  --launcher $(LAUNCHER) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DRY_RUN),--dry-run)
 
 report: $(READY) ## table and figures of what is trained by now
 	$(BIN)/unet-repro report
 
-bench: $(READY) ## time weight maps and augmentation against plain implementations
+bench: $(READY) ## time weight maps, augmentation, runs side by side, checkpoints and restarts
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_maps.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/augment.py
+	$(BIN)/python benchmarks/parallel.py
+	$(BIN)/python benchmarks/resume.py
+
+stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an undisturbed one, and put it on record
+	$(BIN)/python benchmarks/stress.py --publish experiments/README.md
 
 clean: ## remove the virtual environment and caches; runs and reports stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

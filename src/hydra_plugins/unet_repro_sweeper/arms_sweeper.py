@@ -7,22 +7,33 @@ stopped goes on when it is started again, and finished runs are not even launche
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+if TYPE_CHECKING:
+    from unet_repro.trial.ledger import Entry
+
 
 class ArmsSweeper(Sweeper):
-    """Plans, trains what is not done, and renews the tables as runs finish."""
+    """Plans, trains what is not done, and renews the tables as runs finish.
+
+    Args:
+        dry_run: Only print the runs, how far each is, and how long the rest would take.
+    """
 
     hydra_context: HydraContext
     config: DictConfig
     launcher: Launcher
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self.dry_run = dry_run
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keeps what Hydra hands over and makes the launcher."""
@@ -32,42 +43,45 @@ class ArmsSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Runs the sweep; leaves with status 1 and a list of reasons if a run failed."""
+        """Runs the sweep.
+
+        Returns:
+            Nothing: the runs' folders hold what came of it, under any launcher.
+
+        Raises:
+            SweepFailed: If runs failed; lists them, the others are done.
+        """
         # Here, not above: Hydra imports every plugin at every start, and torch is slow to import.
         from unet_repro.console import told_to_user  # noqa: PLC0415
         from unet_repro.errors import SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
-        from unet_repro.runs.folder import RunFolder  # noqa: PLC0415
+        from unet_repro.trial.dry_run import print_plan  # noqa: PLC0415
         from unet_repro.trial.ledger import Ledger, unique  # noqa: PLC0415
         from unet_repro.trial.plan import plan  # noqa: PLC0415
         from unet_repro.trial.progress import SweepProgress  # noqa: PLC0415
+        from unet_repro.trial.rounds import train_all  # noqa: PLC0415
 
         runs_dir = Path(self.config.runs_dir)
         with told_to_user():
             entries = plan(self._compose, self._combinations(arguments))
+            if self.dry_run:
+                print_plan(entries, runs_dir, self.config.hydra.launcher, self._compose)
+                return []
             Ledger(runs_dir).record(entries)
             experiments = list(dict.fromkeys(entry.experiment for entry in entries))
-            waiting = [
-                entry for entry in unique(entries) if not RunFolder(runs_dir / entry.run_id).result_file.exists()
-            ]
-            returns: Sequence[JobReturn] = []
-            if waiting:
-                with SweepProgress(unique(entries), runs_dir, partial(write_tables, runs_dir, experiments)):
-                    returns = self.launcher.launch(
-                        [[*entry.overrides, "trainer.progress=false"] for entry in waiting], initial_job_idx=0
-                    )
-            write_tables(runs_dir, experiments)
-        failed = [
-            (entry, job._return_value)  # the public property would print and raise
-            for entry, job in zip(waiting, returns, strict=True)
-            if job.status != JobStatus.COMPLETED
+            renew = partial(write_tables, runs_dir, experiments)
+            with SweepProgress(unique(entries), runs_dir, renew) as progress:
+                failures = train_all(unique(entries), runs_dir, self._launch, tell=progress.tell)
+            renew()
+        if failures:
+            raise SweepFailed("\n".join([f"{len(failures)} of {len(unique(entries))} runs failed:", *failures]))
+        return []
+
+    def _launch(self, entries: Sequence["Entry"]) -> Sequence[JobReturn]:
+        overrides = [
+            [*entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}"] for entry in entries
         ]
-        if failed:
-            lines = [
-                f"{e.experiment}, {e.arm}, seed {e.seed} ({runs_dir / e.run_id}): {reason}" for e, reason in failed
-            ]
-            raise SweepFailed("\n".join([f"{len(failed)} of {len(waiting)} runs failed:", *lines]))
-        return list(returns)
+        return self.launcher.launch(overrides, initial_job_idx=0)
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)

@@ -15,6 +15,7 @@ from unet_repro.errors import ConfigError, SweepFailed
 EXPERIMENTS = ("tile_size", "weight_map", "optimizer", "lr_schedule")
 SCALES = ("smoke", "cpu", "paper")
 DEFAULT_SEEDS = {"smoke": 2, "cpu": 3, "paper": 3}
+LAUNCHERS = ("local", "joblib", "slurm")
 RUNS_DIR = Path("runs")
 
 
@@ -30,32 +31,29 @@ def main(arguments: list[str]) -> None:
                         "quickly, else synthetic (default)")  # fmt: skip
     parser.add_argument("--seeds", type=int, help="how many seeds (default 3; smoke 2)")
     parser.add_argument("--experiments", default=",".join(EXPERIMENTS), help="which, with commas (default: all four)")
-    parser.add_argument("--jobs", type=int, default=None, help="runs side by side (default: the number of cores; "
-                        "1 on a GPU)")  # fmt: skip
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="local: processes side by side on this "
+                        "machine (default); slurm: jobs of a cluster, see docs/clusters.md")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=None, help="runs side by side (default: one for each core, or for "
+                        "each GPU; slurm: as many as it lets)")  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: gpu for the scale paper "
+                        "where there is one; a cluster's jobs are asked for one")  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="only print the runs, how far each is, and how long the "
+                        "rest would take")  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="further Hydra overrides for every run")
     asked = parser.parse_args(arguments)
 
-    on_gpu = asked.scale == "paper" and torch.cuda.is_available()
-    cores = joblib.cpu_count()  # those that this process may use
-    jobs = asked.jobs if asked.jobs is not None else (1 if on_gpu else cores)
     seeds = asked.seeds if asked.seeds is not None else DEFAULT_SEEDS[asked.scale]
     experiments = [name.strip() for name in asked.experiments.split(",") if name.strip()]
-    _check(seeds, jobs, experiments)
-    data = _choose_data(asked.data)
+    _check(seeds, asked.jobs, experiments)
     sweep = [
         "-m",
         f"experiment={','.join(experiments)}",
         f"seed={','.join(map(str, range(seeds)))}",
         f"scale={asked.scale}",
-        f"data={data}",
+        f"data={_choose_data(asked.data)}",
         f"runs_dir={RUNS_DIR}",
-        "trainer=gpu" if on_gpu else "trainer=cpu",
-        *([] if on_gpu else [f"trainer.threads={max(1, cores // jobs)}"]),
-        *(
-            ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}", "hydra.launcher.batch_size=1"]
-            if jobs > 1
-            else []
-        ),
+        *_placed(asked.launcher, asked.jobs, on_gpu=_on_gpu(asked.device, asked.scale, asked.launcher)),
+        *(["hydra.sweeper.dry_run=true"] if asked.dry_run else []),
         *asked.overrides,
     ]
     print(f"unet-repro train {' '.join(sweep)}", flush=True)
@@ -64,12 +62,36 @@ def main(arguments: list[str]) -> None:
     except SweepFailed:  # what did finish is worth a table, above the list of failures
         report(RUNS_DIR, experiments)
         raise
-    report(RUNS_DIR, experiments)
+    if not asked.dry_run:
+        report(RUNS_DIR, experiments)
 
 
-def _check(seeds: int, jobs: int, experiments: list[str]) -> None:
+def _on_gpu(device: str, scale: str, launcher: str) -> bool:
+    if device == "auto":
+        return scale == "paper" and (launcher == "slurm" or torch.cuda.is_available())
+    return device == "gpu"
+
+
+def _placed(launcher: str, jobs: int | None, *, on_gpu: bool) -> list[str]:
+    """Overrides that say where the runs are trained; none of them changes a run's numbers."""
+    cores = joblib.cpu_count()  # those that this process may use
+    placed = [f"hydra/launcher={launcher}", "trainer=gpu" if on_gpu else "trainer=cpu"]
+    if launcher == "slurm":
+        threads = None if on_gpu else 1
+        placed += [f"hydra.launcher.array_parallelism={jobs}"] if jobs else []
+    elif on_gpu:
+        threads = None
+        placed += [f"hydra.launcher.{'jobs' if launcher == 'local' else 'n_jobs'}={jobs}"] if jobs else []
+    else:
+        jobs = jobs or cores
+        threads = max(1, cores // jobs)
+        placed.append(f"hydra.launcher.{'jobs' if launcher == 'local' else 'n_jobs'}={jobs}")
+    return placed + ([f"trainer.threads={threads}"] if threads else [])
+
+
+def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     for name, number in (("seeds", seeds), ("jobs", jobs)):
-        if number < 1:
+        if number is not None and number < 1:
             raise ConfigError(f"--{name} {number} is not positive", mend="use 1 or more")
     known = sorted(path.stem for path in (hydra_app.conf_dir() / "experiment").glob("*.yaml") if path.stem != "none")
     for name in experiments or [""]:

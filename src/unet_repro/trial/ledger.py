@@ -25,6 +25,8 @@ class Entry:
         cost: Input pixels times steps; for estimates of time left.
         comparison: Hash of what all its arms and seeds share: the base configuration's numbers and the data's content.
             Only runs with the same one stand in one table.
+        speed_class: Hash of what decides how long a pixel takes: network, precision, device. Empty in ledgers of
+            earlier versions.
     """
 
     experiment: str
@@ -37,6 +39,7 @@ class Entry:
     overrides: tuple[str, ...]
     cost: float
     comparison: str
+    speed_class: str = ""
 
     @property
     def key(self) -> tuple[str, str, int]:

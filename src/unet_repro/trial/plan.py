@@ -57,7 +57,15 @@ def _entry(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequence
         overrides=tuple(overrides),
         cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
         comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
+        speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],
     )
+
+
+def _speed(config: TrainConfig) -> dict[str, object]:
+    """What decides how long a pixel takes."""
+    trainer = config.trainer
+    placed = [trainer.accelerator, trainer.devices, trainer.threads, trainer.precision, trainer.compile]
+    return {"model": {**config.model, "dropout": None}, "tile": config.tiles["size"], "trainer": placed}
 
 
 def _is_unspoken(override: str) -> bool:

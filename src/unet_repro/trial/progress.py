@@ -67,6 +67,10 @@ class SweepProgress:
         self._renew()
         self._bar.stop()
 
+    def tell(self, line: str) -> None:
+        """Shows a line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False)
+
     def _watch(self) -> None:
         while not self._stop.wait(POLL_S):
             self._renew()

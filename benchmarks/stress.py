@@ -1,0 +1,156 @@
+"""Kills a sweep's processes at random moments, again and again, and compares what it comes to with an undisturbed one.
+
+    python benchmarks/stress.py                      # 12 runs, at least 50 kills; `make stress`
+    python benchmarks/stress.py --runs 4 --kills 6   # a shorter form, in the tests
+
+A worker is killed with SIGKILL as often as chance has it, now and then the whole sweep with all its workers; the same
+command is then started again. Ends with status 1 unless every ``result.json``, ``history.csv`` and weight is equal.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from unet_repro.files import sha256
+from unet_repro.report.publish import renew
+from unet_repro.runs.lease import read_holder
+from unet_repro.runs.provenance import provenance
+
+NETWORK = [
+    "data=synthetic", "data.num_slices=6", "data.size_px=96", "model.width=4", "model.depth=2", "tiles.size=84",
+    "tiles.budget=2x84", "trainer.threads=1", "logger.mode=offline", "optimizer=adam", "schedule=cosine",
+]  # fmt: skip
+SUITE_SHARE = 0.1  # of the kills hit the sweep with all its workers, not one worker
+BEGIN, END = "<!-- stress: written by `make stress` -->", "<!-- end of stress -->"
+
+
+def command(runs_dir: Path, *, runs: int, steps: int, jobs: int) -> list[str]:
+    """The sweep, as a user would start it."""
+    return [
+        sys.executable, "-m", "unet_repro", "train", "-m", *NETWORK, f"seed={','.join(map(str, range(runs)))}",
+        f"trainer.max_steps={steps}", f"trainer.val_every={steps // 10}", "trainer.save_every_s=0.1",
+        "hydra/launcher=local", f"hydra.launcher.jobs={jobs}", f"runs_dir={runs_dir}",
+    ]  # fmt: skip
+
+
+def fingerprints(runs_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Of each finished run: hashes of result, history, last and best weights, the latter two taken from the files."""
+    found = {}
+    for result in sorted(runs_dir.glob("*/result.json")):
+        folder = result.parent
+        weights = []
+        for name in ("last.ckpt", "best.ckpt"):
+            state = torch.load(folder / name, weights_only=True)["state_dict"]
+            weights.append(sha256(*(part for key in sorted(state) for part in (key, state[key].numpy()))))
+        texts = [sha256((folder / name).read_text()) for name in ("result.json", "history.csv")]
+        found[folder.name] = (*texts, *weights)
+    return found
+
+
+def workers(runs_dir: Path) -> list[int]:
+    """Processes that train a run now."""
+    holders = [read_holder(path.parent) for path in runs_dir.glob("*/worker.json")]
+    return [holder.pid for holder in holders if holder is not None and holder.is_alive]
+
+
+class Chaos:
+    """Runs the sweep to its end, killing meanwhile."""
+
+    def __init__(self, arguments: list[str], runs_dir: Path, *, kills: int, every_s: float, seed: int) -> None:
+        self.arguments, self.runs_dir, self.wanted, self.every_s = arguments, runs_dir, kills, every_s
+        self.rng = random.Random(seed)
+        self.worker_kills = self.suite_kills = self.starts = 0
+
+    def run(self) -> None:
+        """Starts the command again until it ends by itself."""
+        with tqdm(total=self.wanted, unit="kill", desc="kills") as bar:
+            while not self._once(bar):
+                pass
+
+    def _once(self, bar: "tqdm[None]") -> bool:
+        self.starts += 1
+        log = (self.runs_dir.parent / "log.txt").open("ab")
+        sweep = subprocess.Popen(self.arguments, stdout=log, stderr=log, start_new_session=True)
+        try:
+            while sweep.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    sweep.wait(self.rng.expovariate(1 / self.every_s))
+                if self.worker_kills < self.wanted and sweep.poll() is None:
+                    self._kill(sweep)
+                    bar.update(self.worker_kills - bar.n)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(sweep.pid, signal.SIGKILL)
+            log.close()
+        return sweep.returncode == 0
+
+    def _kill(self, sweep: "subprocess.Popen[bytes]") -> None:
+        pids = workers(self.runs_dir)
+        if not pids:
+            return
+        if self.rng.random() < SUITE_SHARE:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(sweep.pid, signal.SIGKILL)  # the command, its fork server and its workers
+                self.suite_kills += 1
+                self.worker_kills += len(pids)
+            sweep.wait()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.rng.choice(pids), signal.SIGKILL)
+                self.worker_kills += 1
+
+
+def main() -> None:
+    """Runs both sweeps and compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--kills", type=int, default=50, help="at least so many")
+    parser.add_argument("--steps", type=int, default=1500, help="of each run")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every-s", type=float, default=1.5, help="mean seconds between kills")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--publish", type=Path, metavar="README", help="write the result between its markers there")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        calm, wild = Path(scratch) / "calm/runs", Path(scratch) / "wild/runs"
+        for runs_dir in (calm, wild):
+            runs_dir.mkdir(parents=True)
+        options = {"runs": asked.runs, "steps": asked.steps, "jobs": asked.jobs}
+        started = time.monotonic()
+        subprocess.run(command(calm, **options), check=True, stderr=subprocess.DEVNULL)
+        calm_s = time.monotonic() - started
+        chaos = Chaos(command(wild, **options), wild, kills=asked.kills, every_s=asked.every_s, seed=asked.seed)
+        started = time.monotonic()
+        chaos.run()
+        wild_s = time.monotonic() - started
+        one, two = fingerprints(calm), fingerprints(wild)
+    equal = sum(one[run_id] == two.get(run_id) for run_id in one)
+    told = (
+        f"{len(one)} runs of {asked.steps} steps, {asked.jobs} side by side: {chaos.worker_kills} workers killed with "
+        f"SIGKILL at random moments, {chaos.suite_kills} times the whole sweep with them; the command was started "
+        f"{chaos.starts} times. **{equal} of {len(one)}** `result.json`, `history.csv` and weights (last and best) are "
+        f"equal, bit for bit, to an undisturbed sweep's ({calm_s:.0f} s undisturbed, {wild_s:.0f} s disturbed)."
+    )
+    print(told)
+    if chaos.worker_kills < asked.kills:
+        sys.exit(f"the sweep ended after {chaos.worker_kills} kills of {asked.kills}: use more --steps")
+    if equal != asked.runs:
+        sys.exit("not all runs are equal")
+    if asked.publish:
+        made = provenance()
+        by = f"commit {made['commit']}, torch {made['torch']}, {made['machine']}, {os.cpu_count()} cores."
+        renew(asked.publish, f"{told}\n\n`make stress`; {by}", begin=BEGIN, end=END)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Processes that start in milliseconds: forked from a server that has imported everything."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+# Not on macOS: its system libraries do not bear a fork once they are loaded.
+FORKS = sys.platform == "linux"
+PRELOAD = [
+    "unet_repro.commands.train",
+    "unet_repro.tracking.callback",
+    "hydra_plugins.unet_repro_launchers._local_worker",
+]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+def thread_settings(threads: int | None) -> dict[str, str]:
+    """Environment that gives each library so many threads; nothing for ``None``."""
+    return {} if threads is None else dict.fromkeys(_THREADS, str(threads))
+
+
+def started(
+    work: Callable[..., None], arguments: tuple[Any, ...], *, name: str, environment: dict[str, str]
+) -> BaseProcess:
+    """A new process that works.
+
+    Args:
+        work: Of a module.
+        arguments: They must pickle.
+        name: Of the process.
+        environment: What libraries read when they are loaded; of a fork server that runs already, it comes too late.
+    """
+    # Not daemonic: loaders and further devices are children of it. It ends with this process by its own care.
+    process: BaseProcess
+    with _environment(environment):
+        if not FORKS:
+            process = multiprocessing.get_context("spawn").Process(target=work, args=arguments, name=name)
+        else:
+            _ensure_server()
+            process = multiprocessing.get_context("forkserver").Process(target=work, args=arguments, name=name)
+        process.start()
+    return process
+
+
+def _ensure_server() -> None:
+    """Starts the fork server, or a new one if it has died.
+
+    It and all its children ignore Ctrl-C, which a terminal sends to everybody: the launcher asks them to stop.
+    """
+    forkserver.set_forkserver_preload(PRELOAD)
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

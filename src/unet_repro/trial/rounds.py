@@ -1,0 +1,98 @@
+"""Trains the runs of a sweep through any launcher, in as many rounds as it takes.
+
+One round is enough unless other processes hold some of the runs (two sweeps that share their work), or the launcher as
+a whole breaks off (a pool of workers that lost one).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from unet_repro.errors import RunHeld
+from unet_repro.runs.folder import RunFolder
+from unet_repro.trial.ledger import Entry
+
+Launch = Callable[[Sequence[Entry]], Sequence[JobReturn]]
+POLL_S = 1.0
+
+
+def train_all(entries: Sequence[Entry], runs_dir: Path, launch: Launch, *, tell: Callable[[str], object]) -> list[str]:
+    """Trains what is not done.
+
+    Args:
+        entries: Distinct runs.
+        runs_dir: Where they lie.
+        launch: Trains runs, and returns what each came to, in their order.
+        tell: Shows the user a line.
+
+    Returns:
+        A line for each run that failed: which, why, and where more is said.
+    """
+    failed: dict[str, str] = {}
+    held: list[Entry] = []
+    waiting = _open(entries, runs_dir)
+    while waiting or held:
+        if waiting:
+            more_failed, now_held = _round(waiting, runs_dir, launch, tell)
+            failed.update(more_failed)
+            if now_held and not held:
+                tell(f"waiting for {len(now_held)} runs that other processes train")
+            held += now_held
+        else:
+            time.sleep(POLL_S)
+        held = _open(held, runs_dir)
+        waiting = [entry for entry in held if not RunFolder(runs_dir / entry.run_id).running]
+        held = [entry for entry in held if entry not in waiting]
+    return [failed[entry.run_id] for entry in entries if entry.run_id in failed]
+
+
+def _open(entries: Sequence[Entry], runs_dir: Path) -> list[Entry]:
+    return [entry for entry in entries if not RunFolder(runs_dir / entry.run_id).result_file.exists()]
+
+
+def _round(
+    entries: list[Entry], runs_dir: Path, launch: Launch, tell: Callable[[str], object]
+) -> tuple[dict[str, str], list[Entry]]:
+    """What failed, and what other processes hold; a launcher that breaks off is started again while that helps."""
+    failed: dict[str, str] = {}
+    held: list[Entry] = []
+    while entries:
+        before = _advance(entries, runs_dir)
+        try:
+            returns = launch(entries)
+        except Exception as error:  # the launcher's own, of any kind: pools and schedulers have theirs
+            entries = _open(entries, runs_dir)
+            told = f"the launcher broke off: {type(error).__name__}: {' '.join(str(error).split())}"
+            if _advance(entries, runs_dir) == {run_id: before[run_id] for run_id in _ids(entries)} and entries:
+                failed.update({entry.run_id: _line(entry, runs_dir, told) for entry in entries})
+                break
+            tell(f"{told}; starting it again")
+            continue
+        for entry, job in zip(entries, returns, strict=True):
+            reason = job._return_value  # the public property would print and raise
+            if job.status == JobStatus.COMPLETED:
+                continue
+            if isinstance(reason, RunHeld):
+                held.append(entry)
+            else:
+                failed[entry.run_id] = _line(entry, runs_dir, str(reason))
+        break
+    return failed, held
+
+
+def _ids(entries: Sequence[Entry]) -> list[str]:
+    return [entry.run_id for entry in entries]
+
+
+def _advance(entries: Sequence[Entry], runs_dir: Path) -> dict[str, int | None]:
+    """How far each run is: when its last checkpoint was written."""
+    files = {entry.run_id: RunFolder(runs_dir / entry.run_id).last for entry in entries}
+    return {run_id: file.stat().st_mtime_ns if file.exists() else None for run_id, file in files.items()}
+
+
+def _line(entry: Entry, runs_dir: Path, reason: str) -> str:
+    folder = RunFolder(runs_dir / entry.run_id)
+    where = folder.error if folder.error.exists() else folder.path
+    return f"{entry.experiment}, {entry.arm}, seed {entry.seed}: {reason}\n  see {where}"

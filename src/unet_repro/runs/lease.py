@@ -66,9 +66,13 @@ def _boot() -> str:
 
 
 def _born(pid: int) -> int | None:
-    """Start time of a process; ``None`` where there is none. Without /proc, 0 for whatever answers."""
+    """Start time of a process; ``None`` where there is none, or one that has ended and is not yet fetched (a zombie).
+
+    Without /proc, 0 for whatever answers.
+    """
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else int(fields[19])
     except OSError:
         if Path("/proc/self/stat").exists():
             return None

@@ -15,7 +15,6 @@ import pytest
 import wandb
 import yaml
 from filelock import FileLock
-from unet_repro.trial.ledger import Entry, Ledger
 from wandb_server import WandbServer
 
 from unet_repro.commands.wandb_sync import main
@@ -27,6 +26,7 @@ from unet_repro.tracking.panels import Panel
 from unet_repro.tracking.reading import offline_file
 from unet_repro.tracking.upload import Upload, has_arrived
 from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.trial.ledger import Entry, Ledger
 
 KEY = "k" * 40
 ROWS = [{"step": step, "train/loss": 1 / step, "val/iou": step / 1000} for step in range(10, 410, 10)]

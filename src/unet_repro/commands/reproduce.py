@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
                         "machine (default); slurm: jobs of a cluster, see docs/clusters.md")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=None, help="runs side by side (default: one for each core, or for "
                         "each GPU; slurm: as many as it lets)")  # fmt: skip
-    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: gpu for the scale paper "
-                        "where there is one; a cluster's jobs are asked for one")  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: gpu for scale paper "
+                        "where there is one, and for a cluster's jobs")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only print the runs, how far each is, and how long the "
                         "rest would take")  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="further Hydra overrides for every run")

@@ -1,5 +1,8 @@
 """``unet-repro train``."""
 
+import os
+from collections.abc import Callable
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -8,6 +11,8 @@ from unet_repro.commands import hydra_app
 from unet_repro.console import told_to_user
 from unet_repro.placement import die_with_parent
 from unet_repro.train import Result, train
+
+TRIAL_VARIABLE = "UNET_REPRO_TRIAL"  # set for a job that is a trial of a search
 
 
 def main(arguments: list[str]) -> None:
@@ -19,7 +24,7 @@ def task(config: DictConfig) -> Result:
     """One job. In a sweep an error is the sweeper's to tell, and the other jobs go on."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         die_with_parent()
-        return train(config)
+        return train(config, on_row=_reporter())
     with told_to_user():
         if config.experiment is not None and config.arm is None:
             print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")
@@ -27,3 +32,12 @@ def task(config: DictConfig) -> Result:
         final = {key: round(value, 4) for key, value in result["final"].items()}
         print(f"run {result['run_id']} in {config.runs_dir}/{result['run_id']}: {final}")
     return result
+
+
+def _reporter() -> Callable[[dict[str, float]], None] | None:
+    """Where rows go as well: to the study, if this job is a trial of a search."""
+    if TRIAL_VARIABLE not in os.environ:
+        return None
+    from unet_repro.trial.search import reporter  # noqa: PLC0415  (imports optuna)
+
+    return reporter()

@@ -54,6 +54,36 @@ def contiguous(samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 
     return _checked(Split(tuple(train), tuple(val), _test_keys(samples)), "contiguous")
 
 
+def held_out(samples: Sequence[Sample], *, val_share: float = 0.2, test_share: float = 0.2, gap: int = 1) -> Split:
+    """Three contiguous blocks of every labelled sequence: train, validate, test; ``gap`` samples between them rest.
+
+    For comparisons that choose settings on validation and report on test, where a test part with open labels is wanted.
+
+    Args:
+        samples: All samples of a source; only the labelled training ones are divided.
+        val_share: Share of each sequence that validates, rounded, at least one sample.
+        test_share: Share of each sequence that tests, rounded, at least one sample.
+        gap: Samples between two blocks that take no part.
+
+    Raises:
+        DataError: If no training sample would be left.
+    """
+    _check_share(val_share)
+    _check_share(test_share)
+    _check_gap(gap)
+    train: list[str] = []
+    val: list[str] = []
+    test: list[str] = []
+    for keys in _sequences(samples):
+        num_val, num_test = (max(1, round(share * len(keys))) for share in (val_share, test_share))
+        first_test = len(keys) - num_test
+        first_val = max(0, first_test - gap - num_val)
+        test += keys[first_test:]
+        val += keys[first_val : max(0, first_test - gap)]
+        train += keys[: max(0, first_val - gap)]
+    return _checked(Split(tuple(train), tuple(val), tuple(test)), "held_out")
+
+
 def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1) -> Split:
     """Block ``fold`` of ``num_folds`` contiguous blocks of every sequence validates, ``gap`` samples around it rest.
 

@@ -37,14 +37,23 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
         base = check(compose(list(combination)))
         arms = base.experiment.arms if base.experiment else {}
         if not arms:
-            entries.append(_entry(base, base, "single", combination, combination))
+            entries.append(entry_of(base, base, "single", combination, combination))
         for arm, overrides in arms.items():
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
-            entries.append(_entry(base, check(compose(full)), arm, full, combination))
+            entries.append(entry_of(base, check(compose(full)), arm, full, combination))
     return sorted(entries, key=lambda entry: entry.seed)
 
 
-def _entry(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequence[str], given: Sequence[str]) -> Entry:
+def entry_of(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequence[str], given: Sequence[str]) -> Entry:
+    """One run as a part of one comparison.
+
+    Args:
+        base: What all arms share.
+        config: The run's.
+        arm: Name of its arm.
+        overrides: What it is composed from.
+        given: Those among them that the user added.
+    """
     shared = {**numbers_of(base), "seed": None, "data": read_data(base).manifest["digest"]}
     return Entry(
         experiment=config.experiment.name if config.experiment else "single",

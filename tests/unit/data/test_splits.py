@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unet_repro.data.sample import Sample
-from unet_repro.data.splits import Split, contiguous, kfold, manifest, random, sequence
+from unet_repro.data.splits import Split, contiguous, held_out, kfold, manifest, random, sequence
 from unet_repro.errors import DataError
 
 PIXEL = np.zeros((1, 1), np.uint8)
@@ -238,3 +238,30 @@ def test_samples_without_truth_are_listed_without_it(make_samples):
 def test_a_share_that_is_none_is_refused(split, val_share):
     with pytest.raises(DataError, match="val_share"):
         split(stack(10), val_share=val_share)
+
+
+def test_a_held_out_block_tests_behind_the_one_that_validates():
+    split = held_out(stack(30))
+
+    assert places(split.train) == list(range(16))
+    assert places(split.val) == list(range(17, 23))
+    assert places(split.test) == list(range(24, 30))
+
+
+@given(sizes=st.lists(st.integers(5, 30), min_size=1, max_size=3), gap=st.integers(0, 2))
+def test_held_out_blocks_of_every_sequence_are_disjoint_and_apart(sizes, gap):
+    samples = [sample for n, size in enumerate(sizes) for sample in stack(size, f"{n:02d}")]
+    try:
+        split = held_out(samples, gap=gap)
+    except DataError:
+        assert min(sizes) < 3 + 2 * gap + 2
+        return
+    for name in {sample.sequence for sample in samples}:
+        parts = [places([key for key in part if key.startswith(name)]) for part in (split.train, split.val, split.test)]
+        for earlier, later in ((parts[0], parts[1]), (parts[1], parts[2])):
+            assert not earlier or not later or max(earlier) + gap < min(later)
+
+
+def test_a_held_out_split_that_leaves_nothing_to_train_on_is_refused():
+    with pytest.raises(DataError, match="leaves no train"):
+        held_out(stack(4), gap=2)

@@ -1,0 +1,66 @@
+"""What it costs that nothing can be lost: checkpoints during a training, and starting a finished suite again.
+
+    python benchmarks/resume.py    # about four minutes on two cores
+
+One training at the scale `cpu` with the default `trainer.save_every_s`, whose own record says how long its checkpoints
+took; then a suite of 24 runs, trained at the scale `smoke`, and the seconds of the same command once all is done.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def unet_repro(*arguments: str, cwd: Path) -> float:
+    """Seconds of one command."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "unet_repro", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)}\nended with status {done.returncode}:\n{done.stderr}")
+    return time.perf_counter() - started
+
+
+def checkpoint_share(data: str) -> tuple[float, float]:
+    """Seconds that the checkpoints of a training at the scale `cpu` took, and seconds of the whole training."""
+    with tempfile.TemporaryDirectory() as folder:
+        unet_repro("train", f"data={data}", "optimizer=adam", "trainer.threads=1", "trainer.progress=false",
+                   cwd=Path(folder))  # fmt: skip
+        (path,) = Path(folder).glob("runs/*/provenance.json")
+        record = json.loads(path.read_text())
+    return record["checkpoint_seconds"], record["seconds"]
+
+
+def restart_seconds(data: str, repeats: int) -> tuple[int, list[float]]:
+    """Number of runs of a finished suite, and seconds of starting it again."""
+    suite = ["reproduce", "--scale", "smoke", "--data", data, "--experiments", "weight_map,optimizer,lr_schedule"]
+    suite += ["--seeds", "2", "logger.mode=disabled"]
+    with tempfile.TemporaryDirectory() as folder:
+        cwd = Path(folder)
+        unet_repro(*suite, cwd=cwd)
+        seconds = [unet_repro(*suite, cwd=cwd) for _ in range(repeats)]
+        return len(list(cwd.glob("runs/*/result.json"))), seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    here = "isbi2012" if Path(os.environ.get("UNET_REPRO_DATA", "data"), "isbi2012").is_dir() else "synthetic"
+    parser.add_argument("--data", default=here)
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    saving, training = checkpoint_share(asked.data)
+    num_runs, seconds = restart_seconds(asked.data, asked.repeats)
+    print("| what | measured |\n|---|---|")
+    print(f"| checkpoints, of a training at scale `cpu` | {saving:.2f} s of {training:.0f} s: {saving / training:.1%} |")
+    print(f"| starting a finished suite of {num_runs} runs again | {statistics.median(seconds):.1f} s |")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ EXPERIMENTS ?= tile_size,weight_map,optimizer,lr_schedule
 JOBS ?=
 LAUNCHER ?= local
 DRY_RUN ?=
+TEST_JOBS ?= 2
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,7 +47,7 @@ type: $(READY) ## strict types alone
 	$(BIN)/mypy
 
 test: $(READY) ## all tests; real data are used where UNET_REPRO_DATA names their folder
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 
 reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; goes on where it was stopped
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \

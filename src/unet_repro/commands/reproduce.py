@@ -77,7 +77,7 @@ def _placed(launcher: str, jobs: int | None, *, on_gpu: bool) -> list[str]:
     cores = joblib.cpu_count()  # those that this process may use
     placed = [f"hydra/launcher={launcher}", "trainer=gpu" if on_gpu else "trainer=cpu"]
     if launcher == "slurm":
-        threads = None if on_gpu else 1
+        threads = None  # hydra.launcher.cpus_per_task says it
         placed += [f"hydra.launcher.array_parallelism={jobs}"] if jobs else []
     elif on_gpu:
         threads = None

@@ -58,7 +58,8 @@ def main() -> None:
     saving, training = checkpoint_share(asked.data)
     num_runs, seconds = restart_seconds(asked.data, asked.repeats)
     print("| what | measured |\n|---|---|")
-    print(f"| checkpoints, of a training at scale `cpu` | {saving:.2f} s of {training:.0f} s: {saving / training:.1%} |")
+    share = f"{saving:.2f} s of {training:.0f} s: {saving / training:.1%}"
+    print(f"| checkpoints, of a training at scale `cpu` | {share} |")
     print(f"| starting a finished suite of {num_runs} runs again | {statistics.median(seconds):.1f} s |")
 
 

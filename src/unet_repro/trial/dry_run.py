@@ -1,6 +1,6 @@
 """What a sweep would do: its runs, how far each is, and how long the rest would take."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from unet_repro.config import check
 from unet_repro.trial.ledger import Entry
 from unet_repro.trial.measure import seconds_for
-from unet_repro.trial.status import counted, measured_speeds, status, tables, time_left
+from unet_repro.trial.status import RunStatus, counted, measured_speeds, status, tables, time_left
 
 
 def print_plan(
@@ -31,12 +31,22 @@ def print_plan(
     found = [status(entry, runs_dir, speeds) for entry in entries]
     unknown = {run.entry.speed_class: run.entry for run in found if run.seconds_left is None}
     for speed_class, entry in unknown.items():
-        speeds[speed_class] = seconds_for(check(compose(list(entry.overrides)))) / entry.cost
+        seconds = seconds_for(check(compose(list(entry.overrides))))
+        if seconds is not None:
+            speeds[speed_class] = seconds / entry.cost
     found = [status(entry, runs_dir, speeds) for entry in entries]
     Console().print(tables(found))
     print(f"{counted(found)}; {time_left(found, side_by_side=side_by_side(launcher))}")
-    how = "timed just now, by a few steps" if unknown else "from what was trained in this folder"
-    print(f"Speeds: {how}. Nothing was trained: this was a dry run.")
+    print(f"{_how(found, unknown)}. Nothing was trained: this was a dry run.")
+
+
+def _how(found: Sequence[RunStatus], new: Container[str]) -> str:
+    """Where the speeds come from; ``new`` are the speed classes that nothing was trained of."""
+    known = {run.entry.speed_class for run in found if run.seconds_left is not None}
+    if not known:
+        return "Speeds: not known, for nothing was trained here and the device is on another machine"
+    timed = any(name in new for name in known)
+    return f"Speeds: {'timed just now, by a few steps, where new' if timed else 'from what was trained in this folder'}"
 
 
 def side_by_side(launcher: Mapping[str, Any]) -> int:

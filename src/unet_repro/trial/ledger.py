@@ -1,9 +1,12 @@
 """Which runs belong to which comparison, on disk. Imports nothing that is slow: status and uploads read it."""
 
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from unet_repro.errors import RunError
 from unet_repro.runs.folder import write_atomically
@@ -70,10 +73,11 @@ class Ledger:
         by_experiment: dict[str, list[Entry]] = {}
         for entry in entries:
             by_experiment.setdefault(entry.experiment, []).append(entry)
-        for experiment, new in by_experiment.items():
-            cells = {entry.key: entry for entry in [*self.read(experiment), *new]}
-            text = json.dumps([asdict(entry) for entry in cells.values()], indent=1)
-            write_atomically(self.folder / f"{experiment}.json", text)
+        with self._alone():
+            for experiment, new in by_experiment.items():
+                cells = {entry.key: entry for entry in [*self.read(experiment), *new]}
+                text = json.dumps([asdict(entry) for entry in cells.values()], indent=1)
+                write_atomically(self.folder / f"{experiment}.json", text)
 
     def experiments(self) -> list[str]:
         """Names of all comparisons that have runs."""
@@ -92,3 +96,20 @@ class Ledger:
             return [Entry(**{**row, "overrides": tuple(row["overrides"])}) for row in json.loads(path.read_text())]
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged", mend="remove it and start the sweep again; runs are kept") from error
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two sweeps that begin at once each add their runs to the other's."""
+        lock = FileLock(self.folder / ".lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(NotImplementedError):  # a file system without locks
+                lock.acquire()
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.folder}: {error.strerror}", mend="choose a runs_dir that you may write to"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()

@@ -13,12 +13,17 @@ from unet_repro.train import build
 STEPS = 2  # after one to warm up
 
 
-def seconds_for(config: TrainConfig) -> float:
+def seconds_for(config: TrainConfig) -> float | None:
     """Estimate of a whole training's seconds: its steps and its validations.
 
     Args:
         config: The training's configuration.
+
+    Returns:
+        Seconds; ``None`` where the device is not on this machine, as on the login node of a cluster.
     """
+    if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        return None
     place(config.trainer)
     data, task = build(config)
     data.setup("fit")

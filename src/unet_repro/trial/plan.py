@@ -1,6 +1,7 @@
 """What a sweep will train: every experiment's arms, seed by seed, each identity once."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from omegaconf import DictConfig
@@ -33,6 +34,7 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
         UserError: For a configuration or data that some run could not use.
     """
     entries: list[Entry] = []
+    compose = once_for_all_seeds(compose)
     for combination in combinations:
         base = check(compose(list(combination)))
         arms = base.experiment.arms if base.experiment else {}
@@ -80,3 +82,25 @@ def _speed(config: TrainConfig) -> dict[str, object]:
 def _is_unspoken(override: str) -> bool:
     key = override.lstrip("+~").split("=")[0]
     return key in _UNSPOKEN or key.replace("/", ".").split(".")[0] in _UNSPOKEN_GROUPS
+
+
+def once_for_all_seeds(compose: Compose) -> Compose:
+    """Composes what differs in the seed alone once, and puts the seed in: composing is what planning waits for.
+
+    The same configuration comes out: ``seed`` is a plain value, which no choice of a group can depend on, and what is
+    made from it is resolved later.
+    """
+    composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def cheaply(overrides: list[str]) -> DictConfig:
+        seeds = [override for override in overrides if re.match(r"[+~]*seed\b", override)]
+        if len(seeds) != 1 or not re.fullmatch(r"seed=(0|[1-9]\d*)", seeds[0]):
+            return compose(overrides)
+        others = tuple(override for override in overrides if override != seeds[0])
+        if others not in composed:
+            composed[others] = compose(list(others))
+        config = composed[others].copy()
+        config.seed = int(seeds[0].removeprefix("seed="))
+        return config
+
+    return cheaply

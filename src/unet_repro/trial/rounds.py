@@ -10,12 +10,13 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from unet_repro.errors import RunHeld
+from unet_repro.errors import RunHeld, UserError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.trial.ledger import Entry
 
 Launch = Callable[[Sequence[Entry]], Sequence[JobReturn]]
 POLL_S = 1.0
+MAX_IN_VAIN = 1  # launches in a row that break off and bring no run further, before the runs are given up
 
 
 def train_all(entries: Sequence[Entry], runs_dir: Path, launch: Launch, *, tell: Callable[[str], object]) -> list[str]:
@@ -55,20 +56,29 @@ def _open(entries: Sequence[Entry], runs_dir: Path) -> list[Entry]:
 def _round(
     entries: list[Entry], runs_dir: Path, launch: Launch, tell: Callable[[str], object]
 ) -> tuple[dict[str, str], list[Entry]]:
-    """What failed, and what other processes hold; a launcher that breaks off is started again while that helps."""
+    """What failed, and what other processes hold; a launcher that breaks off is started again while that helps.
+
+    Raises:
+        UserError: What the launcher itself refuses, its settings for one: that is no run's failure.
+    """
     failed: dict[str, str] = {}
     held: list[Entry] = []
+    in_vain = 0  # launches in a row that broke off and brought no run further
     while entries:
         before = _advance(entries, runs_dir)
         try:
             returns = launch(entries)
+        except UserError:
+            raise
         except Exception as error:  # the launcher's own, of any kind: pools and schedulers have theirs
+            in_vain = in_vain + 1 if _advance(entries, runs_dir) == before else 0
             entries = _open(entries, runs_dir)
             told = f"the launcher broke off: {type(error).__name__}: {' '.join(str(error).split())}"
-            if _advance(entries, runs_dir) == {run_id: before[run_id] for run_id in _ids(entries)} and entries:
+            if in_vain > MAX_IN_VAIN:
                 failed.update({entry.run_id: _line(entry, runs_dir, told) for entry in entries})
                 break
-            tell(f"{told}; starting it again")
+            if entries:
+                tell(f"{told}; starting it again")
             continue
         for entry, job in zip(entries, returns, strict=True):
             reason = job._return_value  # the public property would print and raise
@@ -82,14 +92,16 @@ def _round(
     return failed, held
 
 
-def _ids(entries: Sequence[Entry]) -> list[str]:
-    return [entry.run_id for entry in entries]
+def _advance(entries: Sequence[Entry], runs_dir: Path) -> dict[str, object]:
+    """How far each run is: whether it is done, and when its last checkpoint was written."""
+    return {entry.run_id: _written(RunFolder(runs_dir / entry.run_id)) for entry in entries}
 
 
-def _advance(entries: Sequence[Entry], runs_dir: Path) -> dict[str, int | None]:
-    """How far each run is: when its last checkpoint was written."""
-    files = {entry.run_id: RunFolder(runs_dir / entry.run_id).last for entry in entries}
-    return {run_id: file.stat().st_mtime_ns if file.exists() else None for run_id, file in files.items()}
+def _written(folder: RunFolder) -> tuple[bool, int | None]:
+    try:
+        return folder.result_file.exists(), folder.last.stat().st_mtime_ns
+    except FileNotFoundError:
+        return folder.result_file.exists(), None
 
 
 def _line(entry: Entry, runs_dir: Path, reason: str) -> str:

@@ -1,5 +1,6 @@
 """How far every run of a sweep is, and how long the rest will take: read from the runs' folders, under any launcher."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from unet_repro.trial.ledger import Entry, Ledger, unique
 
 # Seconds of training for one unit of ``Entry.cost``, by ``Entry.speed_class``.
 Speeds = Mapping[str, float]
+_NO_REASON = "for no known reason"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def status(entry: Entry, runs_dir: Path, speeds: Speeds) -> RunStatus:
 
 def first_line(path: Path) -> str:
     """The reason in an ``error.txt``."""
-    return (path.read_text(errors="replace").splitlines() or ["for no known reason"])[0]
+    with contextlib.suppress(FileNotFoundError):  # a new attempt has just removed it
+        return (path.read_text(errors="replace").splitlines() or [_NO_REASON])[0]
+    return _NO_REASON
 
 
 def time_left(found: Sequence[RunStatus], *, side_by_side: int) -> str:

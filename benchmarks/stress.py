@@ -127,7 +127,9 @@ def main() -> None:
             runs_dir.mkdir(parents=True)
         options = {"runs": asked.runs, "steps": asked.steps, "jobs": asked.jobs}
         started = time.monotonic()
-        subprocess.run(command(calm, **options), check=True, stderr=subprocess.DEVNULL)
+        done = subprocess.run(command(calm, **options), capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"the undisturbed sweep failed:\n{done.stderr}")
         calm_s = time.monotonic() - started
         chaos = Chaos(command(wild, **options), wild, kills=asked.kills, every_s=asked.every_s, seed=asked.seed)
         started = time.monotonic()

@@ -55,13 +55,13 @@ def whole(image_hw, depth):
         (3, 1, (203, 190), (116, 132)),
     ],
 )
-def test_stitched_tiles_equal_the_whole_image_to_the_last_bit(depth, channels, image_hw, tile_hw):
+def test_stitched_tiles_of_a_small_image_equal_it_but_for_the_order_of_sums(depth, channels, image_hw, tile_hw):
     net, image = network(depth, channels=channels), noise(channels, *image_hw)
     expected = predict(net, image, whole(image_hw, depth), device=CPU)
     stitched = predict(net, image, regular_plan(image_hw, tile_hw, depth), device=CPU)
 
     assert expected.shape == (2, *image_hw)
-    assert torch.equal(stitched, expected)
+    torch.testing.assert_close(stitched, expected, rtol=0, atol=3e-5)  # bit by bit on some CPUs, not on all
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_a_planned_prediction_in_little_memory_equals_the_whole_slice(slice_512)
     assert torch.equal(predict(net, image, plan, device=CPU), expected)
 
 
-def test_the_number_of_tiles_that_go_through_at_once_changes_nothing(monkeypatch):
+def test_the_number_of_tiles_that_go_through_at_once_changes_no_more_than_the_order_of_sums(monkeypatch):
     net, image = network(2), noise(1, 70, 90)
     plan = regular_plan((70, 90), (56, 56), 2)
     together = predict(net, image, plan, device=CPU)
     monkeypatch.setattr(overlap_tile, "BATCH_PIXELS", 4 * 56 * 56)
 
     assert len(plan.offsets) % 4 != 0
-    assert torch.equal(predict(net, image, plan, device=CPU), together)
+    torch.testing.assert_close(predict(net, image, plan, device=CPU), together, rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize(("depth", "image_hw"), [(1, (33, 20)), (2, (60, 45)), (2, (30, 30))])

@@ -28,7 +28,7 @@ from unet_repro.runs.provenance import provenance
 
 NETWORK = [
     "data=synthetic", "data.num_slices=6", "data.size_px=96", "model.width=4", "model.depth=2", "tiles.size=84",
-    "tiles.budget=2x84", "trainer.threads=1", "logger.mode=offline", "optimizer=adam", "schedule=cosine",
+    "tiles.budget=2x84", "trainer.threads=1", "logger.mode=disabled", "optimizer=adam", "schedule=cosine",
 ]  # fmt: skip
 SUITE_SHARE = 0.1  # of the kills hit the sweep with all its workers, not one worker
 BEGIN, END = "<!-- stress: written by `make stress` -->", "<!-- end of stress -->"

@@ -36,8 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, and threads of the single one")
     parser.add_argument("--runs", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=40, help="of each run")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=20, help="of each run")
+    parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     settings = {
         f"JOBS=1, {asked.jobs} threads": {"jobs": 1, "threads": asked.jobs},

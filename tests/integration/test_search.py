@@ -113,15 +113,38 @@ def test_the_fair_comparison_gives_each_optimizer_equal_trials_and_is_judged_on_
     assert all(RunFolder(tmp_path / "runs" / entry.run_id).state == "done" for entry in entries)
 
 
+def test_trials_with_equal_settings_are_trained_once_and_all_told_under_a_parallel_launcher(tmp_path):
+    options = [option for option in SEARCH if "space" not in option]
+    done = unet_repro(*options, 'hydra.sweeper.space=["model.dropout=choice(0.0,0.2)"]', "hydra/launcher=local",
+                      "hydra.launcher.jobs=2", "hydra.sweeper.startup_trials=4", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = trials(tmp_path)
+    assert [trial.state for trial in found] == [optuna.trial.TrialState.COMPLETE] * 4
+    assert len({(trial.params["model.dropout"], trial.value) for trial in found}) == 2
+    assert len(list(tmp_path.glob("runs/*/result.json"))) == 2
+
+
+def test_settings_that_do_not_go_together_count_as_a_trial_and_are_told(tmp_path):
+    options = [option for option in SEARCH if "space" not in option]
+    # Tiles of 88 and 92 fit a depth of 2, 92 a depth of 3; 88 and 3 meet in trials alone.
+    space = 'hydra.sweeper.space=["model.depth=choice(2,3)","tiles.size=choice(88,92)"]'
+    done = unet_repro(*options, space, "tiles.size=92", "tiles.budget=2x92", "hydra.sweeper.trials=6", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = trials(tmp_path)
+    refused = [trial for trial in found if trial.state == optuna.trial.TrialState.FAIL]
+    assert len(found) == 6
+    assert refused
+    assert all(trial.params == {"model.depth": 3, "tiles.size": 88} for trial in refused)
+    assert f"trial {refused[0].number} refused: input size 88 is not legal" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("hydra.sweeper.trials=0", "hydra.sweeper.trials=0 is none"),
-        ("hydra.sweeper.space=[]", "there is nothing to search"),
-        ("hydra.sweeper.space=[optimizer.lr=3]".replace("=3", r"\=3"), "is one value, not several"),
-        ('hydra.sweeper.space=["optimizer.lr=interval(1,0)"]', "cannot be searched"),
-        ('hydra.sweeper.space=["tiles.size=choice(84,85)"]', "84 or 88"),
+        ('hydra.sweeper.space=["tiles.size=range(84,93,2)"]', "84 or 88"),
         ('hydra.sweeper.space=["model.with=choice(2,3)"]', "model.with"),
+        ("hydra.sweeper.final_seeds=[4294967296]", "seed=4294967296 is not legal"),
+        ("seed=0,1", "one setting to begin with"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_any_trial(tmp_path, option, message):

@@ -197,3 +197,9 @@ def test_a_launcher_that_loses_its_workers_is_started_again(tmp_path):
     assert process.returncode == 0, told
     assert "the launcher broke off" in told
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 3
+
+
+def test_the_suite_refuses_a_comparison_that_needs_a_search(tmp_path):
+    told = unet_repro("reproduce", "--dry-run", "--experiments", "fair_optimizer", "--data", "synthetic", cwd=tmp_path)
+    assert told.returncode == 2
+    assert "there is no experiment 'fair_optimizer'" in told.stderr

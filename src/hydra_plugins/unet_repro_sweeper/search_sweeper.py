@@ -3,7 +3,7 @@
 Hydra finds it here by the name of the namespace package; ``unet-repro search`` chooses it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra_plugins.unet_repro_sweeper.arms_sweeper import ArmsSweeper
 
 if TYPE_CHECKING:
-    from unet_repro.trial.searches import Arm
+    from unet_repro.trial.ledger import Entry
 
 
 class SearchSweeper(ArmsSweeper):
@@ -55,13 +55,19 @@ class SearchSweeper(ArmsSweeper):
         """
         # Here, not above: Hydra imports every plugin at every start.
         from unet_repro.console import told_to_user  # noqa: PLC0415
-        from unet_repro.errors import SweepFailed  # noqa: PLC0415
+        from unet_repro.errors import ConfigError, SweepFailed  # noqa: PLC0415
         from unet_repro.trial.dry_run import side_by_side  # noqa: PLC0415
-        from unet_repro.trial.final import compare_best  # noqa: PLC0415
+        from unet_repro.trial.final import check_final, compare_best  # noqa: PLC0415
         from unet_repro.trial.searches import Search, arms_of  # noqa: PLC0415
 
         with told_to_user():
-            (given,) = self._combinations(arguments)
+            combinations = self._combinations(arguments)
+            if len(combinations) != 1:
+                raise ConfigError(
+                    f"a search has one setting to begin with, and {len(combinations)} were given",
+                    mend="give each override one value; what is searched stands in hydra.sweeper.space",
+                )
+            (given,) = combinations
             search = Search(
                 trials=self.trials,
                 measure=self.measure,
@@ -73,6 +79,7 @@ class SearchSweeper(ArmsSweeper):
                 runs_dir=Path(self.config.runs_dir),
             )
             arms = arms_of(self._compose, given, search)
+            check_final(arms, self.final_seeds)
             open_trials = [line for arm in arms for line in search.run(arm, self._launch_trials)]
             failures = open_trials or (
                 compare_best(arms, search, self.final_seeds, self._launch) if self.final_seeds else []
@@ -81,17 +88,17 @@ class SearchSweeper(ArmsSweeper):
             raise SweepFailed("\n".join(["the search is not finished; the same command tries again:", *failures]))
         return []
 
-    def _launch_trials(self, arm: "Arm", orders: Sequence[tuple[list[str], str, str]]) -> Sequence[JobReturn]:
-        """Trains trials: overrides, run and environment of each."""
+    def _launch_trials(self, entries: Sequence["Entry"], told: Mapping[str, str]) -> Sequence[JobReturn]:
+        """Trains trials; their jobs are told, by their environment, which trial each is."""
         from unet_repro.trial.search import VARIABLE  # noqa: PLC0415
 
         return self.launcher.launch(
             [
                 [
-                    *arm.overrides, *overrides, "trainer.progress=false", f"hydra.job.name={run_id}",
-                    f"+hydra.job.env_set.{VARIABLE}='{environment}'",
+                    *entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}",
+                    f"+hydra.job.env_set.{VARIABLE}='{told[entry.run_id]}'",
                 ]
-                for overrides, run_id, environment in orders
+                for entry in entries
             ],
             initial_job_idx=0,
         )  # fmt: skip

@@ -93,7 +93,11 @@ def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number is not None and number < 1:
             raise ConfigError(f"--{name} {number} is not positive", mend="use 1 or more")
-    known = sorted(path.stem for path in (hydra_app.conf_dir() / "experiment").glob("*.yaml") if path.stem != "none")
+    known = sorted(
+        path.stem
+        for path in (hydra_app.conf_dir() / "experiment").glob("*.yaml")
+        if path.stem != "none" and "override /hydra/sweeper" not in path.read_text()  # that is for `unet-repro search`
+    )
     for name in experiments or [""]:
         if name not in known:
             raise ConfigError(f"there is no experiment {name!r}", mend=f"choose among {', '.join(known)}")

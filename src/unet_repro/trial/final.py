@@ -8,15 +8,42 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn
 
+from unet_repro.errors import ConfigError, DataError
 from unet_repro.evaluate import evaluate
 from unet_repro.runs.folder import write_atomically
-from unet_repro.trial.ledger import Entry, Ledger
+from unet_repro.train import read_data
+from unet_repro.trial.ledger import Entry, Ledger, unique
 from unet_repro.trial.plan import entry_of
 from unet_repro.trial.progress import SweepProgress
 from unet_repro.trial.rounds import train_all
 from unet_repro.trial.searches import Arm, Search
 
 MEASURES = ("iou", "loss")
+
+
+def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+    """Refuses, before any trial, a comparison that could not be made after the last one.
+
+    Args:
+        arms: The arms.
+        seeds: Seeds of the final runs; none: there is no comparison.
+
+    Raises:
+        ConfigError: If a seed is not legal or is there twice.
+        DataError: If the test part has no image with public labels.
+    """
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"hydra.sweeper.final_seeds={list(seeds)} has one twice", mend="name each once")
+    for arm in arms:
+        for seed in seeds:
+            arm.trained([f"seed={seed}"])
+        data = read_data(arm.config)
+        labelled = {sample.key for sample in data.samples if sample.labels is not None}
+        if seeds and labelled.isdisjoint(data.split.test):
+            raise DataError(
+                f"the test part of {data.name} has no images with public labels, so nothing can be judged on it",
+                mend="use split=held_out, or hydra.sweeper.final_seeds=[]",
+            )
 
 
 def compare_best(
@@ -43,8 +70,8 @@ def compare_best(
             shared = arms[0].trained([f"seed={seed}"])  # what the comparison's runs have in common
             entries.append(entry_of(shared, arm.trained(full[len(arm.overrides) :]), arm.name, full, ()))
     Ledger(search.runs_dir).record(entries)
-    with SweepProgress(entries, search.runs_dir, lambda: None) as progress:
-        failures = train_all(entries, search.runs_dir, launch, tell=progress.tell)
+    with SweepProgress(unique(entries), search.runs_dir, lambda: None) as progress:
+        failures = train_all(unique(entries), search.runs_dir, launch, tell=progress.tell)
     if not failures:
         _write(entries, arms, search)
     return failures

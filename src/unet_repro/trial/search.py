@@ -1,72 +1,55 @@
-"""Search for settings with Optuna, over the same idempotent runs: asked, trained by any launcher, told.
+"""A study with Optuna: opened, asked, told; over the same idempotent runs, trained by any launcher.
 
 A study is a file, ``<runs_dir>/search/<study>.journal``, named by a hash of what its trials share. A search that was
 stopped goes on: trials that had begun are trained to their end with the settings that they were given, and no more are
 asked for than were wanted.
 """
 
+import base64
+import contextlib
 import json
 import logging
+import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
-from unet_repro.errors import Abandoned, ConfigError, RunError, TrainingError
+from unet_repro.errors import Abandoned, RunError, TrainingError
 
 Row = dict[str, float]
 VARIABLE = "UNET_REPRO_TRIAL"  # by it a job learns, under any launcher, which trial it is
 
 
-def parse_space(space: Sequence[str]) -> dict[str, BaseDistribution]:
-    """What is searched, from Hydra's own words for a sweep.
-
-    Args:
-        space: Overrides with ``interval(0, 0.5)``, ``tag(log, interval(1e-5, 1e-2))``, ``choice(8, 16)`` or
-            ``range(8, 64, 8)``.
+@contextlib.contextmanager
+def alone(journal: Path) -> Iterator[None]:
+    """Keeps a second search of the same study out: together the two would ask for more trials than wanted.
 
     Raises:
-        ConfigError: If there are none, or one cannot be read or is empty.
-
-    >>> parse_space(["optimizer.lr=tag(log, interval(1e-5, 1e-2))", "model.width=choice(8, 16)"])
-    ... # doctest: +NORMALIZE_WHITESPACE
-    {'optimizer.lr': FloatDistribution(high=0.01, log=True, low=1e-05, step=None),
-     'model.width': CategoricalDistribution(choices=(8, 16))}
+        RunError: If there is another one, or the folder cannot be written.
     """
-    if not space:
-        raise ConfigError("there is nothing to search", mend="name some in hydra.sweeper.space")
-    return dict(_distribution(text) for text in space)
-
-
-def _distribution(text: str) -> tuple[str, BaseDistribution]:
-    mend = "use e.g. optimizer.lr=tag(log, interval(1e-5, 1e-2)), model.width=choice(8, 16) or model.depth=range(2, 5)"
+    lock = FileLock(journal.with_suffix(".lock"), timeout=0)
     try:
-        override = OverridesParser.create().parse_override(text)
-        key, value = override.key_or_group, override.value()
-        if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
-            return key, FloatDistribution(float(value.start), float(value.end), log="log" in value.tags)
-        if isinstance(value, ChoiceSweep) and value.list:
-            choices: list[Any] = [choice.text if isinstance(choice, QuotedString) else choice for choice in value.list]
-            return key, CategoricalDistribution(choices)
-        if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
-            step = int(value.step)
-            return key, IntDistribution(int(value.start), int(value.stop) - 1, step=step, log="log" in value.tags)
-    except (HydraException, ValueError) as error:
-        told = str(error).splitlines()[0]
-        raise ConfigError(f"hydra.sweeper.space: {text} cannot be searched: {told}", mend=mend) from error
-    raise ConfigError(f"hydra.sweeper.space: {text} is one value, not several", mend=mend)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(NotImplementedError):  # a file system without locks
+            lock.acquire()
+    except Timeout as error:
+        raise RunError(f"another process searches {journal} now", mend="wait for it, or stop it") from error
+    except OSError as error:
+        raise RunError(f"cannot write {journal}: {error.strerror}", mend="choose another runs_dir") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: int) -> optuna.Study:
@@ -79,11 +62,14 @@ def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: i
         warmup_steps: Steps before which no trial is pruned.
 
     Raises:
-        RunError: If the file is damaged.
+        RunError: If the file is damaged or cannot be written.
     """
     optuna.logging.set_verbosity(logging.WARNING)
+    # Absolute: Optuna's lock is a link to it, and that of a killed process is taken over only if it leads somewhere.
+    journal = journal.resolve()
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
+        _cut_torn_line(journal)
         study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name=journal.stem,
@@ -94,7 +80,7 @@ def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: i
         num_trials = len(study.trials)
     except OSError as error:
         raise RunError(f"cannot write {journal}: {error.strerror}", mend="choose another runs_dir") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError, TypeError, AssertionError) as error:  # whatever Optuna trips over in a bad line
         raise RunError(
             f"{journal} is damaged: {error}", mend="remove it and search again; the trials' runs are kept"
         ) from error
@@ -104,8 +90,26 @@ def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: i
     return study
 
 
+def _cut_torn_line(journal: Path) -> None:
+    """Removes half a line at the end, of a full disk or a lost machine: the next one would be joined to it."""
+    if not journal.exists() or journal.read_bytes()[-1:] in (b"", b"\n"):
+        return
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()  # now nobody is in the middle of writing
+    try:
+        content = journal.read_bytes()
+        os.truncate(journal, content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
 def next_trials(
-    study: optuna.Study, *, wanted: int, at_once: int, space: Mapping[str, BaseDistribution]
+    study: optuna.Study,
+    *,
+    wanted: int,
+    at_once: int,
+    space: Mapping[str, BaseDistribution],
+    without: Container[int] = (),
 ) -> list[FrozenTrial]:
     """Trials to train now: those that were begun and not told, then new ones.
 
@@ -114,21 +118,19 @@ def next_trials(
         wanted: Trials in all.
         at_once: At most so many new ones.
         space: What is searched.
+        without: Begun ones that are left for the next start.
     """
-    begun = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
-    if begun:
-        return begun
-    new = min(at_once, wanted - len(study.trials))
-    numbers = [study.ask(dict(space)).number for _ in range(new)]
-    return [study.trials[number] for number in numbers]
-
-
-def ends_of(distribution: BaseDistribution) -> list[Any]:
-    """All choices, or the two ends of an interval: what can be checked before any trial."""
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution), "there are no others"
-    return [distribution.low, distribution.high]
+    begun = [trial for trial in study.trials if trial.state == TrialState.RUNNING and trial.number not in without]
+    for trial in begun:
+        live = optuna.trial.Trial(study, trial._trial_id)
+        for key, distribution in space.items():
+            live._suggest(key, distribution)  # a search that was killed while it asked left some out
+    numbers = [trial.number for trial in begun]
+    if not begun:
+        new = min(at_once, wanted - len(study.trials))
+        numbers = [study.ask(dict(space)).number for _ in range(new)]
+    trials = study.trials
+    return [trials[number] for number in numbers]
 
 
 def overrides_of(trial: FrozenTrial) -> list[str]:
@@ -136,32 +138,57 @@ def overrides_of(trial: FrozenTrial) -> list[str]:
     return [f"{key}={value}" for key, value in trial.params.items()]
 
 
-def settle(study: optuna.Study, trial: FrozenTrial, job: JobReturn, *, measure: str) -> str | None:
+def settle(
+    study: optuna.Study, trial: FrozenTrial, *, result: Mapping[str, Any] | None, reason: object, measure: str
+) -> str | None:
     """Tells the study what a trial came to.
 
     Diverged and pruned trials count as trials; one that failed otherwise stays open, for the next start to try again.
 
+    Args:
+        study: The study.
+        trial: The trial.
+        result: Its run's, if that is done.
+        reason: Why it is not, else.
+        measure: What trials are judged by.
+
     Returns:
         Why the trial stays open, if it does.
     """
-    value = job._return_value  # the public property would print and raise
-    if job.status == JobStatus.COMPLETED:
-        study.tell(trial.number, float(value["final"][measure]))
-    elif isinstance(value, Abandoned):
+    if result is not None:
+        value = float(result["final"][measure])
+        if math.isfinite(value):
+            study.tell(trial.number, value)
+        else:
+            give_up(study, trial, state="diverged", reason=f"{measure} is {value}")
+    elif isinstance(reason, Abandoned):
         study.tell(trial.number, state=TrialState.PRUNED)
-    elif isinstance(value, TrainingError):
-        study.tell(trial.number, state=TrialState.FAIL)
+    elif isinstance(reason, TrainingError):
+        give_up(study, trial, state="diverged", reason=reason.what)
     else:
-        return f"trial {trial.number}: {value}"
+        return f"trial {trial.number}: {reason}"
     return None
+
+
+def give_up(study: optuna.Study, trial: FrozenTrial, *, state: str, reason: str) -> None:
+    """Counts a trial as one that has no value and is never tried again; keeps why."""
+    live = optuna.trial.Trial(study, trial._trial_id)
+    live.set_user_attr("state", state)
+    live.set_user_attr("reason", reason)
+    study.tell(trial.number, state=TrialState.FAIL)
+
+
+def packed(about: Mapping[str, Any]) -> str:
+    """What a job is told of its trial, in letters that no shell, scheduler or override grammar takes for its own."""
+    return base64.urlsafe_b64encode(json.dumps(about).encode()).decode()
 
 
 def reporter() -> Callable[[Row], None]:
     """Tells the study each row of this process's trial, and abandons one that is worse than most.
 
-    The environment says which: ``journal``, ``number``, ``measure``, ``startup_trials``, ``warmup_steps`` as JSON.
+    The environment says which: ``journal``, ``number``, ``measure``, ``startup_trials``, ``warmup_steps``, ``packed``.
     """
-    about = json.loads(os.environ[VARIABLE])
+    about = json.loads(base64.urlsafe_b64decode(os.environ[VARIABLE]))
     study = open_study(
         Path(about["journal"]), seed=0, startup_trials=about["startup_trials"], warmup_steps=about["warmup_steps"]
     )
@@ -195,17 +222,3 @@ def study_name(arm: str, digest: str) -> str:
     'SGD-0.99-0123abc'
     """
     return "-".join([re.sub(r"[^\w.]+", "-", arm).strip("-"), digest])
-
-
-def describe(trials: Sequence[FrozenTrial], run_ids: Mapping[int, str]) -> list[dict[str, Any]]:
-    """A row for each trial: number, state, value, run and settings."""
-    return [
-        {
-            "trial": trial.number,
-            "state": "diverged" if trial.state == TrialState.FAIL else trial.state.name.lower(),
-            "value": trial.value if trial.state == TrialState.COMPLETE else None,
-            "run": run_ids.get(trial.number, ""),
-            **trial.params,
-        }
-        for trial in trials
-    ]

@@ -32,16 +32,19 @@ class Splitter(Protocol):
         ...
 
 
-def contiguous(samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 1) -> Split:
+def contiguous(
+    samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 1, num_train: int | None = None
+) -> Split:
     """The last block of every training sequence validates; the ``gap`` samples before it are left out.
 
     Args:
         samples: Of all parts; samples of the publisher's test set test.
         val_share: Share of each sequence that validates, rounded, at least one sample.
         gap: Samples between the two blocks that take no part, for they resemble both.
+        num_train: Train on so many only, evenly spaced among those left for it; ``None`` for all.
 
     Raises:
-        DataError: If no training sample would be left.
+        DataError: If no training sample would be left, or fewer than ``num_train``.
     """
     _check_share(val_share)
     _check_gap(gap)
@@ -51,6 +54,8 @@ def contiguous(samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 
         held_out = max(1, round(val_share * len(keys)))
         train += keys[: max(0, len(keys) - held_out - gap)]
         val += keys[len(keys) - held_out :]
+    if num_train is not None:
+        train = _evenly(train, num_train)
     return _checked(Split(tuple(train), tuple(val), _test_keys(samples)), "contiguous")
 
 
@@ -139,6 +144,34 @@ def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) 
     return _checked(Split(tuple(k for k in keys if k not in set(val)), val, _test_keys(samples)), "random")
 
 
+def random_kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1, seed: int = 0) -> Split:
+    """The folds of ``kfold`` with any samples in the place of blocks: over all folds each validates once (claim C9).
+
+    As many train, validate and rest as in the same fold of ``kfold``, so that the two differ in neighbourhood alone.
+
+    Args:
+        samples: As for ``kfold``, like ``num_folds``, ``fold`` and ``gap``.
+        num_folds: Number of folds.
+        fold: Which one validates.
+        gap: Decides how many samples rest.
+        seed: Of the order in which samples are dealt to folds.
+
+    Raises:
+        DataError: If there is no such fold or a part would be empty.
+    """
+    blocks = kfold(samples, num_folds=num_folds, fold=fold, gap=gap)
+    keys = [key for sequence_keys in _sequences(samples) for key in sequence_keys]
+    sizes = [len(kfold(samples, num_folds=num_folds, fold=index, gap=0).val) for index in range(num_folds)]
+    order = np.random.default_rng(seed).permutation(len(keys)).tolist()
+    first = sum(sizes[:fold])
+    chosen = set(order[first : first + sizes[fold]])
+    others = order[first + sizes[fold] :] + order[:first]
+    trained = set(others[: len(blocks.train)])
+    train = tuple(key for index, key in enumerate(keys) if index in trained)
+    val = tuple(key for index, key in enumerate(keys) if index in chosen)
+    return _checked(Split(train, val, _test_keys(samples)), "random_kfold")
+
+
 Manifest = dict[str, object]
 
 
@@ -174,6 +207,16 @@ def _sequences(samples: Sequence[Sample]) -> list[list[str]]:
 
 def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(sample.key for sample in samples if sample.part == "test")
+
+
+def _evenly(keys: list[str], number: int) -> list[str]:
+    """So many of the keys, from the first to the last, evenly spaced."""
+    if not 0 < number <= len(keys):
+        raise DataError(
+            f"split.num_train={number} is not among the {len(keys)} samples left for training",
+            mend=f"use 1 to {len(keys)}",
+        )
+    return [keys[index] for index in np.linspace(0, len(keys) - 1, number).round().astype(int)]
 
 
 def _check_share(val_share: float) -> None:

@@ -57,6 +57,7 @@ class Recorder(Callback):
         self.folder, self.lease, self.memory, self.stop = folder, lease, memory, stop
         self.val_every, self.save_every_s, self.on_row, self.monitor = val_every, save_every_s, on_row, monitor
         self.rows: list[Row] = []
+        self.seconds_at: list[float] = []  # training time when each row was measured
         self.best: Row | None = None
         self.best_weights: dict[str, Any] = {}
         self.seconds_before = self.saving_before = self.saving = 0.0
@@ -73,7 +74,12 @@ class Recorder(Callback):
     def provenance(self) -> dict[str, Any]:
         """What differs between two trainings of one run."""
         saving = self.saving_before + self.saving
-        return {"seconds": round(self.seconds, 1), "checkpoint_seconds": round(saving, 2), "attempts": self.attempts}
+        return {
+            "seconds": round(self.seconds, 1),
+            "seconds_at": [round(seconds, 2) for seconds in self.seconds_at],
+            "checkpoint_seconds": round(saving, 2),
+            "attempts": self.attempts,
+        }
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Starts the clock; history goes back to the checkpoint."""
@@ -114,6 +120,7 @@ class Recorder(Callback):
         measured = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {"step": trainer.global_step, **dict(sorted(measured.items()))}
         self.rows.append(row)
+        self.seconds_at.append(self.seconds)
         if self.best is None or row[self.monitor] > self.best[self.monitor]:
             self.best = row
             self.best_weights = {
@@ -140,6 +147,7 @@ class Recorder(Callback):
         """Plain containers and tensors: a checkpoint is loaded with ``weights_only=True``."""
         return {
             "rows": list(self.rows),
+            "seconds_at": list(self.seconds_at),
             "best": self.best,
             "best_weights": self.best_weights,
             "seconds": self.seconds,
@@ -153,12 +161,13 @@ class Recorder(Callback):
         Raises:
             RunError: If the checkpoint is of an earlier version of this program.
         """
-        if "best_weights" not in state_dict:
+        if "seconds_at" not in state_dict:
             raise RunError(
                 f"the checkpoint in {self.folder.path} was written by an earlier version of this program",
                 mend="remove the folder, and train the run again",
             )
         self.rows, self.best = list(state_dict["rows"]), state_dict["best"]
+        self.seconds_at = list(state_dict["seconds_at"])
         self.best_weights = state_dict["best_weights"]
         self.seconds_before, self.saving_before = state_dict["seconds"], state_dict["saving"]
         self.attempts = state_dict["attempts"] + 1

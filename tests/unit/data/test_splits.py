@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unet_repro.data.sample import Sample
-from unet_repro.data.splits import Split, contiguous, held_out, kfold, manifest, random, sequence
+from unet_repro.data.splits import Split, contiguous, held_out, kfold, manifest, random, random_kfold, sequence
 from unet_repro.errors import DataError
 
 PIXEL = np.zeros((1, 1), np.uint8)
@@ -265,3 +265,38 @@ def test_held_out_blocks_of_every_sequence_are_disjoint_and_apart(sizes, gap):
 def test_a_held_out_split_that_leaves_nothing_to_train_on_is_refused():
     with pytest.raises(DataError, match="leaves no train"):
         held_out(stack(4), gap=2)
+
+
+@pytest.mark.parametrize("number", [1, 3, 6, 12, 23])
+def test_few_training_slices_are_spread_over_all_of_them_and_the_others_validate_as_before(number):
+    split = contiguous(stack(30), num_train=number)
+
+    assert split.val == contiguous(stack(30)).val
+    assert len(split.train) == number
+    steps = np.diff(places(split.train))
+    assert number == 1 or (places(split.train)[-1] == 22 and steps.max() - steps.min() <= 1)
+
+
+@pytest.mark.parametrize("number", [0, 24])
+def test_more_training_slices_than_there_are_are_refused(number):
+    with pytest.raises(DataError, match=f"num_train={number} is not among the 23 samples"):
+        contiguous(stack(30), num_train=number)
+
+
+@settings(deadline=None)
+@given(sizes=st.lists(st.integers(6, 30), min_size=1, max_size=3), num_folds=st.integers(2, 5), gap=st.integers(0, 1))
+def test_random_folds_have_the_sizes_of_the_block_folds_and_validate_every_sample_once(sizes, num_folds, gap):
+    samples = [sample for n, size in enumerate(sizes) for sample in stack(size, f"{n}")]
+    random_folds = [random_kfold(samples, num_folds=num_folds, fold=fold, gap=gap, seed=7) for fold in range(num_folds)]
+    block_folds = [kfold(samples, num_folds=num_folds, fold=fold, gap=gap) for fold in range(num_folds)]
+
+    assert sorted(key for split in random_folds for key in split.val) == sorted(sample.key for sample in samples)
+    for mixed, blocks in zip(random_folds, block_folds, strict=True):
+        assert not set(mixed.train) & set(mixed.val)
+        assert (len(mixed.train), len(mixed.val)) == (len(blocks.train), len(blocks.val))
+
+
+def test_random_folds_mix_neighbours():
+    split = random_kfold(stack(30), num_folds=3, fold=1)
+
+    assert any(abs(a - b) == 1 for a in places(split.val) for b in places(split.train))

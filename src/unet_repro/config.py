@@ -8,6 +8,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -54,12 +55,13 @@ class LoggerSettings:
 
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """A comparison: its arms as lists of overrides; see ``conf/experiment``."""
+    """A comparison: its arms as lists of overrides, and what is measured on their runs; see ``conf/experiment``."""
 
     name: str
     question: str
     claim: str
     arms: dict[str, list[str]]
+    evaluations: tuple[str, ...] = ("val",)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ _SUPPLIED = {
     "schedule": {"optimizer"},
     "model": {"in_channels", "num_classes"},
 }
+
+
+def conf_dir() -> Path:
+    """The folder of the configuration: inside an installed wheel, beside ``src`` in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def check(config: DictConfig) -> TrainConfig:

@@ -13,16 +13,18 @@ import yaml
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from unet_repro.config import check
-from unet_repro.data.datamodule import WholeImage
+from unet_repro.config import TrainConfig, check
+from unet_repro.data.datamodule import TileData, WholeImage
 from unet_repro.errors import ConfigError
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.placement import place
 from unet_repro.runs.checkpoint import load_network
-from unet_repro.runs.folder import open_run, write_atomically
+from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+from unet_repro.task import SegmentationTask
 from unet_repro.train import build, read_data
 
 Part = Literal["train", "val", "test"]
+Checkpoint = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,52 @@ class Evaluation:
     class_names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained run, ready to predict.
+
+    Attributes:
+        folder: Its folder.
+        config: Its settings.
+        data: Its data, divided and normalised as they were for it.
+        task: Its network with the weights of a checkpoint, in evaluation mode.
+        device: Where the network lives.
+    """
+
+    folder: RunFolder
+    config: TrainConfig
+    data: TileData
+    task: SegmentationTask
+    device: torch.device
+
+    def images(self, part: Part) -> list[WholeImage]:
+        """The labelled images of a part.
+
+        Raises:
+            DataError: If it has none.
+        """
+        return self.data.whole_images(part).items
+
+
+def open_trained(run: Path, checkpoint: Checkpoint) -> Trained:
+    """Reads a run and its data.
+
+    Raises:
+        RunError: If it is no run, has no such checkpoint, or its data have changed.
+    """
+    folder = open_run(run)
+    config = check(DictConfig(yaml.safe_load(folder.config.read_text())))
+    folder.check_manifest(read_data(config).manifest)
+    place(config.trainer)
+    data, task = build(config)
+    load_network(task.net, folder.best if checkpoint == "best" else folder.last)
+    device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
+    task.to(device).eval()
+    return Trained(folder, config, data, task, device)
+
+
 @torch.inference_mode()
-def evaluate(run: Path, *, part: Part = "val", checkpoint: Literal["best", "last"] = "best") -> Evaluation:
+def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") -> Evaluation:
     """Measures of whole images by overlap-tiles, together and per image, in float32 whatever the training's precision.
 
     Of a run trained in float32 the validation's own measures come out again.
@@ -69,16 +115,9 @@ def evaluate(run: Path, *, part: Part = "val", checkpoint: Literal["best", "last
     ):
         if value not in known:
             raise ConfigError(f"{name}={value} does not exist", mend=f"use {', '.join(known)}")
-    folder = open_run(run)
-    config = check(DictConfig(yaml.safe_load(folder.config.read_text())))
-    folder.check_manifest(read_data(config).manifest)
-    place(config.trainer)
-    data, task = build(config)
-    load_network(task.net, folder.best if checkpoint == "best" else folder.last)
-    device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
-    task.to(device).eval()
-
-    images = data.whole_images(part).items
+    trained = open_trained(run, checkpoint)
+    data, task, device = trained.data, trained.task, trained.device
+    images = trained.images(part)
     matrices, losses, sizes, predictions = [], [], [], []
     for image in tqdm(images, desc="evaluate", unit="image", leave=False):
         scores_KHW = task.predict_image(image)
@@ -89,8 +128,8 @@ def evaluate(run: Path, *, part: Part = "val", checkpoint: Literal["best", "last
         sizes.append(classes_HW.numel())
         predictions.append(predicted_HW.to("cpu", torch.uint8).numpy())
     result = {
-        "run_id": folder.run_id,
-        "data": read_data(config).name,
+        "run_id": trained.folder.run_id,
+        "data": read_data(trained.config).name,
         "part": part,
         "checkpoint": checkpoint,
         "loss": float(torch.stack(losses).sum()) / sum(sizes),

@@ -72,10 +72,29 @@ class ArmsSweeper(Sweeper):
             renew = partial(write_tables, runs_dir, experiments)
             with SweepProgress(unique(entries), runs_dir, renew) as progress:
                 failures = train_all(unique(entries), runs_dir, self._launch, tell=progress.tell)
+            failures += self._evaluate(entries, runs_dir)
             renew()
         if failures:
             raise SweepFailed("\n".join([f"{len(failures)} of {len(unique(entries))} runs failed:", *failures]))
         return []
+
+    def _evaluate(self, entries: Sequence["Entry"], runs_dir: Path) -> list[str]:
+        """Measures what the experiments ask for on runs that are trained; most did so as they ended."""
+        from unet_repro.evaluations import is_evaluated  # noqa: PLC0415
+        from unet_repro.runs.folder import RunFolder  # noqa: PLC0415
+        from unet_repro.trial.progress import SweepProgress  # noqa: PLC0415
+        from unet_repro.trial.rounds import train_all  # noqa: PLC0415
+
+        def is_done(entry: "Entry") -> bool:
+            return is_evaluated(runs_dir / entry.run_id, entry.evaluations)
+
+        trained = [entry for entry in entries if RunFolder(runs_dir / entry.run_id).result_file.exists()]
+        distinct = {(entry.run_id, entry.evaluations): entry for entry in trained if not is_done(entry)}
+        if not distinct:
+            return []
+        waiting = list(distinct.values())
+        with SweepProgress(waiting, runs_dir, lambda: None, is_done=is_done, doing="runs evaluated") as progress:
+            return train_all(waiting, runs_dir, self._launch, tell=progress.tell, is_done=is_done)
 
     def _launch(self, entries: Sequence["Entry"]) -> Sequence[JobReturn]:
         overrides = [

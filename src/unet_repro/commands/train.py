@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -9,6 +10,7 @@ from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
 from unet_repro.console import told_to_user
+from unet_repro.evaluations import evaluation
 from unet_repro.placement import die_with_parent
 from unet_repro.train import Result, train
 
@@ -24,7 +26,11 @@ def task(config: DictConfig) -> Result:
     """One job. In a sweep an error is the sweeper's to tell, and the other jobs go on."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         die_with_parent()
-        return train(config, on_row=_reporter())
+        result = train(config, on_row=_reporter())
+        if config.experiment is not None and TRIAL_VARIABLE not in os.environ:
+            for name in config.experiment.get("evaluations", ()):
+                evaluation(Path(config.runs_dir) / result["run_id"], name)
+        return result
     with told_to_user():
         if config.experiment is not None and config.arm is None:
             print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")

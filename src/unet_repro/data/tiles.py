@@ -32,6 +32,19 @@ def crop_mirrored(image_CHW: Pixels, top: int, left: int, height: int, width: in
     return image_CHW[:, rows[:, None], columns]
 
 
+def crop_zero(image_CHW: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
+    """A ``(C, height, width)`` cut of the image ``(C, H, W)`` with zeros beyond its border; a copy."""
+    cut = np.zeros((*image_CHW.shape[:-2], height, width), image_CHW.dtype)
+    rows, columns = (
+        slice(max(start, 0), min(start + length, size))
+        for start, length, size in zip((top, left), (height, width), image_CHW.shape[-2:], strict=True)
+    )
+    cut[..., rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image_CHW[
+        ..., rows, columns
+    ]
+    return cut
+
+
 @dataclass(frozen=True)
 class Tiles:
     """The tiles of one training step.

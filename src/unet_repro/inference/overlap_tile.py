@@ -9,15 +9,18 @@ Tensor names: C channels, H W image, K classes.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unet_repro.data.tiles import crop_mirrored
+from unet_repro.data.tiles import crop_mirrored, crop_zero
 from unet_repro.errors import GeometryError
 from unet_repro.geometry import alignment, covering, halo, output_size
+
+Padding = Literal["mirror", "zero"]
 
 BATCH_PIXELS = 500_000  # input pixels that go through the network at once where tiles are small
 
@@ -87,7 +90,12 @@ def _line_choices(extent: int, depth: int) -> list[tuple[int, tuple[int, ...]]]:
 
 @torch.inference_mode()
 def predict(
-    network: Callable[[Tensor], Tensor], image_CHW: npt.NDArray[np.float32], plan: TilePlan, *, device: torch.device
+    network: Callable[[Tensor], Tensor],
+    image_CHW: npt.NDArray[np.float32],
+    plan: TilePlan,
+    *,
+    device: torch.device,
+    padding: Padding = "mirror",
 ) -> Tensor:
     """Class scores of a whole image, mirrored at its border.
 
@@ -96,6 +104,7 @@ def predict(
         image_CHW: Normalised image.
         plan: From ``plan_tiles`` for this image's size and the network's depth.
         device: Where the network lives.
+        padding: What lies beyond the border: the mirrored image, or zeros (the training set's mean) for comparison.
 
     Returns:
         ``(K, H, W)`` float32 scores on ``device``.
@@ -108,9 +117,10 @@ def predict(
             f"the plan is for {plan.image_hw} pixels, the image has {image_CHW.shape[-2:]}", mend="plan for this image"
         )
     height, width = plan.image_hw
+    crop = crop_mirrored if padding == "mirror" else crop_zero
     stitched_KHW: Tensor | None = None
     for offsets in _batches(plan):
-        tiles = [crop_mirrored(image_CHW, y - plan.halo_px, x - plan.halo_px, *plan.tile_hw) for y, x in offsets]
+        tiles = [crop(image_CHW, y - plan.halo_px, x - plan.halo_px, *plan.tile_hw) for y, x in offsets]
         batch = torch.from_numpy(np.stack(tiles)).to(device, memory_format=torch.channels_last)
         scores_BKhw = network(batch).float()
         if stitched_KHW is None:

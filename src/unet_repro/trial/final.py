@@ -68,7 +68,8 @@ def compare_best(
         for arm in arms:
             full = [*arm.overrides, *search.best(arm), f"seed={seed}"]
             shared = arms[0].trained([f"seed={seed}"])  # what the comparison's runs have in common
-            entries.append(entry_of(shared, arm.trained(full[len(arm.overrides) :]), arm.name, full, ()))
+            chosen = arm.trained(full[len(arm.overrides) :])
+            entries.append(entry_of(shared, chosen, arm.name, full, (), tuning_trials=search.trials))
     Ledger(search.runs_dir).record(entries)
     with SweepProgress(unique(entries), search.runs_dir, lambda: None) as progress:
         failures = train_all(unique(entries), search.runs_dir, launch, tell=progress.tell)

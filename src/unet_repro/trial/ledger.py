@@ -2,9 +2,10 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -30,6 +31,8 @@ class Entry:
             Only runs with the same one stand in one table.
         speed_class: Hash of what decides how long a pixel takes: network, precision, device. Empty in ledgers of
             earlier versions.
+        evaluations: What is measured on it once it is trained.
+        tuning_trials: Trainings that chose its arm's settings; 0 for settings that nobody searched.
     """
 
     experiment: str
@@ -43,6 +46,8 @@ class Entry:
     cost: float
     comparison: str
     speed_class: str = ""
+    evaluations: tuple[str, ...] = ()
+    tuning_trials: int = 0
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -56,6 +61,11 @@ def unique(entries: Iterable[Entry]) -> list[Entry]:
     for entry in entries:
         first.setdefault(entry.run_id, entry)
     return list(first.values())
+
+
+def _tuples(row: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """JSON knows lists alone; earlier versions wrote no evaluations."""
+    return {name: tuple(row.get(name, ())) for name in ("overrides", "evaluations")}
 
 
 class Ledger:
@@ -93,7 +103,7 @@ class Ledger:
         if not path.exists():
             return []
         try:
-            return [Entry(**{**row, "overrides": tuple(row["overrides"])}) for row in json.loads(path.read_text())]
+            return [Entry(**{**row, **_tuples(row)}) for row in json.loads(path.read_text())]
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged", mend="remove it and start the sweep again; runs are kept") from error
 

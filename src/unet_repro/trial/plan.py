@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from omegaconf import DictConfig
 
 from unet_repro.config import TrainConfig, check, make
+from unet_repro.errors import ConfigError
+from unet_repro.evaluations import EVALUATIONS
 from unet_repro.files import sha256
 from unet_repro.runs.identity import PLACEMENT, numbers_of
 from unet_repro.train import read_data, run_folder
@@ -46,7 +48,15 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
     return sorted(entries, key=lambda entry: entry.seed)
 
 
-def entry_of(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequence[str], given: Sequence[str]) -> Entry:
+def entry_of(
+    base: TrainConfig,
+    config: TrainConfig,
+    arm: str,
+    overrides: Sequence[str],
+    given: Sequence[str],
+    *,
+    tuning_trials: int = 0,
+) -> Entry:
     """One run as a part of one comparison.
 
     Args:
@@ -55,6 +65,7 @@ def entry_of(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequen
         arm: Name of its arm.
         overrides: What it is composed from.
         given: Those among them that the user added.
+        tuning_trials: Trainings that chose the arm's settings.
     """
     shared = {**numbers_of(base), "seed": None, "data": read_data(base).manifest["digest"]}
     return Entry(
@@ -69,7 +80,23 @@ def entry_of(base: TrainConfig, config: TrainConfig, arm: str, overrides: Sequen
         cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
         comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
         speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],
+        evaluations=_evaluations(config),
+        tuning_trials=tuning_trials,
     )
+
+
+def _evaluations(config: TrainConfig) -> tuple[str, ...]:
+    """What the run's experiment measures on it.
+
+    Raises:
+        ConfigError: If one of them does not exist.
+    """
+    names = config.experiment.evaluations if config.experiment else ()
+    for name in names:
+        if name not in EVALUATIONS:
+            known = ", ".join(EVALUATIONS)
+            raise ConfigError(f"experiment.evaluations: there is no {name!r}", mend=f"choose among {known}")
+    return names
 
 
 def _speed(config: TrainConfig) -> dict[str, object]:

@@ -36,10 +36,20 @@ class SweepProgress:
         entries: The distinct runs of the sweep.
         runs_dir: Where they lie.
         on_run_done: Called after a run has finished, to renew the tables.
+        is_done: What makes a run done: by default, that it has a result.
+        doing: What is done with the runs.
     """
 
-    def __init__(self, entries: Sequence[Entry], runs_dir: Path, on_run_done: Callable[[], object]) -> None:
-        self.entries = entries
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        runs_dir: Path,
+        on_run_done: Callable[[], object],
+        *,
+        is_done: Callable[[Entry], bool] | None = None,
+        doing: str = "runs",
+    ) -> None:
+        self.entries, self.is_done, self.doing = entries, is_done, doing
         self.folders = {entry.run_id: RunFolder(runs_dir / entry.run_id) for entry in entries}
         self.on_run_done = on_run_done
         self._stop = threading.Event()
@@ -86,14 +96,16 @@ class SweepProgress:
         self._bar.update(self._task, completed=self._cost_done(), description=self._words())
 
     def _words(self) -> str:
-        return f"{self._num_done} of {len(self.entries)} runs"
+        return f"{self._num_done} of {len(self.entries)} {self.doing}"
 
     def _count_done(self) -> int:
-        return sum(folder.result_file.exists() for folder in self.folders.values())
+        return sum(self._share_done(entry) == 1 for entry in self.entries)
 
     def _cost_done(self) -> float:
         return sum(entry.cost * self._share_done(entry) for entry in self.entries)
 
     def _share_done(self, entry: Entry) -> float:
+        if self.is_done is not None:
+            return float(self.is_done(entry))
         folder = self.folders[entry.run_id]
         return 1.0 if folder.result_file.exists() else folder.share_done()

@@ -1,0 +1,81 @@
+"""Prediction averaged over turned and mirrored views of an image.
+
+Source: Ronneberger et al. 2015, section 4, "averaged over 7 rotated versions of the input data".
+
+Tensor names: C channels, H W image, K classes.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unet_repro.errors import ConfigError
+
+Image = npt.NDArray[np.float32]
+Views = Literal[1, 4, 7, 8]
+
+
+@torch.inference_mode()
+def average_views(scores_of: Callable[[Image], Tensor], image_CHW: Image, views: Views) -> Tensor:
+    """Class probabilities, the mean over views of the image, each turned back.
+
+    1: the image as it is. 4: quarter turns. 8: those of the mirrored image as well. All of these are exact. 7: turns by
+    multiples of 360/7 degrees, the mirrored surroundings filling the corners, interpolated bicubically, and linearly on
+    the way back (assumed: the paper does not say which rotations it averages).
+
+    Args:
+        scores_of: Image ``(C, H, W)`` to class scores ``(K, H, W)``; of any height and width.
+        image_CHW: Normalised image.
+        views: How many.
+
+    Returns:
+        ``(K, H, W)`` float32, sums to 1 over K.
+
+    Raises:
+        ConfigError: If there is no such number of views.
+    """
+    if views not in get_args(Views):
+        raise ConfigError(f"{views} views are not known", mend=f"use {', '.join(map(str, get_args(Views)))}")
+    if views == 7:
+        seen = [_turned_freely(scores_of, image_CHW, 2 * math.pi * turn / 7) for turn in range(7)]
+    else:
+        seen = [
+            _turned_exactly(scores_of, image_CHW, turns, mirrored=mirrored)
+            for mirrored in ((False, True) if views == 8 else (False,))
+            for turns in range(min(views, 4))
+        ]
+    return torch.stack(seen).mean(0)
+
+
+def _turned_exactly(scores_of: Callable[[Image], Tensor], image_CHW: Image, turns: int, *, mirrored: bool) -> Tensor:
+    view = np.rot90(image_CHW[..., ::-1] if mirrored else image_CHW, turns, axes=(-2, -1))
+    probabilities_KHW = scores_of(np.ascontiguousarray(view)).softmax(0).rot90(-turns, (-2, -1))
+    return probabilities_KHW.flip(-1) if mirrored else probabilities_KHW
+
+
+def _turned_freely(scores_of: Callable[[Image], Tensor], image_CHW: Image, angle: float) -> Tensor:
+    if angle == 0:
+        return scores_of(image_CHW).softmax(0)
+    height, width = image_CHW.shape[-2:]
+    # The turned image lies in a square that holds it at every angle.
+    side = math.ceil(math.hypot(height, width))
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), math.degrees(angle), 1.0)
+    turn[:, 2] += ((side - width) / 2, (side - height) / 2)
+    view = np.stack([_warp(channel, turn, (side, side), cv2.INTER_CUBIC) for channel in image_CHW])
+    probabilities = scores_of(view).softmax(0)
+    back = cv2.invertAffineTransform(turn)
+    turned_back = [_warp(part, back, (width, height), cv2.INTER_LINEAR) for part in probabilities.cpu().numpy()]
+    mean = torch.from_numpy(np.stack(turned_back)).to(probabilities.device)
+    return mean / mean.sum(0)
+
+
+def _warp(channel: Image, matrix: npt.NDArray[Any], size_wh: tuple[int, int], how: int) -> Image:
+    return np.asarray(
+        cv2.warpAffine(channel, matrix, size_wh, flags=how, borderMode=cv2.BORDER_REFLECT_101), np.float32
+    )

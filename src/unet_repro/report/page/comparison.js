@@ -1,0 +1,152 @@
+// One comparison: what was asked, curves with their legend, final scores, cost, and all numbers in a table.
+
+const comparisonSlug = (id) => `comparison-${slug(id)}`;
+
+function fillComparisons(body, comparisons, verdicts) {
+  if (!comparisons.length) body.append(emptyNote("No comparison has been started yet."));
+  for (const comparison of comparisons) body.append(comparisonPart(comparison, verdicts));
+}
+
+function comparisonPart(comparison, verdicts) {
+  const id = comparisonSlug(comparison.id);
+  const done = comparison.arms.reduce((sum, arm) => sum + arm.seeds.length, 0);
+  const planned = comparison.arms.reduce((sum, arm) => sum + arm.planned, 0);
+  const tested = verdicts.filter((verdict) => verdict.comparison === comparison.id);
+  const part = el("article", { id, class: "comparison", "data-id": comparison.id, "aria-labelledby": `${id}-title` },
+    el("h3", { id: `${id}-title` }, comparison.title,
+      el("small", {}, ` ${comparison.data}, scale ${comparison.scale}`)),
+    comparison.question ? el("p", { class: "question" }, comparison.question) : null,
+    el("p", { class: "facts" }, `${done} of ${plural(planned, "run")} done`,
+      tested.map((verdict) =>
+        [" · ", el("a", { href: `#${verdictId(verdict)}` }, verdict.claim), " ", verdictSign(verdict.verdict)])),
+    comparison.command ? copyable(comparison.command) : null);
+  if (comparison.metrics.length && comparison.arms.length) part.append(...comparisonCharts(comparison, id));
+  else part.append(emptyNote("No runs yet: curves and scores appear with the first validation."));
+  return part;
+}
+
+function comparisonCharts(comparison, id) {
+  const { metrics } = comparison;
+  const arms = comparison.arms.map((arm, index) => ({ ...arm, index }));
+  const key = (name) => `${name} ${comparison.id}`;
+  const view = {
+    metric: metrics.find((metric) => metric.key === choices.read(key("metric"))) ?? metrics[0],
+    hidden: new Set(choices.read(key("hidden"), [])),
+    seeds: choices.read(key("seeds"), false),
+    cost: choices.read(key("cost"), COSTS[0][0]),
+    step: null,
+  };
+  const shown = () => arms.filter(({ name }) => !view.hidden.has(name));
+  let steps = [];
+
+  const curves = chartBox("curves", (width) => drawCurves(width, {
+    metric: view.metric, arms: shown(), seeds: view.seeds, cursor: view.step, point: moveNear,
+  }), () => CURVES_HEIGHT);
+  const scores = chartBox("scores", (width) => drawScores(width, { metric: view.metric, arms: shown() }),
+    (width) => scoresHeight(width, shown()));
+  const cost = chartBox("cost", (width) => drawCost(width, { metric: view.metric, arms: shown(), cost: view.cost }),
+    () => COST_HEIGHT);
+
+  // The legend names the arms, hides and shows them, and reads their values at the cursor.
+  const readings = arms.map(() => el("span", { class: "reading" }));
+  const buttons = arms.map((arm) => el("button", {
+    type: "button", id: `${id}-arm-${arm.index}`, "data-arm": arm.name,
+    on: { click: () => show(arms.map(({ name }) => name)
+      .filter((name) => view.hidden.has(name) !== (name === arm.name))) },
+  }, swatch(arm.index), el("span", {}, arm.name)));
+  const at = el("span", { class: "at" });
+  const slider = el("input", { type: "range", id: `${id}-step`, min: 0, step: 1, "aria-label": "Step that is read",
+    on: { input: () => moveTo(steps[slider.valueAsNumber]) } });
+  const legend = el("div", { class: "legend" },
+    el("div", { class: "legend-head" }, at, el("span", { class: "quiet" }, "median [lowest, highest seed]")),
+    el("ul", {}, buttons.map((button, i) => el("li", {}, button, readings[i]))),
+    arms.length > 2 ? el("p", { class: "pair" },
+      el("button", { type: "button", class: "plain", on: { click: () => show([]) } }, "Show all"),
+      el("button", { type: "button", class: "plain", on: { click: () => show(arms.map(({ name }) => name)) } },
+        "Hide all")) : null);
+
+  function show(hidden) {
+    view.hidden = new Set(hidden);
+    choices.write(key("hidden"), [...view.hidden]);
+    update();
+  }
+
+  function moveNear(wanted) {
+    const away = (step) => Math.abs(step - wanted);
+    if (steps.length) moveTo(steps.reduce((best, step) => (away(step) < away(best) ? step : best)));
+  }
+
+  function moveTo(step) {
+    view.step = step;
+    slider.value = steps.indexOf(step);
+    slider.setAttribute("aria-valuetext", `step ${step}`);
+    at.textContent = `at step ${step}`;
+    arms.forEach((arm, i) => {
+      const point = summarise(arm.curves[view.metric.key]).find((candidate) => candidate.step === step);
+      const text = point ? withInterval(point.median, point.low, point.high) : "–";
+      readings[i].textContent = view.hidden.has(arm.name) ? "" : text;
+    });
+    curves.querySelector("svg")?.moveCursor?.(step);
+  }
+
+  function update() {
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!view.hidden.has(arms[i].name))));
+    const all = shown().flatMap((arm) => arm.curves[view.metric.key]?.steps ?? []);
+    steps = [...new Set(all)].sort((a, b) => a - b);
+    slider.max = Math.max(0, steps.length - 1);
+    slider.disabled = steps.length < 2;
+    for (const chart of [curves, scores, cost]) refresh(chart);
+    if (!steps.length) at.textContent = "";
+    else if (steps.includes(view.step)) moveTo(view.step);
+    else moveTo(steps.at(-1));
+  }
+
+  const named = metrics.map((metric) => [metric.key, metric.name]);
+  const chooseMetric = dropdown(`${id}-metric`, "Metric", named, view.metric.key, (value) => {
+    view.metric = metrics.find((metric) => metric.key === value);
+    choices.write(key("metric"), value);
+    update();
+  });
+  const chooseSeeds = el("label", { class: "check" }, el("input", {
+    type: "checkbox", id: `${id}-seeds`, checked: view.seeds, on: { change: (event) => {
+      view.seeds = event.target.checked;
+      choices.write(key("seeds"), view.seeds);
+      refresh(curves);
+    } },
+  }), "single seeds");
+  const chooseCost = dropdown(`${id}-cost`, "Cost", COSTS.map(([name, title]) => [name, title]), view.cost, (value) => {
+    view.cost = value;
+    choices.write(key("cost"), value);
+    refresh(cost);
+  });
+  update();
+  return [
+    el("div", { class: "controls" }, chooseMetric, chooseSeeds),
+    el("div", { class: "curves" },
+      el("div", {}, el("h4", {}, "Learning curves"),
+        el("p", { class: "quiet" }, "Line: median over seeds. Band: lowest to highest seed."), curves, slider),
+      legend),
+    el("div", { class: "pair-of-charts" },
+      el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Final scores")),
+        el("p", { class: "quiet" }, "A point for each seed; below it their mean and its 95 % interval."), scores),
+      el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Score against cost"), chooseCost),
+        el("p", { class: "quiet" }, "Means over seeds with their 95 % intervals."), cost)),
+    unfolding(`${id}-numbers`, "All numbers", numbersTable(comparison)),
+  ];
+}
+
+function numbersTable({ title, arms, metrics }) {
+  const head = ["Arm", "Seeds done", ...metrics.map(({ name }) => `Final ${name}`), "Seconds a run",
+    "Input pixels", "Output pixels", "Tiles a step", "Steps", "Seeds", "Runs"];
+  const rows = arms.map((arm) => [
+    arm.name, `${arm.seeds.length} of ${arm.planned}`,
+    ...metrics.map((metric) => {
+      const final = finalOf(arm, metric);
+      return final ? withInterval(final.mean, final.low, final.high) : "–";
+    }),
+    num(mean(arm.seconds.filter(isNumber))), big(arm.pixels_in || null), big(arm.pixels_out || null),
+    arm.tiles || "–", arm.steps ? String(arm.steps) : "–", arm.seeds.join(", ") || "–",
+    el("span", { class: "runs" }, arm.run_ids.join(" ") || "–"),
+  ]);
+  return dataTable(`Numbers of ${title}`, head, rows, { numeric: [...head.keys()].slice(1, -2) });
+}

@@ -13,13 +13,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format type test reproduce-ablations report bench stress clean
+.PHONY: help install lint format type test reproduce-ablations report watch bench stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
-	@echo "       EXPERIMENTS=tile_size,weight_map,optimizer,lr_schedule JOBS=n"
+	@echo "       EXPERIMENTS=tile_size,weight_map,optimizer,lr_schedule|all JOBS=n"
 	@echo "       LAUNCHER=local|joblib|slurm DRY_RUN=1 (what is done, and how long the rest would take)"
 
 install: $(READY) ## make the virtual environment .venv with everything in it
@@ -53,8 +53,11 @@ reproduce-ablations: $(READY) ## train the ablations and write reports/ablations
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \
 	  --launcher $(LAUNCHER) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DRY_RUN),--dry-run)
 
-report: $(READY) ## table and figures of what is trained by now
+report: $(READY) ## page, verdicts, tables and figures of what is trained by now
 	$(BIN)/unet-repro report
+
+watch: $(READY) ## renew the page while a suite runs elsewhere
+	$(BIN)/unet-repro report --watch
 
 bench: $(READY) ## time weight maps, augmentation, runs side by side, checkpoints and restarts
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_maps.py

@@ -62,6 +62,7 @@ class ExperimentSettings:
     claim: str
     arms: dict[str, list[str]]
     evaluations: tuple[str, ...] = ("val",)
+    searched: bool = False  # its arms' settings are chosen by `unet-repro search`
 
 
 @dataclass(frozen=True)

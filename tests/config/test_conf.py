@@ -2,9 +2,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf, open_dict
 
-from unet_repro.commands.hydra_app import compose, conf_dir
+from unet_repro.commands.hydra_app import compose
 from unet_repro.commands.reproduce import EXPERIMENTS
-from unet_repro.config import check, make
+from unet_repro.config import check, conf_dir, make
 from unet_repro.errors import ConfigError
 
 GROUPS = [

@@ -2,20 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from unet_repro.config import conf_dir
 from unet_repro.errors import ConfigError
-
-
-def conf_dir() -> Path:
-    """The folder of the configuration: inside an installed wheel, beside ``src`` in a checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def run(task: Callable[[DictConfig], object], *, name: str, arguments: Sequence[str]) -> None:

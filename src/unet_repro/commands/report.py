@@ -1,34 +1,54 @@
-"""``unet-repro report``: table and figures of what is trained by now."""
+"""``unet-repro report``: verdicts, the page, tables and figures of what is trained by now."""
 
 import argparse
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from unet_repro.errors import RunError
 from unet_repro.report.collect import ArmRow
-from unet_repro.report.figures import draw_all
+from unet_repro.report.figures import draw_all, draw_verdicts
+from unet_repro.report.page import render
+from unet_repro.report.page_data import page_data
 from unet_repro.report.publish import publish
 from unet_repro.report.table import REPORT_DIR, print_tables, write_tables
+from unet_repro.report.verdicts import print_verdicts, write_verdicts
+from unet_repro.runs.folder import write_atomically
+from unet_repro.trial.ledger import Ledger
 
 
 def main(arguments: list[str]) -> None:
     """Writes and prints."""
-    parser = argparse.ArgumentParser(prog="unet-repro report", description="Table and figures of the comparisons.")
+    parser = argparse.ArgumentParser(
+        prog="unet-repro report", description="Verdicts, the page, tables and figures of the comparisons."
+    )
     parser.add_argument("experiments", nargs="*", help="which comparisons (default: all that were started)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=REPORT_DIR, help=f"folder to write to (default {REPORT_DIR})")
     parser.add_argument("--publish", nargs=2, type=Path, metavar=("EXPERIMENTS_DIR", "README"),
                         help="also keep tables and figures there, and renew the README's table")  # fmt: skip
+    parser.add_argument("--watch", action="store_true", help="write the page again whenever a run has come further, "
+                        "until all are done")  # fmt: skip
+    parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="how often --watch looks "
+                        "(default 30)")  # fmt: skip
     asked = parser.parse_args(arguments)
-    rows = report(asked.runs_dir, asked.experiments or None, asked.out)
+    experiments = asked.experiments or None
+    if asked.watch:
+        watch(asked.runs_dir, experiments, asked.out, every_s=max(asked.every, 1.0))
+    rows, data = report(asked.runs_dir, experiments, asked.out)
     if asked.publish:
-        print("\n".join(["published:", *map(str, publish(asked.runs_dir, rows, *asked.publish))]))
+        kept = publish(asked.runs_dir, rows, data, *asked.publish)
+        print("\n".join(["published:", *map(str, kept)]))
 
 
-def report(runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR) -> list[ArmRow]:
-    """Tables, figures, and the table in the terminal.
+def report(
+    runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR
+) -> tuple[list[ArmRow], dict[str, Any]]:
+    """Verdicts, page, tables and figures; verdicts and tables in the terminal too.
 
     Returns:
-        The rows of the table.
+        The rows of the table, and what the page shows.
 
     Raises:
         RunError: If there is nothing to report.
@@ -37,6 +57,50 @@ def report(runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR
     if not rows:
         raise RunError(f"there are no runs of {experiments or 'any comparison'} in {runs_dir}", mend="train some first")
     pictures = draw_all(runs_dir, rows, out)
+    data, written = write_page(runs_dir, experiments, out)
+    if data["verdicts"]:
+        pictures += draw_verdicts(data["verdicts"], out)
     print_tables(rows)
-    print("\n".join(["written:", *map(str, [out / "table.csv", out / "table.md", *pictures])]))
-    return rows
+    print_verdicts(data["verdicts"])
+    print("\n".join(["written:", *map(str, [out / "table.csv", out / "table.md", *pictures, *written])]))
+    print(f"open {out / 'index.html'} in a browser")
+    return rows, data
+
+
+def write_page(runs_dir: Path, experiments: list[str] | None, out: Path) -> tuple[dict[str, Any], list[Path]]:
+    """The page and the verdicts' files.
+
+    Returns:
+        What they show, and the files.
+    """
+    data = page_data(runs_dir, experiments)
+    page = out / "index.html"
+    write_atomically(page, render(data))
+    return data, [page, *write_verdicts(data["verdicts"], data["made"], out)]
+
+
+def watch(runs_dir: Path, experiments: list[str] | None, out: Path, *, every_s: float) -> None:
+    """Writes the page whenever something has changed, until all runs are done or the user stops it.
+
+    Raises:
+        RunError: If no comparison was started.
+    """
+    if not Ledger(runs_dir).experiments():
+        raise RunError(f"no comparison was started in {runs_dir}", mend="start one; then watch it")
+    before: object = None
+    while True:
+        now = _state(runs_dir)
+        if now != before:
+            data, _ = write_page(runs_dir, experiments, out)
+            made = data["made"]
+            sys.stderr.write(f"{made['done']} of {made['planned']} runs: {out / 'index.html'}\n")
+            if made["complete"]:
+                return
+            before = now
+        time.sleep(every_s)
+
+
+def _state(runs_dir: Path) -> dict[str, int]:
+    """When each run's results and history were last written."""
+    patterns = ("*/history.csv", "*/result.json", "*/error.txt", "*/evaluations/*.json", "ledger/*.json")
+    return {str(path): path.stat().st_mtime_ns for pattern in patterns for path in runs_dir.glob(pattern)}

@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
+from unet_repro.config import check
 from unet_repro.console import told_to_user
 from unet_repro.evaluations import evaluation
 from unet_repro.placement import die_with_parent
@@ -27,8 +28,9 @@ def task(config: DictConfig) -> Result:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         die_with_parent()
         result = train(config, on_row=_reporter())
-        if config.experiment is not None and TRIAL_VARIABLE not in os.environ:
-            for name in config.experiment.get("evaluations", ()):
+        experiment = check(config).experiment
+        if experiment is not None and TRIAL_VARIABLE not in os.environ:
+            for name in experiment.evaluations:
                 evaluation(Path(config.runs_dir) / result["run_id"], name)
         return result
     with told_to_user():

@@ -3,16 +3,11 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-from omegaconf import OmegaConf
-
-from unet_repro.commands.hydra_app import compose, conf_dir
-from unet_repro.config import check, make
-from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.commands.hydra_app import compose
+from unet_repro.config import check
 from unet_repro.data.normalise import channels_first
-from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
-from unet_repro.report.weights_figure import draw_weights
+from unet_repro.report.weights_figure import all_weight_maps, draw_weights
 from unet_repro.train import read_data
 
 
@@ -33,11 +28,6 @@ def main(arguments: list[str]) -> None:
     key = asked.key or data.split.train[0]
     if key not in labelled:
         raise DataError(f"there is no labelled sample {key!r}", mend=f"use one of {', '.join(list(labelled)[:5])} ...")
-    counts = np.mean([class_counts(classes_from_instances(labelled[name])) for name in data.split.train], axis=0)
-    maps = {}
-    for file in sorted((conf_dir() / "weight_map").glob("*.yaml")):
-        node = OmegaConf.to_container(OmegaConf.load(file))
-        assert isinstance(node, dict), "a weight map's configuration is a mapping"
-        maps[file.stem] = cached(make("weight_map", {str(k): v for k, v in node.items()}), labelled[key], counts)
+    maps = all_weight_maps(data, key)
     draw_weights(channels_first(samples[key].image)[0], labelled[key], maps, asked.out, crop_px=asked.crop)
     print(f"written: {asked.out}")

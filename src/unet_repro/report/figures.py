@@ -1,9 +1,11 @@
 """Figures of a comparison: learning curves and final scores of every arm, every seed shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,7 +13,9 @@ from unet_repro.report.collect import ArmRow, histories
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; markers tell the arms apart once more.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
+MARKERS = "osD^vPX*"  # one more than colours, so that no pair repeats
+SUFFIXES = (".png", ".svg")
+_VERDICT_LOOKS = {"supported": ("#009E73", "o"), "refuted": ("#D55E00", "X"), "inconclusive": ("#56B4E9", "D")}
 
 
 def draw_comparison(runs_dir: Path, rows: Sequence[ArmRow], path: Path, *, metric: str = "val/iou") -> None:
@@ -43,8 +47,72 @@ def draw_comparison(runs_dir: Path, rows: Sequence[ArmRow], path: Path, *, metri
     first = rows[0]
     seeds = max(len(row.seeds) for row in rows)
     figure.suptitle(f"{first.experiment}: {first.data}, scale {first.scale}, {seeds} seeds (median and range)", size=10)
+    _save(figure, path)
+
+
+def draw_verdicts(
+    verdicts: Sequence[Mapping[str, Any]],
+    report_dir: Path,
+    *,
+    stem: str = "verdicts",
+    suffixes: Sequence[str] = SUFFIXES,
+) -> list[Path]:
+    """Every primary effect with its interval and margin, in units of its margin; a picture for each data set and scale.
+
+    Args:
+        verdicts: As ``report.verdicts.as_dict`` gives them.
+        report_dir: The folder of the pictures.
+        stem: Their name, to which data and scale are added if there are several.
+        suffixes: Their formats.
+
+    Returns:
+        The pictures' paths; none where nothing is judged yet.
+    """
+    places: dict[tuple[str, str], list[tuple[str, Mapping[str, Any], str]]] = {}
+    for verdict in verdicts:
+        for effect in verdict["effects"]:
+            if effect["primary"] and verdict["verdict"] in _VERDICT_LOOKS:
+                name = f"{verdict['claim']}  {effect['measure']}: {effect['name']}"
+                places.setdefault((verdict["data"], verdict["scale"]), []).append((name, effect, verdict["verdict"]))
+    paths = []
+    for (data, scale), effects in places.items():
+        name = stem if len(places) == 1 else f"{stem}-{data}-{scale}"
+        title = f"{data}, scale {scale}: primary effects with 95 % intervals"
+        paths += _draw_forest(effects, title, [report_dir / f"{name}{suffix}" for suffix in suffixes])
+    return paths
+
+
+def _draw_forest(effects: Sequence[tuple[str, Mapping[str, Any], str]], title: str, paths: list[Path]) -> list[Path]:
+    """Effects have unlike units, so each line has a scale of its own: its margin, or else the reach of its interval."""
+    figure = Figure(figsize=(10, 1.1 + 0.32 * len(effects)), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    for line, (_, effect, word) in enumerate(reversed(effects)):
+        reach = max(abs(effect["low"]), abs(effect["high"]), abs(effect["margin"] or 0), 1e-12)
+        low, mean, high, margin = (value / reach for value in (
+            effect["low"], effect["estimate"], effect["high"], effect["margin"] or 0.0,
+        ))  # fmt: skip
+        axes.fill_betweenx([line - 0.4, line + 0.4], -margin, margin, color="#000000", alpha=0.1, linewidth=0)
+        colour, marker = _VERDICT_LOOKS[word]
+        axes.plot([low, high], [line, line], color=colour, linewidth=2)
+        axes.plot(mean, line, marker, color=colour, markersize=7)
+        told = f"{effect['estimate']:+.3g} [{effect['low']:+.3g}, {effect['high']:+.3g}] {effect['unit']}"
+        axes.text(1.05, line, told, va="center", size=8)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(yticks=range(len(effects)), xlim=(-1.05, 1.9), xticks=[0], xticklabels=["0"])
+    axes.set_yticklabels([name for name, _, _ in reversed(effects)], size=8)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    figure.suptitle(title, size=10)
+    figure.supxlabel("each line has a scale of its own; grey: differences that would not matter", size=8)
+    for path in paths:
+        _save(figure, path)
+    return paths
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """The same picture gives the same file: no date, no random names."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with rc_context({"svg.hashsalt": "unet-repro"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
 
 
 def _points(
@@ -55,19 +123,20 @@ def _points(
 
 
 def draw_all(runs_dir: Path, rows: Sequence[ArmRow], report_dir: Path) -> list[Path]:
-    """One picture for each comparison that has finished runs: ``<experiment>.png``, with its hash if several.
+    """PNG and SVG of each comparison that has finished runs: ``<experiment>.png``, with data and hash if several.
 
     Returns:
         The pictures' paths.
     """
-    groups: dict[tuple[str, str], list[ArmRow]] = {}
+    groups: dict[tuple[str, str, str], list[ArmRow]] = {}
     for row in rows:
         if row.run_ids and row.experiment != "single":
-            groups.setdefault((row.experiment, row.comparison), []).append(row)
+            groups.setdefault((row.experiment, row.comparison, row.data), []).append(row)
     paths = []
-    for (experiment, comparison), arms in groups.items():
+    for (experiment, comparison, data), arms in groups.items():
         several = sum(key[0] == experiment for key in groups) > 1
-        path = report_dir / (f"{experiment}-{comparison}.png" if several else f"{experiment}.png")
-        draw_comparison(runs_dir, arms, path)
-        paths.append(path)
+        for suffix in SUFFIXES:
+            path = report_dir / (f"{experiment}-{data}-{comparison}{suffix}" if several else f"{experiment}{suffix}")
+            draw_comparison(runs_dir, arms, path)
+            paths.append(path)
     return paths

@@ -1,49 +1,122 @@
-"""Results that are kept: small tables and figures in ``experiments/<name>/results/``, and the README's table."""
+"""Results that are kept: small tables and figures in ``experiments/<name>/results/``, and the tables of two READMEs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from unet_repro.errors import DataError
 from unet_repro.report.collect import ArmRow
-from unet_repro.report.figures import draw_comparison
-from unet_repro.report.table import to_csv, to_markdown
+from unet_repro.report.figures import draw_comparison, draw_verdicts
+from unet_repro.report.table import to_csv as arms_to_csv
+from unet_repro.report.table import to_markdown
+from unet_repro.report.verdicts import to_csv
+from unet_repro.report.verdicts import to_markdown as verdicts_to_markdown
 from unet_repro.runs.folder import RunFolder, write_atomically
 
 BEGIN, END = "<!-- results: written by `unet-repro report --publish` -->", "<!-- end of results -->"
 
 
-def publish(runs_dir: Path, rows: Sequence[ArmRow], experiments_dir: Path, readme: Path) -> list[Path]:
-    """Writes ``<data>-<scale>.csv``, ``.md`` and ``.png`` for each comparison, and the table into the README.
+def publish(
+    runs_dir: Path, rows: Sequence[ArmRow], data: Mapping[str, Any], experiments_dir: Path, readme: Path
+) -> list[Path]:
+    """Keeps ``<data>-<scale>.csv``, ``.md`` and ``.png`` of each comparison, and the verdicts.
 
-    Comparisons with added overrides are not published: they are somebody's own question.
+    The verdicts go beside the comparisons (``experiments/verdicts-<data>-<scale>.csv`` and ``.png``), as a table into
+    the README, and, with a line for each comparison, into the README of ``experiments``. Comparisons with added
+    overrides are not published: they are somebody's own question.
 
     Args:
         runs_dir: Where the runs lie.
         rows: Arms of any comparisons; those without finished runs are left out.
-        experiments_dir: The folder ``experiments``.
+        data: What the page shows.
+        experiments_dir: The folder ``experiments``; its ``README.md`` has the two marks.
         readme: A file with the two marks between which the table goes.
 
     Returns:
         What was written.
 
     Raises:
-        DataError: If the README lacks the marks.
+        DataError: If a README lacks the marks.
     """
+    verdicts = [verdict for verdict in data["verdicts"] if verdict["seeds"] and verdict["comparison"].count("/") == 2]
     groups: dict[tuple[str, str, str], list[ArmRow]] = {}
     for row in rows:
         if row.run_ids and not row.variant and row.experiment != "single":
             groups.setdefault((row.experiment, row.data, row.scale), []).append(row)
     written = []
-    for (experiment, data, scale), arms in groups.items():
-        stem = experiments_dir / experiment / "results" / f"{data}-{scale}"
+    for (experiment, source, scale), arms in groups.items():
+        stem = experiments_dir / experiment / "results" / f"{source}-{scale}"
+        own = [verdict for verdict in verdicts if verdict["comparison"] == f"{experiment}/{source}/{scale}"]
+        references = seed_run_table(data["seed_runs"], source) if experiment == "seed_runs" else ""
+        parts = [*(_verdict_text(verdict) for verdict in own), to_markdown(arms), references, record(runs_dir, arms)]
         draw_comparison(runs_dir, arms, stem.with_suffix(".png"))
-        write_atomically(stem.with_suffix(".csv"), to_csv(arms))
-        write_atomically(stem.with_suffix(".md"), f"{to_markdown(arms)}\n{record(runs_dir, arms)}\n")
+        write_atomically(stem.with_suffix(".csv"), arms_to_csv(arms))
+        write_atomically(stem.with_suffix(".md"), "\n".join(part for part in parts if part) + "\n")
         written += [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".png")]
+    for source, scale in dict.fromkeys((verdict["data"], verdict["scale"]) for verdict in verdicts):
+        of_place = [v for v in verdicts if (v["data"], v["scale"]) == (source, scale)]
+        path = experiments_dir / f"verdicts-{source}-{scale}.csv"
+        write_atomically(path, to_csv(of_place))
+        pictures = draw_verdicts(of_place, experiments_dir, stem=path.stem, suffixes=(".png",))
+        written += [path, *pictures]
     kept = [row for arms in groups.values() for row in arms]
-    renew(readme, f"{to_markdown(kept)}\n{record(runs_dir, kept)}", begin=BEGIN, end=END)
-    return [*written, readme]
+    renew(readme, f"{verdicts_to_markdown(verdicts)}\n{record(runs_dir, kept)}", begin=BEGIN, end=END)
+    renew(experiments_dir / "README.md", _index(data, groups, verdicts), begin=BEGIN, end=END)
+    return [*written, experiments_dir / "README.md", readme]
+
+
+def _verdict_text(verdict: Mapping[str, Any]) -> str:
+    """A verdict in words, with its rule, what the guard found, and every effect."""
+    lines = [
+        f"**{verdict['claim']}: {verdict['verdict']}** ({verdict['label']}). {verdict['statement']}",
+        f"{verdict['reason'][0].upper()}{verdict['reason'][1:]}.",
+        f"Rule: {verdict['rule']}",
+        *(f"Differs: {finding}." for finding in verdict["guard"]["findings"]),
+    ]
+    table = ["| effect | | mean [95 % interval] | margin | p for | p against |", "| --- " * 6 + "|"]
+    for effect in verdict["effects"]:
+        name = f"{effect['measure']}: {effect['name']}"
+        kind = "primary" if effect["primary"] else "secondary"
+        interval = "" if effect["low"] is None else f" [{effect['low']:+.3g}, {effect['high']:+.3g}]"
+        p = [f"{effect[side]:.2g}" for side in ("p_for", "p_against")]
+        cells = [name, kind, f"{effect['estimate']:+.3g}{interval} {effect['unit']}", f"{effect['margin'] or 0:g}", *p]
+        table.append(f"| {' | '.join(cells)} |")
+    return "\n\n".join(lines) + "\n\n" + "\n".join(table) + "\n"
+
+
+def seed_run_table(seed_runs: Sequence[Mapping[str, Any]], source: str) -> str:
+    """The earlier reproduction's figures beside this project's, for one data set."""
+    lines = ["| seed run | reference (stepped) | here (stepped) | here (IoU) | seeds | remark |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for run in seed_runs:
+        if run["data"] == source and run["seeds"]:
+            stepped = _interval(run, "stepped", "stepped_low", "stepped_high")
+            iou = _interval(run, "iou", "low", "high")
+            line = [run["arm"], f"{run['reference']:g}", stepped, iou, str(run["seeds"]), run["remark"]]
+            lines.append(f"| {' | '.join(line)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(row: Mapping[str, Any], mean: str, low: str, high: str) -> str:
+    return f"{row[mean]:.3f}" + ("" if row[low] is None else f" [{row[low]:.3f}, {row[high]:.3f}]")
+
+
+def _index(
+    data: Mapping[str, Any],
+    groups: Mapping[tuple[str, str, str], Sequence[ArmRow]],
+    verdicts: Sequence[Mapping[str, Any]],
+) -> str:
+    """A line for each kept comparison: what was asked, by which command, and what came of it."""
+    about = {comparison["id"]: comparison for comparison in data["comparisons"]}
+    words = {verdict["comparison"]: f"{verdict['claim']} {verdict['verdict']}" for verdict in verdicts}
+    lines = ["| comparison | question | command | verdict | kept results |", "| --- | --- | --- | --- | --- |"]
+    for experiment, source, scale in groups:
+        name = f"{experiment}/{source}/{scale}"
+        kept = f"[{source}, {scale}]({experiment}/results/{source}-{scale}.md)"
+        link, command = f"[{experiment}]({experiment}/README.md)", f"`{about[name]['command']}`"
+        lines.append(f"| {link} | {about[name]['question']} | {command} | {words.get(name, '')} | {kept} |")
+    return "\n".join(lines)
 
 
 def record(runs_dir: Path, rows: Sequence[ArmRow]) -> str:

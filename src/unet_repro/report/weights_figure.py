@@ -8,15 +8,37 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, to_rgba_array
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 from scipy import ndimage
 
+from unet_repro.config import conf_dir, make
+from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
+from unet_repro.train import Data
 
 # Okabe and Ito's palette without black: told apart with any kind of colour vision.
 _COLOURS = to_rgba_array(["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"])[:, :3]
 _MAX_COLUMNS = 4
 _PANEL_INCHES = 3.4
 _DECADES = 2  # of the shared scale below its largest weight; smaller weights get its lowest colour
+
+
+def all_weight_maps(data: Data, key: str) -> dict[str, npt.NDArray[np.float32]]:
+    """Every map of ``conf/weight_map`` of one labelled sample, ``(H, W)`` float32, by name.
+
+    Args:
+        data: A source; its training part balances the classes.
+        key: Of the sample.
+    """
+    labels = {sample.key: sample.labels for sample in data.samples if sample.labels is not None}
+    counts = np.mean([class_counts(classes_from_instances(labels[name])) for name in data.split.train], axis=0)
+    maps = {}
+    for file in sorted((conf_dir() / "weight_map").glob("*.yaml")):
+        node = OmegaConf.to_container(OmegaConf.load(file))
+        assert isinstance(node, dict), "a weight map's configuration is a mapping"
+        maps[file.stem] = cached(make("weight_map", {str(k): v for k, v in node.items()}), labels[key], counts)
+    return maps
 
 
 def draw_weights(

@@ -40,6 +40,12 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
     for combination in combinations:
         base = check(compose(list(combination)))
         arms = base.experiment.arms if base.experiment else {}
+        if base.experiment and base.experiment.searched:
+            name = base.experiment.name
+            raise ConfigError(
+                f"experiment={name} chooses its settings by a search; a sweep would train some that nobody chose",
+                mend=f"use `unet-repro search experiment={name}`",
+            )
         if not arms:
             entries.append(entry_of(base, base, "single", combination, combination))
         for arm, overrides in arms.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from unet_repro.evaluations import read_evaluation
 from unet_repro.runs.folder import RunFolder
 from unet_repro.trial.ledger import Entry
 
@@ -60,13 +61,10 @@ class Run:
         return {name: [float(row[name]) for row in rows] for name in rows[0]}
 
     def evaluation(self, name: str) -> Record | None:
-        """One of its evaluations; ``None`` if it was not made yet."""
-        if name not in self.evaluations:
-            path = self.folder.path / "evaluations" / f"{name}.json"
-            if not path.exists():
-                return None
-            self.evaluations[name] = json.loads(path.read_text())
-        return self.evaluations[name]
+        """One of its evaluations; ``None`` if it was not made yet, or by another version of the code."""
+        if name not in self.evaluations and (record := read_evaluation(self.folder.path, name)) is not None:
+            self.evaluations[name] = record
+        return self.evaluations.get(name)
 
 
 def finished(entries: Iterable[Entry], runs_dir: Path) -> dict[str, list[Run]]:

@@ -14,6 +14,11 @@ from unet_repro.report.table import print_tables, to_csv, to_markdown, write_tab
 from unet_repro.runs.folder import RunFolder
 from unet_repro.trial.ledger import Entry, Ledger
 
+SHOWN = {
+    "verdicts": [],
+    "seed_runs": [],
+    "comparisons": [{"id": "optimizer/isbi2012/cpu", "question": "Which one?", "command": "unet-repro train -m ..."}],
+}
 IOU = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6}  # arm b, seed 1 is not finished
 
 
@@ -105,25 +110,30 @@ def test_the_terminal_table_fits_80_columns(runs, capsys, monkeypatch):
 
 
 def test_every_comparison_gets_a_figure(runs, tmp_path):
-    (path,) = draw_all(runs, collect(runs), tmp_path / "out")
-    assert path.name == "optimizer.png"
-    assert path.read_bytes().startswith(b"\x89PNG")
+    png, svg = draw_all(runs, collect(runs), tmp_path / "out")
+    assert (png.name, svg.name) == ("optimizer.png", "optimizer.svg")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert svg.read_text().startswith("<?xml")
 
 
 def test_published_results_name_command_commit_and_time(runs, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    publish(runs, collect(runs), tmp_path / "experiments", readme)
+    index = tmp_path / "experiments/README.md"
+    index.parent.mkdir()
+    for path in (readme, index):
+        path.write_text(f"before\n{BEGIN}\nan older table\n{END}\nafter\n")
+    publish(runs, collect(runs), SHOWN, tmp_path / "experiments", readme)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "old" not in text
+    assert "an older table" not in text
+    assert "| [optimizer](optimizer/README.md) | Which one? | `unet-repro" in index.read_text()
     assert "unet-repro train -m experiment=optimizer seed=0,1 scale=cpu data=isbi2012" in text
     assert "3 runs, 3 minutes of training" in text
     assert "commit abc" in text
     kept = tmp_path / "experiments/optimizer/results"
     assert {path.name for path in kept.iterdir()} == {"isbi2012-cpu.csv", "isbi2012-cpu.md", "isbi2012-cpu.png"}
-    publish(runs, collect(runs), tmp_path / "experiments", readme)
+    publish(runs, collect(runs), SHOWN, tmp_path / "experiments", readme)
     assert readme.read_text() == text
 
 
@@ -131,7 +141,7 @@ def test_a_readme_without_a_place_for_the_results_is_refused(runs, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
     with pytest.raises(DataError, match="no place for the results"):
-        publish(runs, collect(runs), tmp_path / "experiments", readme)
+        publish(runs, collect(runs), SHOWN, tmp_path / "experiments", readme)
     assert readme.read_text() == "nothing here"
 
 

@@ -2,8 +2,9 @@ import pytest
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
+from unet_repro.errors import ConfigError
 from unet_repro.trial.ledger import Entry, unique
-from unet_repro.trial.plan import once_for_all_seeds
+from unet_repro.trial.plan import once_for_all_seeds, plan
 
 
 def entry(run_id, arm):
@@ -49,3 +50,23 @@ def test_a_seed_that_is_no_plain_number_is_hydras_to_judge():
     cheaply = once_for_all_seeds(composed)
     assert cheaply(["seed=seven"]).seed == "seven"
     assert calls == [["seed=seven"]]
+
+
+def planned(*overrides):
+    return plan(lambda given: compose("train", given), [["data=synthetic", "data.num_slices=6", *overrides]])
+
+
+def test_settings_that_a_search_must_choose_are_not_swept():
+    with pytest.raises(ConfigError, match="experiment=fair_optimizer chooses its settings by a search"):
+        planned("experiment=fair_optimizer")
+
+
+def test_runs_know_what_is_to_be_measured_on_them():
+    entries = planned("experiment=overlap_tile")
+    assert [entry.evaluations for entry in entries] == [("val", "overlap_tile")]
+    assert planned()[0].evaluations == ()
+
+
+def test_an_unknown_evaluation_is_refused_before_any_work():
+    with pytest.raises(ConfigError, match="there is no 'nonsense'"):
+        planned("experiment=overlap_tile", "experiment.evaluations=[nonsense]")

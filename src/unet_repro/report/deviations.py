@@ -1,0 +1,36 @@
+"""What the paper fixes, what is assumed, and where this project differs: read from the comments in ``conf/``."""
+
+import re
+from pathlib import Path
+
+_MARK = re.compile(r"\b(paper|assumed|deviation)\b:?")
+
+
+def deviations(conf: Path) -> list[dict[str, str]]:
+    """Every marked setting, in the order of the files.
+
+    Args:
+        conf: The folder of the configuration.
+
+    Returns:
+        ``kind`` (paper, assumed, deviation), ``where`` (file and key), ``value`` and ``text``, one for each mark.
+    """
+    found = []
+    for path in sorted(conf.rglob("*.yaml")):
+        for line in path.read_text().splitlines():
+            setting, mark, comment = line.partition("#")
+            marks = list(_MARK.finditer(comment))
+            if not mark or not marks or marks[0].start() > 1:
+                continue
+            key, _, value = (part.strip() for part in setting.partition(":"))
+            ends = [*(match.start() for match in marks[1:]), len(comment)]
+            found += [
+                {
+                    "kind": match[1],
+                    "where": f"{path.relative_to(conf)}{': ' if key else ''}{key}",
+                    "value": value,
+                    "text": comment[match.end() : end].strip(" ;."),
+                }
+                for match, end in zip(marks, ends, strict=True)
+            ]
+    return found

@@ -14,13 +14,14 @@ from unet_repro.errors import Stopped
 VERBS = {
     "train": "train one network, or a sweep with -m; Hydra overrides, e.g. data=isbi2012 optimizer=adam",
     "evaluate": "measure a finished run on its validation or test images: run=runs/<run_id>",
-    "reproduce": "the suite: train the ablations, then write table and figures",
-    "report": "write table and figures of what is trained by now",
+    "reproduce": "the suite: train the ablations, then write verdicts, page, tables and figures",
+    "report": "write verdicts, page, tables and figures of what is trained by now",
     "tiles": "list legal tile sizes, or judge one",
     "weights": "draw an image, its labels and every weight map to a PNG",
     "sweep-status": "how far every run of a comparison is",
     "search": "search settings with Optuna; resumable",
     "wandb-sync": "upload the finished runs' offline W&B files",
+    "wandb-dashboard": "build the comparison in W&B: workspace, report, verdict table",
     "fetch": "download a data set and check it",
 }
 

@@ -18,6 +18,10 @@ class WandbServer:
         runs: Run id -> what the run was created with.
         lines: Run id -> file of the run's stream -> lines by their number.
         files: Run id -> names of the files that were put.
+        views: Kind (``project-view``: a workspace, ``runs``: a report) -> what was saved.
+        known_runs: Runs that the public API is told of.
+        artifacts: What each artifact was created with.
+        contents: Path of a file that was put -> its bytes.
         refusals: Part of a path or operation -> HTTP status to answer with.
     """
 
@@ -26,6 +30,10 @@ class WandbServer:
         self.runs: dict[str, dict[str, Any]] = {}
         self.lines: dict[str, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
         self.files: dict[str, set[str]] = defaultdict(set)
+        self.views: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.known_runs: set[str] = set()
+        self.contents: dict[str, bytes] = {}
+        self.artifacts: list[dict[str, Any]] = []
         self.refusals: dict[str, int] = {}
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.http.daemon_threads = True
@@ -69,6 +77,7 @@ class WandbServer:
         if method == "PUT":
             _, _, run_id, file = path.split("/", 3)
             self.files[run_id].add(file)
+            self.contents[path] = body
         return 200, {}
 
     def _answer(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -76,21 +85,87 @@ class WandbServer:
         project = {"id": "UHJv", "name": given.get("project"), "entity": entity}
         if name == "Viewer":
             return {"viewer": {"id": "VXNl", "entity": "team", "username": "user", "flags": "{}"}}
+        if name == "Run":
+            return {"project": {"run": self._public(given["name"]) if given["name"] in self.known_runs else None}}
+        if name in ("UpsertView2", "upsertView"):
+            self.views[given["type"]].append(given)
+            view = {"id": given.get("id") or f"id-{given['type']}", "type": given["type"], "name": given["name"]}
+            told = {"displayName": given["displayName"], "description": "", "spec": given["spec"], "project": project}
+            return {"upsertView": {"view": {**view, **told}, "inserted": True}}
+        if name == "GetDefaultEntity":
+            return {"viewer": {"id": "VXNl", "entity": "team"}}
         if name == "ServerFeaturesQuery":
             return {"serverInfo": {"features": []}}
         if name == "RunResumeStatus":
             return {"model": {**project, "bucket": self._status(given["name"])}}
         if name == "UpsertBucket":
-            run = self.runs.setdefault(given["name"], {})
+            run_id = given.get("name") or given["id"].removeprefix("id-")  # the public API knows it by its other id
+            run = self.runs.setdefault(run_id, {})
             run |= {key: value for key, value in given.items() if value is not None}
-            bucket = {"id": "UnVu", "name": given["name"], "displayName": "shown", "config": "{}", "project": project}
+            shown = {"id": "UnVu", "displayName": "shown", "config": "{}", "project": project}
+            bucket = {**self._public(run_id), **shown}
             return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+        if name == "ProjectInternalId":
+            return {"project": {"id": "UHJv", "internalId": "1"}}
+        if name == "GetProjects":
+            node = {
+                "__typename": "Project", "id": "UHJv", "name": "unet-repro", "entityName": "team", "isBenchmark": False,
+                "createdAt": "2026-01-01T00:00:00Z", "user": None, "internalId": "1",
+            }  # fmt: skip
+            page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
+        if name == "ArtifactType":
+            return {"project": {"artifact": None}}
+        if "Artifact" in name:
+            return self._artifact(name, given)
         if name == "CreateRunFiles":
             files = [
                 {"name": file, "uploadUrl": f"{self.address}/put/{given['run']}/{file}"} for file in given["files"]
             ]
             return {"createRunFiles": {"runID": "UnVu", "uploadHeaders": [], "files": files}}
         return {}
+
+    def _artifact(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Takes an artifact: what it is, its manifest, its files."""
+        if name == "CreateArtifact":
+            self.artifacts.append(given["input"])
+            artifact = {"id": "QXJ0", "state": "PENDING", "artifactSequence": {"id": "U2Vx", "latestArtifact": None}}
+            return {"createArtifact": {"artifact": artifact}}
+        upload = {"uploadUrl": f"{self.address}/put/artifact/manifest", "uploadHeaders": []}
+        if "Manifest" in name:
+            manifest = {"id": "TWFu", "file": {"id": "Rmls", **upload}}
+            verb = name[0].lower() + name[1:]
+            return {verb: {"artifactManifest": manifest}}
+        if name == "CreateArtifactFiles":
+            files = [
+                {
+                    "id": "Rmls", "name": file["name"], "displayName": file["name"], "uploadHeaders": [],
+                    "uploadUrl": f"{self.address}/put/artifact/{file['name']}", "storagePath": None,
+                    "uploadMultipartUrls": None, "artifact": {"id": "QXJ0"},
+                }
+                for file in given.get("artifactFiles") or given["input"]["artifactFiles"]
+            ]  # fmt: skip
+            edges = [{"node": file} for file in files]
+            return {"createArtifactFiles": {"files": {"edges": edges}}}
+        if name == "CommitArtifact":
+            return {"commitArtifact": {"artifact": {"id": "QXJ0", "digest": "d"}}}
+        return {}
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Tables that were uploaded as parts of a run."""
+        names = [path for path in self.contents if path.endswith(".table.json") and "/artifact/" not in path]
+        return [json.loads(self.contents[name]) for name in names]
+
+    def _public(self, run_id: str) -> dict[str, Any]:
+        """A run as the public API shows it."""
+        known = json.loads(self.runs.get(run_id, {}).get("config", "{}"))
+        return {
+            "id": f"id-{run_id}", "projectId": "1", "name": run_id, "displayName": run_id, "sweepName": None,
+            "state": "finished", "config": json.dumps(known), "group": None, "jobType": "train", "commit": None,
+            "readOnly": False, "createdAt": "2026-01-01T00:00:00Z", "heartbeatAt": None, "description": "", "notes": "",
+            "systemMetrics": "{}", "summaryMetrics": "{}", "historyLineCount": 0, "tags": [], "historyKeys": None,
+            "user": {"name": "user", "username": "user"},
+        }  # fmt: skip
 
     def _status(self, run_id: str) -> dict[str, Any] | None:
         """What a run that goes on is told about its earlier attempts."""

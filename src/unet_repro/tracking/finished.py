@@ -9,6 +9,7 @@ import yaml
 
 from unet_repro.errors import RunError
 from unet_repro.runs.folder import RunFolder
+from unet_repro.tracking.grouping import KEY, groupable
 from unet_repro.tracking.offline import is_complete, write_offline_run
 from unet_repro.tracking.panels import Panel
 
@@ -72,7 +73,7 @@ def write_finished(
     return write_offline_run(
         directory=directory,
         **about(config, run_id=outcome["run_id"], source=outcome["data"]),
-        config=config,
+        config={**config, KEY: groupable(config, run_id=outcome["run_id"], source=outcome["data"])},
         rows=rows,
         panel=panel,
         summary=summary_of(outcome),

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from unet_repro.tracking.finished import about, write_finished
+from unet_repro.tracking.grouping import KEY, groupable
 from unet_repro.tracking.wandb_run import open_run
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def online_mirror(
     run = open_run(
         mode="online",
         **about(plain, run_id=directory.name, source=source),
-        config=plain,
+        config={**plain, KEY: groupable(plain, run_id=directory.name, source=source)},
         directory=directory,
         class_names=class_names,
     )

@@ -37,6 +37,7 @@ def open_run(
     config: Mapping[str, Any],
     directory: Path,
     class_names: Sequence[str],
+    entity: str | None = None,
     init_timeout_s: float = 20.0,
 ) -> wandb.Run | None:
     """Opens a run.
@@ -56,6 +57,7 @@ def open_run(
         config: Nested plain containers, so that W&B can group and filter by ``optimizer.name``.
         directory: Where W&B makes its folder ``wandb``; created if need be.
         class_names: Names of class 0, 1, ...; where there are any, they join the config under ``class_names``.
+        entity: User or team; ``None`` for the user's default.
         init_timeout_s: How long the server may take to answer, in seconds.
 
     Returns:
@@ -77,6 +79,7 @@ def open_run(
     try:
         run = wandb.init(
             mode=mode,
+            entity=entity,
             project=project,
             id=run_id,
             name=name,

@@ -1,0 +1,190 @@
+"""``unet-repro wandb-dashboard``: the comparison in Weights & Biases, as code."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from unet_repro.commands.wandb_sync import asked_for
+from unet_repro.config import conf_dir
+from unet_repro.errors import RunError, UserError
+from unet_repro.report.table import REPORT_DIR
+from unet_repro.report.verdicts import decisive, to_markdown
+from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.tracking import dashboard
+from unet_repro.tracking.dashboard import Comparison
+from unet_repro.tracking.finished import read_config
+from unet_repro.tracking.upload import check_server
+from unet_repro.tracking.verdict_run import log_verdicts
+from unet_repro.trial.ledger import Ledger, unique
+
+MADE = "wandb-dashboard.json"  # what a repeated call writes anew, in the folder of the runs
+_MEANWHILE = "everything is in the local page, reports/ablations/index.html, meanwhile"
+
+
+def main(arguments: list[str]) -> None:
+    """Builds the workspace, the report and the verdict table; repeated, it renews them."""
+    parser = argparse.ArgumentParser(
+        prog="unet-repro wandb-dashboard",
+        description="Builds the comparison in Weights & Biases: a workspace and a report with the page's panels, and "
+        "the verdict table. Upload the runs first: unet-repro wandb-sync. Repeated, it renews what it made.",
+    )
+    parser.add_argument("experiments", nargs="*", help="which comparisons (default: all)")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--verdicts", type=Path, default=REPORT_DIR / "verdicts.json", help="what `unet-repro report` "
+                        "wrote (default %(default)s)")  # fmt: skip
+    parser.add_argument("--entity", help="user or team (default: your own default in W&B)")
+    parser.add_argument("--project", help="W&B project (default: that of the runs)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be built as JSON, without a network")
+    asked = parser.parse_args(arguments)
+
+    comparisons = comparisons_of(asked.runs_dir, asked.experiments)
+    verdicts = _read_verdicts(asked.verdicts, [one.experiment for one in comparisons])
+    project = asked.project or _project(asked.runs_dir, comparisons)
+    if asked.dry_run:
+        print(json.dumps(_specs(project, comparisons, verdicts), indent=1))
+        return
+    check_server()
+    entity = asked.entity or _told("find your default entity", _default_entity)
+    _build(asked.runs_dir, entity, project, comparisons, verdicts)
+
+
+def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Comparison]:
+    """Comparisons with the finished runs of each.
+
+    Raises:
+        RunError: If there are none.
+    """
+    asked_for(runs_dir, experiments)  # says what is wrong with a name
+    ledger = Ledger(runs_dir)
+    found = []
+    for name in experiments or [name for name in ledger.experiments() if name != "single"]:
+        entries = [entry for entry in ledger.read(name) if RunFolder(runs_dir / entry.run_id).result_file.exists()]
+        if entries:
+            found.append(Comparison(name, _question(name), {entry.run_id: entry.arm for entry in unique(entries)}))
+    if not found:
+        raise RunError(f"no comparison in {runs_dir} has finished runs", mend="train one first")
+    return found
+
+
+def _question(experiment: str) -> str:
+    path = conf_dir() / "experiment" / f"{experiment}.yaml"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition("question:")[2].strip() for line in lines if "question:" in line), "")
+
+
+def _project(runs_dir: Path, comparisons: Sequence[Comparison]) -> str:
+    first = next(iter(comparisons[0].arms))
+    return str(read_config(RunFolder(runs_dir / first))["logger"]["project"])
+
+
+def _read_verdicts(path: Path, experiments: Sequence[str]) -> list[dict[str, Any]]:
+    """Verdicts of the comparisons, each with the effect that it hangs on; none where no report was made yet."""
+    if not path.exists():
+        sys.stderr.write(f"note: there is no {path}, so the verdicts are left out; `unet-repro report` writes it\n")
+        return []
+    try:
+        verdicts = json.loads(path.read_text())["verdicts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged", mend="write it anew with `unet-repro report`") from error
+    return [{**verdict, "decisive": decisive(verdict)} for verdict in verdicts if verdict["experiment"] in experiments]
+
+
+def _specs(project: str, comparisons: Sequence[Comparison], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What would be sent, but for what only the server knows."""
+    built = dashboard.report("", project, comparisons, verdicts, to_markdown(verdicts) if verdicts else "")
+    view = dashboard.workspace("", project, comparisons)
+    return {
+        "project": project,
+        "workspace": json.loads(view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True)),
+        "report": json.loads(built._to_model().spec.model_dump_json(by_alias=True, exclude_none=True)),
+        "verdicts": {"columns": list(dashboard.VERDICT_COLUMNS), "rows": dashboard.verdict_rows(verdicts)},
+        "arms": dashboard.arms_by_run(comparisons),
+    }
+
+
+def _build(
+    runs_dir: Path,
+    entity: str,
+    project: str,
+    comparisons: Sequence[Comparison],
+    verdicts: Sequence[Mapping[str, Any]],
+) -> None:
+    where = f"{entity}/{project}"
+    missing = _mark_arms(where, dashboard.arms_by_run(comparisons))
+    if verdicts:
+        rows = dashboard.verdict_rows(verdicts)
+        directory = runs_dir / "wandb-verdicts"
+        print(f"verdicts: {_told('upload the verdicts', lambda: log_verdicts(entity, project, rows, directory))}")
+    made = _made(runs_dir)
+    known = made.setdefault(where, {})
+    view = dashboard.workspace(entity, project, comparisons)
+    if "workspace" in known:
+        view._internal_name, view._internal_id = known["workspace"]
+    _told("save the workspace", view.save)
+    known["workspace"] = [view._internal_name, view._internal_id]
+    table = to_markdown(verdicts) if verdicts else ""
+    report = dashboard.report(entity, project, comparisons, verdicts, table)
+    report.id = known.get("report", "")
+    _told("save the report", report.save)
+    known["report"] = report.id
+    write_atomically(runs_dir / MADE, json.dumps(made, indent=1))
+    print(f"workspace: {view.url}\nreport: {report.url}")
+    if missing:
+        print(f"{len(missing)} runs are not in {where} yet: upload them with `unet-repro wandb-sync`, then repeat this")
+
+
+def _made(runs_dir: Path) -> dict[str, Any]:
+    try:
+        made: dict[str, Any] = json.loads((runs_dir / MADE).read_text())
+    except (FileNotFoundError, ValueError):  # never made, or no longer known: then they are made afresh
+        return {}
+    return made
+
+
+def _mark_arms(where: str, arms: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Writes each run's arms into its config in W&B.
+
+    Returns:
+        Runs that are not there.
+    """
+    import wandb  # noqa: PLC0415  (slow)
+
+    api = wandb.Api()
+    missing = []
+    console = Console(stderr=True)
+    for run_id, of_run in track(arms.items(), description="arms", console=console, disable=not console.is_terminal):
+        try:
+            run = api.run(f"{where}/{run_id}")
+            if run.config.get(dashboard.ARMS) != of_run:
+                run.config[dashboard.ARMS] = dict(of_run)
+                run.update()
+        except (wandb.errors.Error, ValueError) as error:
+            if "not find" not in str(error):
+                raise UserError(f"W&B did not take the arms of run {run_id}: {error}", mend=_MEND) from error
+            missing.append(run_id)
+    return missing
+
+
+_MEND = f"check --entity, --project, the network and `wandb login --verify`; {_MEANWHILE}"
+
+
+def _default_entity() -> str:
+    import wandb  # noqa: PLC0415  (slow)
+
+    return str(wandb.Api().default_entity)
+
+
+def _told(what: str, do: Callable[[], Any]) -> Any:
+    """Does something with W&B, whose client raises errors of many kinds; the user is told which step failed."""
+    try:
+        return do()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"W&B did not let me {what}: {type(error).__name__}: {error}", mend=_MEND) from error

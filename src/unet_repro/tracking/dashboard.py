@@ -1,0 +1,168 @@
+"""The comparison in W&B as code: a workspace, a report and the verdict table, built with wandb-workspaces.
+
+A run that several comparisons share is one run in W&B too. So each run's config gets ``arms.<experiment>``, its arm in
+every comparison that it belongs to, and panels are grouped by that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unet_repro.tracking.grouping import KEY
+from unet_repro.tracking.wandb_run import STEP_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+ARMS = "arms"
+CURVES = (("val/iou", "mean IoU"), ("val/loss", "validation cross-entropy"), ("train/ce", "training cross-entropy"))
+FINAL = "final/val/iou"
+COORDINATES = ("optimizer", "lr", "schedule", "tile_size", "weight_map", "norm", "width")
+TITLE = "U-Net on trial"
+VERDICT_COLUMNS = (
+    "claim", "statement", "verdict", "label", "measure", "contrast", "effect", "low", "high", "p_holm", "seeds",
+    "seeds_needed", "scale", "data",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the dashboard shows of one comparison.
+
+    Attributes:
+        experiment: Its name.
+        question: What it asks.
+        arms: Arm by run id.
+    """
+
+    experiment: str
+    question: str
+    arms: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """The config key that holds a run's arm."""
+        return f"{ARMS}.{self.experiment}"
+
+    @property
+    def title(self) -> str:
+        """Its name as a heading."""
+        return self.experiment.replace("_", " ").capitalize()
+
+
+def arms_by_run(comparisons: Iterable[Comparison]) -> dict[str, dict[str, str]]:
+    """For every run, its arm in each comparison."""
+    arms: dict[str, dict[str, str]] = {}
+    for comparison in comparisons:
+        for run_id, arm in comparison.arms.items():
+            arms.setdefault(run_id, {})[comparison.experiment] = arm
+    return arms
+
+
+def workspace(entity: str, project: str, comparisons: Sequence[Comparison]) -> ws.Workspace:
+    """A saved view: a section for each comparison, and one over all runs."""
+    import wandb_workspaces.workspaces as ws  # noqa: PLC0415
+
+    sections = [ws.Section(name="All runs", panels=[_coordinates(), *_curves(f"{KEY}.experiment")], is_open=True)]
+    sections += [ws.Section(name=one.title, panels=_panels(one), is_open=False) for one in comparisons]
+    return ws.Workspace(entity=entity, project=project, name=TITLE, sections=sections)
+
+
+def report(
+    entity: str, project: str, comparisons: Sequence[Comparison], verdicts: Sequence[Mapping[str, Any]], table: str
+) -> wr.Report:
+    """A report: the verdict table first, then the panels of each comparison over its own runs.
+
+    Args:
+        entity: User or team.
+        project: W&B project.
+        comparisons: What is shown.
+        verdicts: As ``verdicts.json`` holds them.
+        table: The same as a Markdown table.
+    """
+    import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
+
+    blocks: list[Any] = [wr.H1("Verdicts")]
+    blocks += [wr.MarkdownBlock(table) if table else wr.P("No verdicts yet: run `unet-repro report` first.")]
+    for one in comparisons:
+        judged = [verdict for verdict in verdicts if verdict["experiment"] == one.experiment]
+        runs = wr.Runset(
+            entity=entity, project=project, name=one.title, groupby=[f"config.{one.key}"],
+            filters=f"Metric('ID') in {list(one.arms)}",
+        )  # fmt: skip
+        blocks += [wr.H1(one.title), wr.P(one.question)]
+        blocks += [wr.P(f"{v['claim']}: {v['verdict']} ({v['label']}). {v['reason']}") for v in judged]
+        blocks.append(wr.PanelGrid(runsets=[runs], panels=_panels(one)))
+    description = "What the U-Net of 2015 claims, and what several seeds say of it."
+    return wr.Report(entity=entity, project=project, title=TITLE, description=description, blocks=blocks, width="fluid")
+
+
+def verdict_rows(verdicts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """The verdict table's rows: each claim with the effect that its verdict hangs on."""
+    rows = []
+    for verdict in verdicts:
+        effect = verdict.get("decisive") or {}
+        found = {
+            "measure": effect.get("measure"),
+            "contrast": effect.get("name"),
+            "effect": effect.get("estimate"),
+            "low": effect.get("low"),
+            "high": effect.get("high"),
+        }
+        rows.append([{**verdict, **found}.get(name) for name in VERDICT_COLUMNS])
+    return rows
+
+
+def _panels(one: Comparison) -> list[Any]:
+    import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
+
+    bars = wr.BarPlot(
+        title=f"{one.title}: final IoU",
+        metrics=[wr.SummaryMetric(FINAL)],
+        groupby=_config(one.key),
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        layout=wr.Layout(x=0, y=8, w=12, h=8),
+    )
+    return [*_curves(one.key), bars, _coordinates(x=12, y=8)]
+
+
+def _curves(key: str) -> list[Any]:
+    """Median and range over the runs of a group."""
+    import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
+
+    return [
+        wr.LinePlot(
+            title=title,
+            x=STEP_KEY,
+            y=[name],
+            groupby=_config(key),
+            groupby_aggfunc="median",
+            groupby_rangefunc="minmax",
+            layout=wr.Layout(x=8 * index, y=0, w=8, h=8),
+        )
+        for index, (name, title) in enumerate(CURVES)
+    ]
+
+
+def _coordinates(*, x: int = 0, y: int = 0) -> Any:
+    import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
+
+    columns = [
+        wr.ParallelCoordinatesPlotColumn(metric=_config(f"{KEY}.{name}"), display_name=name, log=name == "lr")
+        for name in COORDINATES
+    ]
+    columns.append(wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(FINAL), display_name="final IoU"))
+    return wr.ParallelCoordinatesPlot(
+        title="Settings and final IoU", columns=columns, layout=wr.Layout(x=x, y=y, w=12, h=8)
+    )
+
+
+def _config(key: str) -> Any:
+    import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
+
+    return wr.Config(key)

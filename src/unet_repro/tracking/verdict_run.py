@@ -1,0 +1,49 @@
+"""The verdict table as a W&B run of its own, of the same id every time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unet_repro.tracking.dashboard import VERDICT_COLUMNS
+from unet_repro.tracking.wandb_run import finish, open_run
+
+RUN_ID = "verdicts"
+JOB_TYPE = "trial"
+
+
+def log_verdicts(entity: str, project: str, rows: Sequence[Sequence[Any]], directory: Path) -> str:
+    """Uploads the table, in the place of an older one.
+
+    Args:
+        entity: User or team.
+        project: W&B project.
+        rows: As ``dashboard.verdict_rows`` makes them.
+        directory: Where W&B may write.
+
+    Returns:
+        The run's address.
+
+    Raises:
+        UserError: If there is no API key or no answer.
+    """
+    import wandb  # noqa: PLC0415  (slow)
+
+    run = open_run(
+        mode="online",
+        entity=entity,
+        project=project,
+        run_id=RUN_ID,
+        name="verdicts",
+        group="trial",
+        tags=[],
+        job_type=JOB_TYPE,
+        config={},
+        directory=directory,
+        class_names=(),
+    )
+    assert run is not None, "only disabled runs are None"
+    table = wandb.Table(columns=list(VERDICT_COLUMNS), data=[list(row) for row in rows], allow_mixed_types=True)
+    run.log({"verdicts": table})
+    address = str(run.url)
+    finish(run)
+    return address

@@ -133,7 +133,7 @@ def test_kept_results_hold_verdicts_and_renew_both_readmes(suite, tmp_path):
     assert text.endswith("after\n")
     assert "an older table" not in text
     assert "**C8** Averaging" in text
-    assert "`unet-repro train -m" in text
+    assert "`make reproduce-ablations SCALE=smoke" in text
     index = (tmp_path / "experiments/README.md").read_text()
     assert "[optimizer](optimizer/README.md)" in index
     assert "experiments/optimizer" not in index

@@ -188,6 +188,7 @@ def test_no_runs_and_damaged_verdicts_are_errors(runs_dir, tmp_path, monkeypatch
 def test_the_offline_file_holds_keys_to_group_by(tmp_path):
     outcome = {"run_id": "one", "data": "isbi2012", "final": ROWS[-1], "best": ROWS[-1], "parameters": 9}
     write_finished(tmp_path, config=CONFIG, rows=ROWS, outcome=outcome, panel=None)
+    wandb.teardown()  # else the process of W&B that it started is looked for in tests that come later
     found = read_run(offline_file(tmp_path))
     compare = found.config["compare"]
     assert compare["optimizer"] == "SGD"

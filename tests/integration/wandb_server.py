@@ -7,6 +7,13 @@ from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+ALWAYS: dict[str, dict[str, Any]] = {
+    "Viewer": {"viewer": {"id": "VXNl", "entity": "team", "username": "user", "flags": "{}"}},
+    "GetDefaultEntity": {"viewer": {"id": "VXNl", "entity": "team"}},
+    "ServerFeaturesQuery": {"serverInfo": {"features": []}},
+    "ProjectInternalId": {"project": {"id": "UHJv", "internalId": "1"}},
+    "ArtifactType": {"project": {"artifact": None}},
+}
 OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
 
 
@@ -83,19 +90,8 @@ class WandbServer:
     def _answer(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         entity = {"id": "RW50", "name": given.get("entity") or "team"}
         project = {"id": "UHJv", "name": given.get("project"), "entity": entity}
-        if name == "Viewer":
-            return {"viewer": {"id": "VXNl", "entity": "team", "username": "user", "flags": "{}"}}
-        if name == "Run":
-            return {"project": {"run": self._public(given["name"]) if given["name"] in self.known_runs else None}}
-        if name in ("UpsertView2", "upsertView"):
-            self.views[given["type"]].append(given)
-            view = {"id": given.get("id") or f"id-{given['type']}", "type": given["type"], "name": given["name"]}
-            told = {"displayName": given["displayName"], "description": "", "spec": given["spec"], "project": project}
-            return {"upsertView": {"view": {**view, **told}, "inserted": True}}
-        if name == "GetDefaultEntity":
-            return {"viewer": {"id": "VXNl", "entity": "team"}}
-        if name == "ServerFeaturesQuery":
-            return {"serverInfo": {"features": []}}
+        if name in ALWAYS:
+            return ALWAYS[name]
         if name == "RunResumeStatus":
             return {"model": {**project, "bucket": self._status(given["name"])}}
         if name == "UpsertBucket":
@@ -105,17 +101,6 @@ class WandbServer:
             shown = {"id": "UnVu", "displayName": "shown", "config": "{}", "project": project}
             bucket = {**self._public(run_id), **shown}
             return {"upsertBucket": {"bucket": bucket, "inserted": True}}
-        if name == "ProjectInternalId":
-            return {"project": {"id": "UHJv", "internalId": "1"}}
-        if name == "GetProjects":
-            node = {
-                "__typename": "Project", "id": "UHJv", "name": "unet-repro", "entityName": "team", "isBenchmark": False,
-                "createdAt": "2026-01-01T00:00:00Z", "user": None, "internalId": "1",
-            }  # fmt: skip
-            page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
-            return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
-        if name == "ArtifactType":
-            return {"project": {"artifact": None}}
         if "Artifact" in name:
             return self._artifact(name, given)
         if name == "CreateRunFiles":
@@ -123,6 +108,24 @@ class WandbServer:
                 {"name": file, "uploadUrl": f"{self.address}/put/{given['run']}/{file}"} for file in given["files"]
             ]
             return {"createRunFiles": {"runID": "UnVu", "uploadHeaders": [], "files": files}}
+        return self._to_public_api(name, given, project)
+
+    def _to_public_api(self, name: str, given: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:
+        """What the dashboard asks for and saves."""
+        if name == "Run":
+            return {"project": {"run": self._public(given["name"]) if given["name"] in self.known_runs else None}}
+        if name in ("UpsertView2", "upsertView"):
+            self.views[given["type"]].append(given)
+            view = {"id": given.get("id") or f"id-{given['type']}", "type": given["type"], "name": given["name"]}
+            told = {"displayName": given["displayName"], "description": "", "spec": given["spec"], "project": project}
+            return {"upsertView": {"view": {**view, **told}, "inserted": True}}
+        if name == "GetProjects":
+            node = {
+                "__typename": "Project", "id": "UHJv", "name": "unet-repro", "entityName": "team", "isBenchmark": False,
+                "createdAt": "2026-01-01T00:00:00Z", "user": None, "internalId": "1",
+            }  # fmt: skip
+            page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
         return {}
 
     def _artifact(self, name: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-_MARK = re.compile(r"\b(paper|assumed|deviation)\b:?")
+# With a colon anywhere; without one only as the first word: comments speak of the paper in other places too.
+_MARK = re.compile(r"\b(paper|assumed|deviation):|^\s*(paper)\b(?![':])")
 
 
 def deviations(conf: Path) -> list[dict[str, str]]:
@@ -26,7 +27,7 @@ def deviations(conf: Path) -> list[dict[str, str]]:
             ends = [*(match.start() for match in marks[1:]), len(comment)]
             found += [
                 {
-                    "kind": match[1],
+                    "kind": match[1] or match[2],
                     "where": f"{path.relative_to(conf)}{': ' if key else ''}{key}",
                     "value": value,
                     "text": comment[match.end() : end].strip(" ;."),

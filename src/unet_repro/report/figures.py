@@ -98,7 +98,8 @@ def _draw_forest(effects: Sequence[tuple[str, Mapping[str, Any], str]], title: s
         told = f"{effect['estimate']:+.3g} [{effect['low']:+.3g}, {effect['high']:+.3g}] {effect['unit']}"
         axes.text(1.05, line, told, va="center", size=8)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(yticks=range(len(effects)), xlim=(-1.05, 1.9), xticks=[0], xticklabels=["0"])
+    axes.set(yticks=range(len(effects)), ylim=(-0.7, len(effects) - 0.3), xticks=[0], xticklabels=["0"])
+    axes.set_xlim(-1.05, 2.3)  # the numbers stand on the right
     axes.set_yticklabels([name for name, _, _ in reversed(effects)], size=8)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     figure.suptitle(title, size=10)

@@ -44,12 +44,18 @@ def publish(
     for row in rows:
         if row.run_ids and not row.variant and row.experiment != "single":
             groups.setdefault((row.experiment, row.data, row.scale), []).append(row)
+    commands = {comparison["id"]: comparison["command"] for comparison in data["comparisons"]}
     written = []
     for (experiment, source, scale), arms in groups.items():
         stem = experiments_dir / experiment / "results" / f"{source}-{scale}"
         own = [verdict for verdict in verdicts if verdict["comparison"] == f"{experiment}/{source}/{scale}"]
         references = seed_run_table(data["seed_runs"], source) if experiment == "seed_runs" else ""
-        parts = [*(_verdict_text(verdict) for verdict in own), to_markdown(arms), references, record(runs_dir, arms)]
+        parts = [
+            *(_verdict_text(verdict) for verdict in own),
+            f"{to_markdown(arms)}\nMean ± standard deviation over n seeds.\n",
+            references,
+            record(runs_dir, arms, commands[f"{experiment}/{source}/{scale}"]),
+        ]
         draw_comparison(runs_dir, arms, stem.with_suffix(".png"))
         write_atomically(stem.with_suffix(".csv"), arms_to_csv(arms))
         write_atomically(stem.with_suffix(".md"), "\n".join(part for part in parts if part) + "\n")
@@ -61,7 +67,12 @@ def publish(
         pictures = draw_verdicts(of_place, experiments_dir, stem=path.stem, suffixes=(".png",))
         written += [path, *pictures]
     kept = [row for arms in groups.values() for row in arms]
-    renew(readme, f"{verdicts_to_markdown(verdicts)}\n{record(runs_dir, kept)}", begin=BEGIN, end=END)
+    renew(
+        readme,
+        f"{verdicts_to_markdown(verdicts)}\n{record(runs_dir, kept, data['made']['command'])}",
+        begin=BEGIN,
+        end=END,
+    )
     renew(experiments_dir / "README.md", _index(data, groups, verdicts), begin=BEGIN, end=END)
     return [*written, experiments_dir / "README.md", readme]
 
@@ -119,19 +130,15 @@ def _index(
     return "\n".join(lines)
 
 
-def record(runs_dir: Path, rows: Sequence[ArmRow]) -> str:
-    """What made these rows: command, seeds, commit, versions, machine, training time."""
+def record(runs_dir: Path, rows: Sequence[ArmRow], command: str) -> str:
+    """What made these rows: command, commit, versions, machine, training time."""
     results = {run_id: RunFolder(runs_dir / run_id).outcome() or {} for row in rows for run_id in row.run_ids}
-    names = ",".join(dict.fromkeys(row.experiment for row in rows))
-    seeds = ",".join(map(str, sorted({seed for row in rows for seed in row.seeds})))
-    data, scale = (",".join(sorted({getattr(row, name) for row in rows})) for name in ("data", "scale"))
     made_by = {key: sorted({str(result["made_by"][key]) for result in results.values()}) for key in _MADE_BY}
     minutes = sum(result["seconds"] for result in results.values()) / 60
     return (
-        f"`unet-repro train -m experiment={names} seed={seeds} scale={scale} data={data}`; {len(results)} runs, "
-        f"{minutes:.0f} minutes of training in all; "
+        f"`{command}`; {len(results)} runs, {minutes:.0f} minutes of training in all; "
         + ", ".join(f"{label} {' and '.join(made_by[key])}" for key, label in _MADE_BY.items())
-        + ". Mean ± standard deviation over n seeds."
+        + "."
     )
 
 

@@ -12,12 +12,21 @@ def test_marks_of_one_line_are_told_apart(tmp_path):
         "depth: 4 # paper\n"
         "speed: 1 # what the paper: leaves open\n"
         "# deviation: split into blocks\n"
+        "flip: true  # deviation: the paper names none\n"
+        "span: 572 # assumed: spans a tile of 572, the paper's; smaller ones see its middle\n"
     )
     assert deviations(tmp_path) == [
         {"kind": "paper", "where": "augment/a.yaml: grid", "value": "3", "text": "a 3 by 3 grid"},
         {"kind": "assumed", "where": "augment/a.yaml: grid", "value": "3", "text": "its nodes lie on the corners"},
         {"kind": "paper", "where": "augment/a.yaml: depth", "value": "4", "text": ""},
         {"kind": "deviation", "where": "augment/a.yaml", "value": "", "text": "split into blocks"},
+        {"kind": "deviation", "where": "augment/a.yaml: flip", "value": "true", "text": "the paper names none"},
+        {
+            "kind": "assumed",
+            "where": "augment/a.yaml: span",
+            "value": "572",
+            "text": "spans a tile of 572, the paper's; smaller ones see its middle",
+        },
     ]
 
 

@@ -15,9 +15,10 @@ from unet_repro.runs.folder import RunFolder
 from unet_repro.trial.ledger import Entry, Ledger
 
 SHOWN = {
+    "made": {"command": "make reproduce-ablations SEEDS=2"},
     "verdicts": [],
     "seed_runs": [],
-    "comparisons": [{"id": "optimizer/isbi2012/cpu", "question": "Which one?", "command": "unet-repro train -m ..."}],
+    "comparisons": [{"id": "optimizer/isbi2012/cpu", "question": "Which one?", "command": "unet-repro train -m it"}],
 }
 IOU = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6}  # arm b, seed 1 is not finished
 
@@ -128,7 +129,9 @@ def test_published_results_name_command_commit_and_time(runs, tmp_path):
     assert text.endswith("after\n")
     assert "an older table" not in text
     assert "| [optimizer](optimizer/README.md) | Which one? | `unet-repro" in index.read_text()
-    assert "unet-repro train -m experiment=optimizer seed=0,1 scale=cpu data=isbi2012" in text
+    assert "`make reproduce-ablations SEEDS=2`" in text
+    kept = tmp_path / "experiments/optimizer/results"
+    assert "`unet-repro train -m it`; 3 runs" in (kept / "isbi2012-cpu.md").read_text()
     assert "3 runs, 3 minutes of training" in text
     assert "commit abc" in text
     kept = tmp_path / "experiments/optimizer/results"

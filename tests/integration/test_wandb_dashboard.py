@@ -1,7 +1,6 @@
 """The dashboard with W&B's real client against a recording server on loopback."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 import wandb
 import yaml
-from wandb_server import WandbServer
+from wandb_server import WandbServer, serving
 
 from unet_repro.commands.wandb_dashboard import main
 from unet_repro.errors import RunError, UserError
@@ -38,21 +37,9 @@ VERDICTS = {
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    for name in os.environ:
-        if name.startswith("WANDB_") or name.lower().endswith("_proxy") or name == "NETRC":
-            monkeypatch.delenv(name)
-    (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    for what in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER"):
-        monkeypatch.setenv(f"WANDB__{what}_RETRY_MAX", "1")
-    with WandbServer() as running:
-        monkeypatch.setenv("WANDB_BASE_URL", running.address)
-        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-        wandb.teardown()  # W&B reads its environment once per session
+    with serving(tmp_path / "home", monkeypatch) as running:
         yield running
-        wandb.teardown()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """``wandb-sync`` and online runs, with W&B's real client against a recording server on loopback."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 import wandb
 import yaml
 from filelock import FileLock
-from wandb_server import WandbServer
+from wandb_server import KEY, WandbServer, serving
 
 from unet_repro.commands.wandb_sync import main
 from unet_repro.errors import RunError, UserError
@@ -28,28 +27,15 @@ from unet_repro.tracking.upload import Upload, has_arrived
 from unet_repro.tracking.wandb_run import finish, log_rows, open_run
 from unet_repro.trial.ledger import Entry, Ledger
 
-KEY = "k" * 40
 ROWS = [{"step": step, "train/loss": 1 / step, "val/iou": step / 1000} for step in range(10, 410, 10)]
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    for name in os.environ:
-        if name.startswith("WANDB_") or name.lower().endswith("_proxy") or name == "NETRC":
-            monkeypatch.delenv(name)
-    for folder in ("home", "cwd"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    for what in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER"):
-        monkeypatch.setenv(f"WANDB__{what}_RETRY_MAX", "1")
-    with WandbServer() as running:
-        monkeypatch.setenv("WANDB_BASE_URL", running.address)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        wandb.teardown()  # W&B reads its environment once per session
+    with serving(tmp_path / "home", monkeypatch) as running:
         yield running
-        wandb.teardown()
 
 
 @pytest.fixture

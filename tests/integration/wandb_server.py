@@ -1,12 +1,20 @@
 """A W&B server on loopback that takes what the real client sends, and keeps it."""
 
 import json
+import os
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
+import wandb
+
+KEY = "k" * 40
 ALWAYS: dict[str, dict[str, Any]] = {
     "Viewer": {"viewer": {"id": "VXNl", "entity": "team", "username": "user", "flags": "{}"}},
     "GetDefaultEntity": {"viewer": {"id": "VXNl", "entity": "team"}},
@@ -15,6 +23,25 @@ ALWAYS: dict[str, dict[str, Any]] = {
     "ArtifactType": {"project": {"artifact": None}},
 }
 OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
+
+
+@contextmanager
+def serving(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["WandbServer"]:
+    """A server that W&B's client takes for its own, in an empty home and without any setting of the user's."""
+    for name in os.environ:
+        if name.startswith("WANDB_") or name.lower().endswith("_proxy") or name == "NETRC":
+            monkeypatch.delenv(name)
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    for what in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER"):
+        monkeypatch.setenv(f"WANDB__{what}_RETRY_MAX", "1")
+    with WandbServer() as running:
+        monkeypatch.setenv("WANDB_BASE_URL", running.address)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        wandb.teardown()  # W&B reads its environment once per session
+        yield running
+        wandb.teardown()
 
 
 class WandbServer:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 
 from unet_repro.commands.wandb_sync import asked_for
-from unet_repro.config import conf_dir
 from unet_repro.errors import RunError, UserError
+from unet_repro.report.page_data import question_of
 from unet_repro.report.table import REPORT_DIR
 from unet_repro.report.verdicts import decisive, to_markdown
 from unet_repro.runs.folder import RunFolder, write_atomically
@@ -66,16 +66,10 @@ def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Compariso
     for name in experiments or [name for name in ledger.experiments() if name != "single"]:
         entries = [entry for entry in ledger.read(name) if RunFolder(runs_dir / entry.run_id).result_file.exists()]
         if entries:
-            found.append(Comparison(name, _question(name), {entry.run_id: entry.arm for entry in unique(entries)}))
+            found.append(Comparison(name, question_of(name), {entry.run_id: entry.arm for entry in unique(entries)}))
     if not found:
         raise RunError(f"no comparison in {runs_dir} has finished runs", mend="train one first")
     return found
-
-
-def _question(experiment: str) -> str:
-    path = conf_dir() / "experiment" / f"{experiment}.yaml"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.partition("question:")[2].strip() for line in lines if "question:" in line), "")
 
 
 def _project(runs_dir: Path, comparisons: Sequence[Comparison]) -> str:

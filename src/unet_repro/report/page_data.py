@@ -136,7 +136,7 @@ def _comparison(name: str, entries: Sequence[Entry], runs_dir: Path) -> Plain:
         "id": name,
         "experiment": first.experiment,
         "title": first.experiment.replace("_", " ").capitalize(),
-        "question": _question(first.experiment),
+        "question": question_of(first.experiment),
         "claims": [claim.id for claim in CLAIMS if claim.experiment == first.experiment],
         "data": first.data,
         "scale": first.scale,
@@ -146,8 +146,8 @@ def _comparison(name: str, entries: Sequence[Entry], runs_dir: Path) -> Plain:
     }
 
 
-def _question(experiment: str) -> str:
-    """From the experiment's file; a search's finals have one too."""
+def question_of(experiment: str) -> str:
+    """What an experiment asks, from its file; a search's finals have one too."""
     path = conf_dir() / "experiment" / f"{experiment}.yaml"
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition("question:")[2].strip() for line in lines if "question:" in line), "")

@@ -98,9 +98,9 @@ def estimate(differences: Table, *, resamples: int = RESAMPLES, seed: int = 0) -
     Raises:
         ValueError: If the table is empty or holds values that are not finite.
 
-    >>> found = estimate(np.array([[0.10, 0.14], [0.12, 0.16], [0.11, 0.15]]))
-    >>> print(f"{found.mean:.2f}, from {found.low:.2f} to {found.high:.2f}")
-    0.13, from -0.12 to 0.38
+    >>> found = estimate(np.array([[0.10, 0.11], [0.12, 0.13], [0.11, 0.12]]))
+    >>> print(f"{found.mean:.3f}, from {found.low:.2f} to {found.high:.2f}")
+    0.115, from 0.09 to 0.14
     """
     if differences.ndim != 2 or not differences.size or not np.isfinite(differences).all():
         raise ValueError(f"differences must be a finite table of seeds by images, not of shape {differences.shape}")

@@ -108,7 +108,7 @@ def _verdict(rng: np.random.Generator, at: int, comparison: Plain, seeds: int) -
         effects.append({
             "name": f"{names[0]} − {name}", "measure": "final IoU", "unit": "IoU", "estimate": estimate,
             "low": estimate - half, "high": estimate + half, "margin": 0.01, "p": 0.04 + 0.1 * number,
-            "p_holm": 0.3 if at == 0 else None, "primary": number < 2, "outcome": "unclear",
+            "primary": number < 2, "outcome": "unclear",
         })  # fmt: skip
     return {
         "claim": comparison["claims"][0],
@@ -120,7 +120,6 @@ def _verdict(rng: np.random.Generator, at: int, comparison: Plain, seeds: int) -
         "scale": "cpu", "data": comparison["data"], "seeds": seeds,
         "seeds_needed": 12 if at == 0 else None, "images": 6 if effects else 0, "effects": effects,
         "guard": {"fair": word != "refused", "findings": ["train time differs: 43 s to 94 s"] if at < 2 else []},
-        "notes": ["Interval over seeds and images."] if at == 0 else [],
     }  # fmt: skip
 
 

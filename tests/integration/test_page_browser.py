@@ -134,7 +134,6 @@ def test_a_verdict_unfolds_to_reason_rule_effects_and_its_comparison(page):
         verdict["rule"],
         verdict["source"],
         *verdict["guard"]["findings"],
-        *verdict["notes"],
     ):
         assert text in more.text
     assert len(more.find_elements(By.CSS_SELECTOR, "table.data tbody tr")) == len(verdict["effects"])

@@ -47,10 +47,11 @@ def main(arguments: list[str]) -> None:
 
     seeds = asked.seeds if asked.seeds is not None else DEFAULT_SEEDS[asked.scale]
     experiments = [name.strip() for name in asked.experiments.split(",") if name.strip()]
+    wants_all = experiments == ["all"]
+    _check(seeds, asked.jobs, list(ALL) if wants_all else experiments)
     data = _choose_data(asked.data)
-    if experiments == ["all"]:
+    if wants_all:
         experiments = _all_on(data)
-    _check(seeds, asked.jobs, experiments)
     sweep = [
         "-m",
         f"experiment={','.join(experiments)}",

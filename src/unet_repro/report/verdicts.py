@@ -110,7 +110,6 @@ def as_dict(judged: Judged) -> dict[str, Any]:
             "fair": guard.fair if guard else None,
             "findings": [*guard.unfair, *guard.labels] if guard else [],
         },
-        "notes": [],
     }
 
 
@@ -133,7 +132,6 @@ def _effect_dict(effect: Effect) -> dict[str, Any]:
         "p": min(effect.p_for, effect.p_against),
         "p_for": effect.p_for,
         "p_against": effect.p_against,
-        "p_holm": None,
         "primary": contrast.primary,
         "outcome": effect.outcome,
     }

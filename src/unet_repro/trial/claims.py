@@ -3,48 +3,13 @@
 A claim is tested by contrasts: weighted sums of arms' values of one measure, paired by seed and, where the measure has
 a value for every image, by image. The claim is supported if what it says holds of all of its primary contrasts, refuted
 if it fails for one of them, and inconclusive otherwise (``trial.verdict``). Margins are the smallest differences that
-would matter; they are fixed here, before any run.
+would matter. The claims, what decides them and the margin of IoU in C2 are the protocol's; which contrasts are primary,
+and the other margins, were written down when the core comparisons' results at the cpu scale were already known.
 """
 
 from dataclasses import dataclass
 
-from unet_repro.trial.stats import Expectation
-
-
-@dataclass(frozen=True)
-class Term:
-    """One side of a contrast.
-
-    Attributes:
-        arms: Names of the experiment's arms; several are parts of one whole, such as folds: their images are joined.
-        weight: What its values are multiplied by.
-        variant: Of the evaluation that the measure is read from, where it has several.
-    """
-
-    arms: tuple[str, ...]
-    weight: float
-    variant: str = ""
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A weighted sum of arms' values, with what is expected of it.
-
-    Attributes:
-        name: The contrast in words, such as ``A - B``.
-        measure: A name of ``trial.measures.MEASURES``.
-        terms: What is added up.
-        expects: What the claim says of the sum.
-        margin: The smallest difference that matters, in units of the measure.
-        primary: Whether it takes part in the verdict.
-    """
-
-    name: str
-    measure: str
-    terms: tuple[Term, ...]
-    expects: Expectation
-    margin: float
-    primary: bool = True
+from unet_repro.trial.contrasts import Contrast, Term, versus
 
 
 @dataclass(frozen=True)
@@ -76,22 +41,6 @@ class Claim:
     def arms(self) -> tuple[str, ...]:
         """Names of all arms that its contrasts need, in the order of their mention."""
         return tuple(dict.fromkeys(arm for contrast in self.contrasts for term in contrast.terms for arm in term.arms))
-
-
-def versus(
-    first: str,
-    second: str,
-    measure: str,
-    expects: Expectation,
-    margin: float,
-    *,
-    primary: bool = True,
-    variants: tuple[str, str] = ("", ""),
-) -> Contrast:
-    """The difference of two arms, or of two variants of an evaluation of one arm."""
-    names = variants if first == second else (first, second)
-    terms = (Term((first,), 1.0, variants[0]), Term((second,), -1.0, variants[1]))
-    return Contrast(" − ".join(names), measure, terms, expects, margin, primary)
 
 
 _PAPER = "Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597)"
@@ -309,12 +258,3 @@ CLAIMS: tuple[Claim, ...] = (
         "and with instance and group norm a stitched prediction that differs from the whole image's.",
     ),
 )
-
-
-def claim(claim_id: str) -> Claim:
-    """The claim of this name.
-
-    Raises:
-        KeyError: If there is none.
-    """
-    return {claim.id: claim for claim in CLAIMS}[claim_id]

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from unet_repro.trial.claims import Claim, Contrast, Term
+from unet_repro.trial.claims import Claim
+from unet_repro.trial.contrasts import Contrast, Term
 from unet_repro.trial.guard import Guard, Runs, guard
 from unet_repro.trial.measures import MEASURES, Values
 from unet_repro.trial.records import Run

@@ -3,7 +3,8 @@
 import pytest
 from made_runs import IMAGES, TRAINED, made_run
 
-from unet_repro.trial.claims import Claim, versus
+from unet_repro.trial.claims import Claim
+from unet_repro.trial.contrasts import versus
 from unet_repro.trial.guard import guard
 
 CLAIM = Claim(

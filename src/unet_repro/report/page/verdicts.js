@@ -95,7 +95,7 @@ function seedsCell({ verdict, seeds, seeds_needed: needed, images }) {
 }
 
 function verdictDetails(verdict, comparisons) {
-  const { guard, effects, notes } = verdict;
+  const { guard, effects } = verdict;
   const fair = guard?.fair === true ? "Fair: the arms differ only in what the claim names."
     : guard?.fair === false ? "Unfair: there is no verdict." : "Not checked yet.";
   const findings = guard?.findings ?? [];
@@ -106,7 +106,6 @@ function verdictDetails(verdict, comparisons) {
     isNumber(verdict.p_holm) && effects.length ? ["p after Holm, over all claims", pText(verdict.p_holm)] : null,
     ["Guard", [fair, findings.length ? el("ul", {}, findings.map((text) => el("li", {}, text))) : null]],
     ["Source", verdict.source],
-    notes?.length ? ["Notes", el("ul", {}, notes.map((text) => el("li", {}, text)))] : null,
   ].filter((row) => row !== null);
   const there = comparisons.some(({ id }) => id === verdict.comparison);
   return el("div", { class: "details" },
@@ -117,9 +116,7 @@ function verdictDetails(verdict, comparisons) {
 }
 
 function effectTable({ claim, effects }) {
-  const withHolm = effects.some((effect) => isNumber(effect.p_holm));
-  const head = ["Effect", "Measure", "Estimate [95 % interval]", "Forest", "p", ...(withHolm ? ["p (Holm)"] : []),
-    "Outcome", "Part"];
+  const head = ["Effect", "Measure", "Estimate [95 % interval]", "Forest", "p", "Outcome", "Part"];
   const rows = effects.map((effect) => {
     const alike = effects.filter(({ measure }) => measure === effect.measure); // one scale for one measure
     return [
@@ -128,10 +125,9 @@ function effectTable({ claim, effects }) {
       withInterval(effect.estimate, effect.low, effect.high, { sign: true }),
       forest(effect, reachOf(alike)),
       pText(effect.p),
-      ...(withHolm ? [pText(effect.p_holm)] : []),
       effect.expects ? `${effect.outcome}; claimed: ${effect.expects}` : effect.outcome,
       effect.primary ? "decides" : "told beside",
     ];
   });
-  return dataTable(`All effects of ${claim}`, head, rows, { numeric: withHolm ? [2, 4, 5] : [2, 4] });
+  return dataTable(`All effects of ${claim}`, head, rows, { numeric: [2, 4] });
 }

@@ -429,6 +429,14 @@ def test_the_page_reloads_by_itself_while_runs_are_trained_unless_paused(page):
     assert driver.execute_script("return window.before") is True
 
 
+def test_images_that_are_not_there_are_said(page):
+    data = sample(26)
+    data["gallery"] = {"tiles": {}, "predictions": {}, "missing": ["data set isbi2012 is not there; fetch it"]}
+    driver = page(data)
+    wait(driver, "return document.querySelector('#gallery .empty')")
+    assert texts(driver, "#gallery .empty") == ["Images are not shown: data set isbi2012 is not there; fetch it."]
+
+
 def test_an_address_with_a_place_leads_there(page):
     driver = page(anchor="#environment")
     wait(driver, "return document.querySelector('#environment').getBoundingClientRect().top < innerHeight")

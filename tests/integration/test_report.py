@@ -142,6 +142,20 @@ def test_kept_results_hold_verdicts_and_renew_both_readmes(suite, tmp_path):
     assert (tmp_path / "experiments/verdicts-synthetic-smoke.csv").exists()
 
 
+def test_images_that_are_not_there_any_more_are_said_and_nothing_else_is_lost(suite, tmp_path):
+    folder = tmp_path / "suite"
+    shutil.copytree(suite[0], folder)
+    for manifest in folder.glob("runs/*/manifest.json"):
+        manifest.write_text(manifest.read_text().replace('"digest": "', '"digest": "0'))
+    done = unet_repro("report", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the page shows no images: the images of synthetic have changed") == 1
+    page = (folder / "reports/ablations/index.html").read_text()
+    content = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert len(content["verdicts"]) == 3
+    assert content["gallery"]["tiles"] == {}
+
+
 def test_nothing_to_watch_or_to_report_is_an_error_that_says_what_to_do(tmp_path):
     for arguments in (["report"], ["report", "--watch"]):
         done = unet_repro(*arguments, cwd=tmp_path)

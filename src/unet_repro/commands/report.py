@@ -64,6 +64,8 @@ def report(
     print_verdicts(data["verdicts"])
     print("\n".join(["written:", *map(str, [out / "table.csv", out / "table.md", *pictures, *written])]))
     print(f"open {out / 'index.html'} in a browser")
+    for reason in data["gallery"]["missing"]:
+        sys.stderr.write(f"note: the page shows no images: {reason}\n")
     return rows, data
 
 

@@ -17,7 +17,7 @@ from unet_repro.config import check
 from unet_repro.data.labels import classes_from_instances
 from unet_repro.data.normalise import channels_first
 from unet_repro.data.sample import Sample
-from unet_repro.errors import UserError
+from unet_repro.errors import DataError
 from unet_repro.evaluations import path_of
 from unet_repro.report.weights_figure import all_weight_maps
 from unet_repro.train import Data, read_data
@@ -33,20 +33,25 @@ CREDITS = {
 Image = npt.NDArray[np.uint8]
 
 
-def data_of(run: Run) -> Data | None:
-    """The data that a run was trained on; ``None`` where they are not on this machine, or have changed."""
-    try:
-        data = read_data(check(DictConfig(run.config)))
-    except UserError:
-        return None
-    return data if data.manifest["digest"] == run.manifest["digest"] else None
+def data_of(run: Run) -> Data:
+    """The data that a run was trained on.
+
+    Raises:
+        DataError: If they are not on this machine, or have changed.
+    """
+    data = read_data(check(DictConfig(run.config)))
+    if data.manifest["digest"] != run.manifest["digest"]:
+        raise DataError(f"the images of {data.name} have changed since", mend="restore them to see them beside results")
+    return data
 
 
 def tiles_of(run: Run) -> list[dict[str, Any]]:
-    """Crops of the images that judge a run: ``key``, ``credit``, ``size``, ``image`` and ``truth``."""
+    """Crops of the images that judge a run: ``key``, ``credit``, ``size``, ``image`` and ``truth``.
+
+    Raises:
+        DataError: If the images are not there.
+    """
     data = data_of(run)
-    if data is None:
-        return []
     samples = {sample.key: sample for sample in data.samples}
     return [_tile(samples[key], data.name) for key in shown_keys(run)]
 
@@ -71,10 +76,12 @@ def predictions_of(run: Run) -> list[str]:
 
 
 def weight_maps_of(run: Run) -> list[dict[str, str]]:
-    """Every weight map of the first training image, on one logarithmic colour scale."""
+    """Every weight map of the first training image, on one logarithmic colour scale.
+
+    Raises:
+        DataError: If the images are not there.
+    """
     data = data_of(run)
-    if data is None:
-        return []
     key = data.split.train[0]
     sample = next(sample for sample in data.samples if sample.key == key)
     maps = {name: _crop(weights) for name, weights in all_weight_maps(data, key).items()}

@@ -1,5 +1,6 @@
 """Everything that the page shows, in plain containers, from the runs of a folder."""
 
+import contextlib
 import csv
 import datetime as dt
 import statistics
@@ -11,6 +12,7 @@ import numpy as np
 
 import unet_repro
 from unet_repro.config import conf_dir
+from unet_repro.errors import UserError
 from unet_repro.report.deviations import deviations
 from unet_repro.report.gallery import (
     CREDITS,
@@ -59,7 +61,7 @@ def page_data(runs_dir: Path, experiments: Sequence[str] | None = None) -> Plain
         "verdicts": [as_dict(judged) for judged in judge_all(runs_dir, names)],
         "comparisons": [_comparison(name, members, runs_dir) for name, members in comparisons.items()],
         "gallery": _gallery(comparisons, runs),
-        "weight_maps": weight_maps_of(run) if (run := first_with_images(runs.values())) else [],
+        "weight_maps": _weight_maps(runs.values()),
         "seed_runs": _seed_runs([entry for entry in entries if entry.experiment == "seed_runs"], runs),
         "deviations": deviations(conf_dir()),
         "environment": _environment(runs.values()),
@@ -209,7 +211,15 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
+def _weight_maps(runs: Iterable[Run]) -> list[dict[str, str]]:
+    run = first_with_images(runs)
+    with contextlib.suppress(UserError):  # the gallery says what is missing
+        return weight_maps_of(run) if run else []
+    return []
+
+
 def _gallery(comparisons: Mapping[str, Sequence[Entry]], runs: Mapping[str, Run]) -> Plain:
+    missing: dict[str, str] = {}  # by data set: why its images are not shown
     tiles: dict[str, list[Plain]] = {}
     keys: dict[str, list[str]] = {}
     predictions: dict[str, Plain] = {}
@@ -217,12 +227,15 @@ def _gallery(comparisons: Mapping[str, Sequence[Entry]], runs: Mapping[str, Run]
         data = entries[0].data
         seed = min((entry.seed for entry in entries), default=0)
         arms = {entry.arm: runs[entry.run_id] for entry in entries if entry.seed == seed and entry.run_id in runs}
-        if data not in tiles and (run := first_with_images(arms.values())) is not None and (shown := tiles_of(run)):
-            tiles[data], keys[data] = shown, shown_keys(run)
+        if data not in {*tiles, *missing} and (run := first_with_images(arms.values())) is not None:
+            try:
+                tiles[data], keys[data] = tiles_of(run), shown_keys(run)
+            except UserError as error:
+                missing[data] = f"{error.what}; {error.mend}"
         pictures = predictions_by_arm(arms, keys.get(data, []))
         if pictures and data in tiles:
             predictions[name] = {"data": data, "arms": pictures}
-    return {"tiles": tiles, "predictions": predictions}
+    return {"tiles": tiles, "predictions": predictions, "missing": list(missing.values())}
 
 
 def _seed_runs(entries: Sequence[Entry], runs: Mapping[str, Run]) -> list[Plain]:

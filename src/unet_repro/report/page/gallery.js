@@ -38,8 +38,10 @@ function fillGallery(body, gallery, comparisons) {
   const titles = new Map(comparisons.map(({ id, title, data, scale: size }) => [id, `${title} (${data}, ${size})`]));
   const offered = Object.entries(gallery.predictions ?? {})
     .filter(([, { data, arms }]) => gallery.tiles[data]?.length && Object.keys(arms).length);
+  const missing = gallery.missing ?? [];
+  body.append(...missing.map((reason) => emptyNote(`Images are not shown: ${reason}.`)));
   if (!offered.length) {
-    body.append(emptyNote("No predictions yet: they appear once runs are finished and evaluated."));
+    if (!missing.length) body.append(emptyNote("No predictions yet: they appear once runs are finished and evaluated."));
     return;
   }
   const predictions = new Map(offered);

@@ -14,6 +14,9 @@ from unet_repro.errors import Stopped
 VERBS = {
     "train": "train one network, or a sweep with -m; Hydra overrides, e.g. data=isbi2012 optimizer=adam",
     "evaluate": "measure a finished run on its validation or test images: run=runs/<run_id>",
+    "predict": "segment images of any kind and size with a run: run=runs/<run_id> input=images/ output=predicted/",
+    "export": "a run as ONNX file or BioImage.IO package: run=runs/<run_id> output=model.zip",
+    "submit-isbi": "the 30 test slices' probabilities as the ISBI 2012 challenge wants them: run=runs/<run_id>",
     "reproduce": "the suite: train the ablations, then write verdicts, page, tables and figures",
     "report": "write verdicts, page, tables and figures of what is trained by now",
     "tiles": "list legal tile sizes, or judge one",

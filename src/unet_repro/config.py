@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -21,6 +21,7 @@ from unet_repro.errors import ConfigError, UserError
 
 Plain = dict[str, Any]
 Mode = Literal["online", "offline", "disabled"]
+Settings = TypeVar("Settings")
 
 # ``${fraction:0.1,${trainer.max_steps}}``: a share of a number of steps, at least one.
 OmegaConf.register_new_resolver("fraction", lambda share, whole: max(1, round(share * whole)), replace=True)
@@ -218,6 +219,23 @@ def _validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         raise ConfigError(
             f"{where}={first['input']!r} is not legal: {first['msg'].lower()}", mend=f"change {where}"
         ) from error
+
+
+def typed(schema: type[Settings], config: DictConfig) -> Settings:
+    """A composed configuration as a dataclass, its ``hydra`` node aside.
+
+    Args:
+        schema: A dataclass whose fields are the configuration's keys.
+        config: The configuration.
+
+    Raises:
+        ConfigError: For a key without a value, unknown or of the wrong type.
+    """
+    for name in map(str, config):
+        if OmegaConf.is_missing(config, name):
+            raise ConfigError(f"no {name} is named", mend=f"add {name}=...")
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return _validated("", TypeAdapter(schema), plain)  # type: ignore[no-any-return]
 
 
 def make(path: str, node: Plain, **supplied: Any) -> Any:

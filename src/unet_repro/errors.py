@@ -74,3 +74,7 @@ class Stopped(BaseException):
 
 class SweepFailed(SystemExit):
     """Some runs of a sweep failed; the others are done. Its text lists the failures; the exit status is 1."""
+
+
+class PredictionsFailed(SystemExit):
+    """Some images could not be predicted; the others are done. Its text lists the failures; the exit status is 1."""

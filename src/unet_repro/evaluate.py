@@ -1,5 +1,6 @@
 """Measures a finished run on one part of its split."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,16 @@ from tqdm import tqdm
 
 from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
-from unet_repro.errors import ConfigError
+from unet_repro.errors import ConfigError, DataError
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.placement import place
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
 from unet_repro.task import SegmentationTask
 from unet_repro.train import build, read_data
 
 Part = Literal["train", "val", "test"]
-Checkpoint = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,15 @@ class Trained:
     task: SegmentationTask
     device: torch.device
 
+    @property
+    def data_name(self) -> str:
+        """Name of its source."""
+        return read_data(self.config).name
+
+    def scores(self, image_CHW: npt.NDArray[np.float32]) -> torch.Tensor:
+        """Class scores ``(K, H, W)`` of a normalised image of any size, by overlap-tiles."""
+        return self.task.predict_image(image_CHW)
+
     def images(self, part: Part) -> list[WholeImage]:
         """The labelled images of a part.
 
@@ -84,10 +94,25 @@ def open_trained(run: Path, checkpoint: Checkpoint) -> Trained:
     folder.check_manifest(read_data(config).manifest)
     place(config.trainer)
     data, task = build(config)
+    if not folder.network.exists():  # of a run trained before such files were written
+        describe_network(folder, data.normalisation, data.class_names)
     load_network(task.net, folder.best if checkpoint == "best" else folder.last)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
     task.to(device).eval()
     return Trained(folder, config, data, task, device)
+
+
+def trained_network(run: Path, checkpoint: Checkpoint) -> Network:
+    """A run's network alone; for a run trained before ``network.json`` was written, its data must be there once.
+
+    Raises:
+        RunError: If it is no run, has no such checkpoint, or is of the older kind and its data are not there.
+    """
+    folder = open_run(run)
+    if not folder.network.exists():
+        with contextlib.suppress(DataError):  # open_network says what is missing
+            open_trained(run, checkpoint)
+    return open_network(run, checkpoint)
 
 
 @torch.inference_mode()
@@ -120,7 +145,7 @@ def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") 
     images = trained.images(part)
     matrices, losses, sizes, predictions = [], [], [], []
     for image in tqdm(images, desc="evaluate", unit="image", leave=False):
-        scores_KHW = task.predict_image(image)
+        scores_KHW = task.predict_image(image.image)
         classes_HW = torch.from_numpy(image.classes).to(device).long()
         losses.append(F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="sum").double())
         predicted_HW = scores_KHW.argmax(0)

@@ -162,6 +162,81 @@ def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kerne
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One convolution of a forward pass over one tile.
+
+    Attributes:
+        flop: Floating-point operations; a multiply-add counts two.
+        in_values: Numbers that it reads, without its weights.
+        out_values: Numbers that it writes.
+        kept_values: Numbers in memory meanwhile: what is read, the waiting skips, and what was concatenated.
+    """
+
+    flop: int
+    in_values: int
+    out_values: int
+    kept_values: int
+
+
+def layers(
+    tile_hw: tuple[int, int],
+    depth: int,
+    *,
+    width: int = 64,
+    in_channels: int = 1,
+    num_classes: int = 2,
+    kernel: int = 3,
+) -> list[Layer]:
+    """The convolutions of one forward pass over one tile, in order.
+
+    Args:
+        tile_hw: Input height and width, each legal.
+        depth: Number of max-pools.
+        width: Channels of the first level.
+        in_channels: Channels of the image.
+        num_classes: Classes.
+        kernel: Size of the convolutions.
+
+    Raises:
+        GeometryError: If a size is not legal.
+
+    >>> len(layers((572, 572), depth=4)), round(sum(layer.flop for layer in layers((572, 572), depth=4)) / 1e9, 1)
+    (23, 300.9)
+    """
+    for size in tile_hw:
+        output_size(size, depth, kernel)
+    passed: list[Layer] = []
+    (rows, columns), channels = tile_hw, in_channels
+    skips: list[int] = []
+
+    def convolution(out_channels: int, taps: int, lost: int, *, reads: int | None = None, beside: int = 0) -> None:
+        nonlocal rows, columns, channels
+        in_values = rows * columns * channels if reads is None else reads
+        rows, columns = rows - lost, columns - lost
+        flop = 2 * rows * columns * taps * channels * out_channels
+        kept = in_values + sum(skips) + beside
+        channels = out_channels
+        passed.append(Layer(flop, in_values, rows * columns * channels, kept))
+
+    for level in range(depth + 1):
+        for _ in range(2):
+            convolution(width << level, kernel**2, kernel - 1)
+        if level < depth:
+            skips.append(rows * columns * channels)
+            rows, columns = rows // 2, columns // 2
+    for level in reversed(range(depth)):
+        below = rows * columns * channels
+        rows, columns = 2 * rows, 2 * columns
+        convolution(width << level, 1, 0, reads=below)  # 2x2 with stride 2: each output pixel has one tap
+        joined = below + rows * columns * channels + skips.pop()  # what was concatenated, and what it came from
+        channels *= 2
+        convolution(width << level, kernel**2, kernel - 1, beside=joined)
+        convolution(width << level, kernel**2, kernel - 1)
+    convolution(num_classes, 1, 0)
+    return passed
+
+
+@dataclass(frozen=True)
 class TileCost:
     """What one tile costs.
 
@@ -192,27 +267,6 @@ def tile_cost(
     300.9
     """
     output = output_size(size, depth, kernel)
-    flop = activations = 0
-    now, channels = size, in_channels
-
-    def convolution(out_channels: int, side: int, taps: int) -> None:
-        nonlocal flop, activations, channels
-        flop += 2 * side**2 * taps * channels * out_channels
-        activations += side**2 * out_channels
-        channels = out_channels
-
-    for level in range(depth + 1):
-        for _ in range(2):
-            now -= kernel - 1
-            convolution(width * 2**level, now, kernel**2)
-        if level < depth:
-            now //= 2
-    for level in reversed(range(depth)):
-        now *= 2
-        convolution(width * 2**level, now, 1)  # 2x2 with stride 2: each output pixel has one tap
-        channels *= 2  # the cropped skip is concatenated
-        for _ in range(2):
-            now -= kernel - 1
-            convolution(width * 2**level, now, kernel**2)
-    convolution(num_classes, now, 1)
+    passed = layers((size, size), depth, width=width, in_channels=in_channels, num_classes=num_classes, kernel=kernel)
+    flop, activations = sum(layer.flop for layer in passed), sum(layer.out_values for layer in passed)
     return TileCost(size, output, output**2 / size**2, flop / 1e9, 4 * activations / 1e6)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
@@ -96,7 +97,7 @@ class SegmentationTask(LightningModule):
 
     def validation_step(self, batch: WholeImage, batch_idx: int) -> None:  # noqa: ARG002
         """One whole image by overlap-tiles, mirrored, never augmented."""
-        scores_KHW = self.predict_image(batch)
+        scores_KHW = self.predict_image(batch.image)
         classes_HW = torch.from_numpy(batch.classes).to(self.device).long()
         self._val_sums += torch.tensor(
             [F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="sum").item(), classes_HW.numel()],
@@ -106,12 +107,11 @@ class SegmentationTask(LightningModule):
         self.measures.update(predicted_HW, classes_HW)
         self.shown[batch.key] = predicted_HW.to("cpu", torch.uint8)
 
-    def predict_image(self, image: WholeImage) -> Tensor:
-        """Class scores ``(K, H, W)`` of a normalised image."""
-        height, width = image.classes.shape
-        plan = plan_tiles((height, width), self.net.depth)
+    def predict_image(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
+        """Class scores ``(K, H, W)`` of a normalised image ``(C, H, W)``."""
+        plan = plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), self.net.depth)
         precision = self.net.head.weight.dtype  # images are float32; a network may be float64
-        return predict(lambda x_BCHW: self.net(x_BCHW.to(precision)), image.image, plan, device=self.device)
+        return predict(lambda x_BCHW: self.net(x_BCHW.to(precision)), image_CHW, plan, device=self.device)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the measures of all images together, and the mean training losses since the last time."""

@@ -23,6 +23,7 @@ from unet_repro.runs.checkpoint import CheckpointInMemory, check_architecture, r
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
 from unet_repro.runs.lease import Lease
+from unet_repro.runs.network import describe_network
 from unet_repro.runs.provenance import provenance
 from unet_repro.runs.recorder import OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
@@ -110,6 +111,7 @@ def _attempt(
 ) -> Result:
     """Trains to the end, or leaves what a next attempt needs."""
     folder.begin(asdict(config), read_data(config).manifest)
+    describe_network(folder, data.normalisation, data.class_names)
     try:
         place(config.trainer)
         with beside(_fit_beside, (config, folder.path), config.trainer.devices):

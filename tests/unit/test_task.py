@@ -293,7 +293,7 @@ def test_a_plateau_moves_only_after_validations_that_do_not_improve():
 
 def test_the_predicted_scores_are_those_of_the_network():
     task, image = make_task(), pictures(((33, 45),))[0]
-    scores = task.eval().predict_image(image)
+    scores = task.eval().predict_image(image.image)
 
     assert scores.shape == (2, 33, 45)
     torch.testing.assert_close(scores, whole_scores(task.net, image.image), rtol=0, atol=1e-5)

@@ -1,32 +1,72 @@
 """``unet-repro evaluate``."""
 
-import json
+import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markdown import Markdown
+from tqdm import tqdm
 
 from unet_repro.commands import hydra_app
+from unet_repro.config import typed
 from unet_repro.console import told_to_user
-from unet_repro.errors import ConfigError
-from unet_repro.evaluate import evaluate
-from unet_repro.report.crops import draw_crops
+from unet_repro.evaluate import Part
+from unet_repro.inference.rotations import Views
+from unet_repro.report.assessed import to_markdown, write_assessments
+from unet_repro.runs.network import Checkpoint
+from unet_repro.trial.assessment import assess
+from unet_repro.trial.members import groups_of, runs_of
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """See ``conf/evaluate.yaml``."""
+
+    run: str | list[str] | None
+    comparison: str | None
+    runs_dir: Path
+    part: Part
+    checkpoint: Checkpoint | Literal["auto"]
+    views: Views
+    warping: bool
+    output: Path | None
 
 
 def main(arguments: list[str]) -> None:
-    """Measures a run."""
+    """Measures runs."""
     hydra_app.run(task, name="evaluate", arguments=arguments)
 
 
-def task(config: DictConfig) -> dict[str, Any]:
-    """Writes the measures beside the run, and prints those of all images together."""
+def task(config: DictConfig) -> None:
+    """Writes measures, tables and pictures, and prints the table."""
     with told_to_user():
-        if OmegaConf.is_missing(config, "run"):
-            raise ConfigError("no run is named", mend="add run=runs/<run_id>")
-        done = evaluate(Path(config.run), part=config.part, checkpoint=config.checkpoint)
-        picture = done.path.with_suffix(".png")
-        draw_crops(done.images[:2], done.predictions[:2], picture, class_names=done.class_names)
-        print(json.dumps({key: value for key, value in done.measures.items() if key != "images"}, indent=1))
-        print(f"written: {done.path} (per image), {picture}", file=sys.stderr)
-    return done.measures
+        settings = typed(EvaluateSettings, config)
+        names = [settings.run] if isinstance(settings.run, str) else settings.run or []
+        runs = runs_of(names, settings.comparison, settings.runs_dir)
+        groups = groups_of(runs)
+        checkpoint = settings.checkpoint
+        if checkpoint == "auto":
+            checkpoint = "last" if settings.part == "val" else "best"
+        name = f"measures-{settings.part}-{checkpoint}" + (f"-{settings.views}-views" if settings.views > 1 else "")
+        together = Path("reports/evaluation") / (settings.comparison or "runs")
+        folder = settings.output or (runs[0] if len(runs) == 1 else together)
+        with tqdm(desc="evaluate", unit="image", leave=False) as bar:
+            assessments = [
+                assess(
+                    group,
+                    part=settings.part,
+                    checkpoint=checkpoint,
+                    views=settings.views,
+                    warping=settings.warping,
+                    image_done=bar.update,
+                )
+                for group in groups
+            ]
+        command = shlex.join(["unet-repro", "evaluate", *sys.argv[1:]])
+        written = write_assessments(assessments, folder, name, command)
+        Console().print(Markdown(to_markdown(assessments)))
+        print(f"written: {', '.join(map(str, written))}", file=sys.stderr)

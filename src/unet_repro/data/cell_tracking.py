@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from unet_repro.data.labels import Labels
 from unet_repro.data.read import read_image, read_labels
 from unet_repro.data.sample import Sample
 from unet_repro.data.sources import locate
@@ -57,6 +58,29 @@ class CellTracking:
             DataError: If frames or silver masks are missing, unreadable, or of different sizes.
         """
         return [sample for sequence in _SEQUENCES for sample in self._sequence(sequence)]
+
+    def gold(self) -> dict[str, Labels]:
+        """The experts' masks by sample key: what the challenge measures SEG on.
+
+        Raises:
+            DataError: If they are missing or unreadable.
+        """
+        return self._truths("SEG", "man_seg")
+
+    def markers(self) -> dict[str, Labels]:
+        """One marker a cell, by sample key, on every frame: what the challenge measures DET on.
+
+        Raises:
+            DataError: If they are missing or unreadable.
+        """
+        return self._truths("TRA", "man_track")
+
+    def _truths(self, folder: str, prefix: str) -> dict[str, Labels]:
+        return {
+            f"{sequence}/t{index:03d}": read_labels(path)
+            for sequence in _SEQUENCES
+            for index, path in frames_in(self.root / f"{sequence}_GT" / folder, prefix).items()
+        }
 
     def _sequence(self, sequence: str) -> list[Sample]:
         folder, truth_folder = self.root / sequence, self.root / f"{sequence}_{_TRUTH_FOLDER[self.masks]}" / "SEG"

@@ -21,8 +21,9 @@ _Page = TypeVar("_Page")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What decoders raise on damaged files, apart from what they say they do.
-_BROKEN = (
+BROKEN = (
     OSError,
+    EOFError,
     ValueError,
     LookupError,
     TypeError,
@@ -93,7 +94,7 @@ def _raw_pages(path: Path) -> list[tuple[Image, str]]:
         raise DataError(f"{path} is missing", mend="check the path, or put the file there") from error
     except PermissionError as error:
         raise DataError(f"{path} may not be read: {error}", mend="give yourself the right to read it") from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DataError(f"{path} cannot be read: {error}", mend="copy, save or download the file again") from error
     shapes = sorted({(page.shape, str(page.dtype)) for page in pages})
     if len(shapes) > 1:
@@ -106,14 +107,14 @@ def _raw_pages(path: Path) -> list[tuple[Image, str]]:
 
 def _decode_png(path: Path) -> list[Image]:
     data = path.read_bytes()
-    _check_png(data)
+    check_png(data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("the PNG decoder refuses it")
     return [_rgb(pixels)]
 
 
-def _check_png(data: bytes) -> None:
+def check_png(data: bytes) -> None:
     """Walks the chunks: a decoder may fill the missing rows of a truncated file without a word."""
     if not data.startswith(_PNG_SIGNATURE):
         raise ValueError("it does not begin as a PNG file does")
@@ -132,7 +133,7 @@ def _check_png(data: bytes) -> None:
 
 def _decode_tiff(path: Path) -> list[Image]:
     with tifffile.TiffFile(path) as tif:
-        _check_tiff(tif)
+        check_tiff(tif)
         num_pages = len(tif.pages)
         try:
             return [page for series in tif.series for page in _split(series.asarray(), series.axes)]
@@ -146,7 +147,7 @@ def _decode_tiff(path: Path) -> list[Image]:
     return [_rgb(page) for page in pages]
 
 
-def _check_tiff(tif: tifffile.TiffFile) -> None:
+def check_tiff(tif: tifffile.TiffFile) -> None:
     """Checks that all pixels and all pages lie within the file: lost pages at its end are only logged by the reader."""
     size = tif.filehandle.size
     for page in tif.pages:

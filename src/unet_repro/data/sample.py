@@ -1,7 +1,7 @@
 """The one form in which every source hands over its images."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,19 @@ class Sample:
     part: Part
     image: npt.NDArray[np.generic]
     labels: npt.NDArray[np.int32] | None
+
+
+@runtime_checkable
+class GoldSource(Protocol):
+    """A source some of whose frames have truth of experts beside that which ``samples`` hands over."""
+
+    def gold(self) -> dict[str, npt.NDArray[np.int32]]:
+        """Instance labels by sample key, on the frames that experts drew."""
+        ...
+
+    def markers(self) -> dict[str, npt.NDArray[np.int32]]:
+        """One marker a cell by sample key."""
+        ...
 
 
 class Source(Protocol):

@@ -47,45 +47,81 @@ class TilePlan:
         return len(self.offsets) * self.tile_hw[0] * self.tile_hw[1]
 
 
-def plan_tiles(image_hw: tuple[int, int], depth: int, *, max_tile_pixels: int = 4_000_000) -> TilePlan:
-    """The cheapest aligned plan whose tiles hold at most ``max_tile_pixels`` input pixels.
+def plan_tiles(
+    image_hw: tuple[int, int],
+    depth: int,
+    *,
+    max_tile_pixels: int = 4_000_000,
+    cost: Callable[[tuple[int, int]], float] | None = None,
+    fits: Callable[[tuple[int, int]], bool] | None = None,
+) -> TilePlan:
+    """The cheapest aligned plan whose tiles fit.
 
     Every tile recomputes its halo, so fewer and larger tiles cost less; memory bounds the tile.
 
     Args:
         image_hw: Height and width of the image.
         depth: Number of max-pools of the network.
-        max_tile_pixels: Bound on a tile's input pixels; memory grows in proportion to it.
+        max_tile_pixels: Bound on a tile's input pixels, where ``fits`` does not say it.
+        cost: Of one tile of a height and width; by default its input pixels.
+        fits: Whether a tile of a height and width is allowed.
 
     Raises:
         GeometryError: If not even the smallest useful tile fits.
     """
-    best: TilePlan | None = None
+    cost = cost or _input_pixels
+    fits = fits or (lambda tile_hw: _input_pixels(tile_hw) <= max_tile_pixels)
     lines = [_line_choices(extent, depth) for extent in image_hw]
-    for (tile_h, starts_h), (tile_w, starts_w) in product(*lines):
-        if tile_h * tile_w > max_tile_pixels:
+    known: dict[tuple[int, int], float] = {}
+    best: tuple[float, tuple[int, int]] | None = None
+    for (tile_h, num_h), (tile_w, num_w) in product(*lines):
+        tile_hw = (tile_h, tile_w)
+        if not fits(tile_hw):
             continue
-        plan = TilePlan(image_hw, (tile_h, tile_w), halo(depth), tuple(product(starts_h, starts_w)))
-        if best is None or plan.input_pixels < best.input_pixels:
-            best = plan
+        key = (min(tile_hw), max(tile_hw))  # a turned tile costs the same
+        if key not in known:
+            known[key] = cost(tile_hw)
+        total = num_h * num_w * known[key]
+        if best is None or total < best[0]:
+            best = (total, tile_hw)
     if best is None:
-        least = min(tile for tile, _ in lines[0]) * min(tile for tile, _ in lines[1])
         raise GeometryError(
             f"no tile of a U-Net of depth {depth} fits into {max_tile_pixels} pixels",
-            mend=f"allow at least {least} pixels a tile",
+            mend=f"allow at least {_input_pixels(smallest_tile(image_hw, depth))} pixels a tile",
         )
-    return best
+    return plan_with(image_hw, best[1], depth)
 
 
-def _line_choices(extent: int, depth: int) -> list[tuple[int, tuple[int, ...]]]:
-    """Every useful tile size along a line, up to one tile for all of it, with the starts of the outputs."""
-    step = alignment(depth)
-    choices = []
-    for tile in range(covering(min(step, extent), depth), covering(extent, depth) + 1, step):
-        output = output_size(tile, depth)
-        stride = output // step * step or step  # an output below one step covers the line by itself
-        choices.append((tile, tuple(range(0, max(1, extent - output + stride), stride))))
-    return choices
+def plan_with(image_hw: tuple[int, int], tile_hw: tuple[int, int], depth: int) -> TilePlan:
+    """The plan that covers an image with tiles of a given legal height and width."""
+    offsets = product(_starts(image_hw[0], tile_hw[0], depth), _starts(image_hw[1], tile_hw[1], depth))
+    return TilePlan(image_hw, tile_hw, halo(depth), tuple(offsets))
+
+
+def smallest_tile(image_hw: tuple[int, int], depth: int) -> tuple[int, int]:
+    """Height and width of the smallest tile that is of use for an image."""
+    height, width = (covering(min(alignment(depth), extent), depth) for extent in image_hw)
+    return height, width
+
+
+def _input_pixels(tile_hw: tuple[int, int]) -> int:
+    return tile_hw[0] * tile_hw[1]
+
+
+def _line_choices(extent: int, depth: int) -> list[tuple[int, int]]:
+    """Tile sizes along a line with the number of tiles that cover it, the smallest size for each number."""
+    least, most = covering(min(alignment(depth), extent), depth), covering(extent, depth)
+    choices: dict[int, int] = {}
+    for tile in range(least, most + 1, alignment(depth)):
+        choices.setdefault(len(_starts(extent, tile, depth)), tile)
+    return [(tile, number) for number, tile in choices.items()]
+
+
+def _starts(extent: int, tile: int, depth: int) -> range:
+    """Where the outputs of tiles begin along a line."""
+    step, output = alignment(depth), output_size(tile, depth)
+    stride = output // step * step or step  # an output below one step covers the line by itself
+    return range(0, max(1, extent - output + stride), stride)
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ last.ckpt        where a restarted run goes on; of a finished run, the end
 previous.ckpt    the one before, in case the last one is damaged; only while it is trained
 best.ckpt        weights at the best mean IoU on validation, written at the end
 provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
+network.json     channels' statistics and class names: with a checkpoint, all that a prediction needs
 result.json      written last, atomically: there is a result, or there is none; a function of configuration and data
 error.txt        why the latest attempt failed: the reason in the first line, then the traceback
 worker.json      who trains it now
@@ -59,6 +60,7 @@ class RunFolder:
         self.history, self.progress = path / "history.csv", path / "progress.json"
         self.last, self.previous, self.best = path / "last.ckpt", path / "previous.ckpt", path / "best.ckpt"
         self.result_file, self.provenance = path / "result.json", path / "provenance.json"
+        self.network = path / "network.json"
         self.error, self.log = path / "error.txt", path / "log.txt"
 
     @property

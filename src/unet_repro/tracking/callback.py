@@ -81,7 +81,9 @@ def validation_panel(
         return None
     task.eval()
     predicted = [
-        task.shown[item.key] if item.key in task.shown else task.predict_image(item).argmax(0).to("cpu", torch.uint8)
+        task.shown[item.key]
+        if item.key in task.shown
+        else task.predict_image(item.image).argmax(0).to("cpu", torch.uint8)
         for item in items
     ]
     return Panel(

@@ -44,7 +44,7 @@ def seconds_for(config: TrainConfig) -> float | None:
     step_s = (time.monotonic() - started) / STEPS
     task.eval()
     started = time.monotonic()
-    task.predict_image(data.val_images[0]).sum().item()
+    task.predict_image(data.val_images[0].image).sum().item()
     image_s = time.monotonic() - started
     trainer = config.trainer
     return trainer.max_steps * step_s + trainer.max_steps / trainer.val_every * len(data.val_images) * image_s

@@ -1,0 +1,187 @@
+"""Prediction of large images: against MONAI's sliding window, from disk to disk, and what reading and writing cost.
+
+``python benchmarks/prediction.py [--side 4096] [--large 16384] [--width 8]``; MONAI is the extra ``bench``.
+Everything that is compared runs in one call; untrained networks take as long as trained ones.
+"""
+
+import argparse
+import copy
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+import yaml
+from monai.inferers import sliding_window_inference
+from monai.networks.nets import BasicUNet
+from torch import nn
+
+from unet_repro.commands.hydra_app import compose
+from unet_repro.config import check
+from unet_repro.data.normalise import Normalisation, normaliser
+from unet_repro.inference.planner import NetworkShape, describe, plan_within
+from unet_repro.inference.volume import Plane, predict_plane
+from unet_repro.models.unet import UNet
+from unet_repro.placement import use_machine
+from unet_repro.runs.checkpoint import write_checkpoint
+from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.network import describe_network
+
+GREY = Normalisation((128.0,), (60.0,))
+CPU = torch.device("cpu")
+
+
+class SamePadded(nn.Module):
+    """The same network with padded convolutions: its output is as large as its input."""
+
+    def __init__(self, net: UNet) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net)
+        for module in self.net.modules():
+            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+                module.padding = (1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        skips = []
+        for level, block in enumerate(self.net.down):
+            x = block(self.net.pool(x) if level else x)
+            skips.append(x)
+        x = skips.pop()
+        for block in self.net.up:
+            x = block.conv(torch.cat([skips.pop(), block.up(x)], 1))
+        return self.net.head(x)
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def image_of(side: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+
+
+def ours(net: UNet, image: np.ndarray, shape: NetworkShape) -> np.ndarray:
+    classes = np.empty(image.shape, np.uint8)
+    plan = plan_within(image.shape, shape)
+
+    def take(piece):
+        height, width = piece.scores.shape[1:]
+        classes[piece.top : piece.top + height, piece.left : piece.left + width] = piece.scores.argmax(0).numpy()
+
+    def read(top: int, left: int, height: int, width: int) -> np.ndarray:
+        return image[None, top : top + height, left : left + width]
+
+    predict_plane(net, Plane(read, normaliser(GREY, image.dtype), image.shape[1]), plan, take, device=CPU)
+    return classes
+
+
+def sliding_window(net: nn.Module, x: torch.Tensor, roi: int, layout: torch.memory_format) -> torch.Tensor:
+    net.to(memory_format=layout)
+    with torch.inference_mode():
+        return sliding_window_inference(x, (roi, roi), 1, net, overlap=0.25).argmax(1)
+
+
+def against_monai(side: int, width: int, repeats: int) -> None:
+    torch.manual_seed(0)
+    shape, image = NetworkShape(4, width, 1, 2), image_of(side)
+    net = UNet(width=width).eval().to(memory_format=torch.channels_last)
+    same = SamePadded(net).eval()
+    basic = BasicUNet(2, 1, 2, features=(width, 2 * width, 4 * width, 8 * width, 16 * width, width)).eval()
+    x = torch.from_numpy(GREY.apply(image))[None]
+    plain, last = torch.contiguous_format, torch.channels_last
+    ours_s = seconds(lambda: ours(net, image, shape), repeats)
+    print(
+        f"{side} x {side}, width {width}, {torch.get_num_threads()} threads; "
+        f"{describe(plan_within(image.shape, shape), shape)}\n"
+    )
+    print("| whole-image prediction | s | times ours |\n|---|---|---|")
+    print(f"| overlap-tile, unpadded | {ours_s:.2f} | 1.0 |", flush=True)
+    for name, peer, roi, layout in (
+        ("MONAI sliding_window_inference, same-padded twin, roi 512", same, 512, plain),
+        ("the same, channels_last", same, 512, last),
+        ("the same, roi 1024, channels_last", same, 1024, last),
+        ("MONAI sliding_window_inference, BasicUNet, roi 512", basic, 512, plain),
+    ):
+        taken = seconds(lambda peer=peer, roi=roi, layout=layout: sliding_window(peer, x, roi, layout), repeats)
+        print(f"| {name} | {taken:.2f} | {taken / ours_s:.1f} |", flush=True)
+    alone_s = seconds(lambda: network_alone(net, image.shape, shape), repeats)
+    print(
+        f"\nThe network alone on the same tiles: {alone_s:.2f} s; "
+        f"reading, normalising, stitching: {ours_s / alone_s - 1:+.1%}"
+    )
+
+
+def network_alone(net: UNet, image_hw: tuple[int, int], shape: NetworkShape) -> None:
+    plan = plan_within(image_hw, shape)
+    x = torch.zeros(1, 1, *plan.tile_hw).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        for _ in plan.offsets:
+            net(x)
+
+
+def make_run(path: Path, width: int) -> None:
+    folder = RunFolder(path)
+    config = check(compose("train", [f"model.width={width}"]))
+    write_atomically(folder.config, yaml.safe_dump(dataclasses.asdict(config)))
+    describe_network(folder, GREY, ("membrane", "cell"))
+    torch.manual_seed(0)
+    state = UNet(width=width, dropout=0.1).state_dict()
+    write_checkpoint(folder.best, {"state_dict": {f"net.{name}": value for name, value in state.items()}})
+
+
+def disk_to_disk(sides: list[int], width: int) -> None:
+    print("\n| disk to disk, 8 bit TIFF | s | ns a pixel | peak memory |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_run(folder / "run", width)
+        for side in sides:
+            mapped = tifffile.memmap(folder / f"{side}.tif", shape=(side, side), dtype=np.uint8)
+            for top in range(0, side, 1024):
+                mapped[top : top + 1024] = np.random.default_rng(top).integers(
+                    0, 256, mapped[top : top + 1024].shape, np.uint8
+                )
+            mapped.flush()
+            del mapped
+            command = [
+                "predict",
+                f"run={folder / 'run'}",
+                f"input={folder / f'{side}.tif'}",
+                f"output={folder / f'{side}-out.tif'}",
+            ]
+            start = time.perf_counter()
+            process = subprocess.Popen([sys.executable, "-m", "unet_repro", *command], stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            taken = time.perf_counter() - start
+            if status:
+                sys.exit("the prediction failed")
+            print(
+                f"| {side} x {side} | {taken:.1f} | {taken / side**2 * 1e9:.0f} | {used.ru_maxrss / 1e6:.2f} GB |",
+                flush=True,
+            )
+            (folder / f"{side}.tif").unlink()
+            (folder / f"{side}-out.tif").unlink()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--large", type=int, default=16384)
+    parser.add_argument("--width", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    use_machine(len(os.sched_getaffinity(0)))
+    against_monai(asked.side, asked.width, asked.repeats)
+    disk_to_disk([asked.side, asked.large], asked.width)

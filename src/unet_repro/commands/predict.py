@@ -1,0 +1,30 @@
+"""``unet-repro predict``."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from unet_repro.commands import hydra_app
+from unet_repro.config import typed
+from unet_repro.console import told_to_user
+from unet_repro.errors import PredictionsFailed
+from unet_repro.predict import PredictSettings, predict
+
+
+def main(arguments: list[str]) -> None:
+    """Predicts images."""
+    hydra_app.run(task, name="predict", arguments=arguments)
+
+
+def task(config: DictConfig) -> None:
+    """Predicts all images, and lists those that failed."""
+    with told_to_user():
+        settings = typed(PredictSettings, config)
+        outcome = predict(settings)
+        for note in outcome.notes:
+            print(f"note: {note}", file=sys.stderr)
+        if outcome.written:
+            single = len(outcome.written) == 1
+            print(f"written: {outcome.written[0] if single else f'{len(outcome.written)} images in {settings.output}'}")
+        if outcome.failures:
+            raise PredictionsFailed("\n".join([f"{len(outcome.failures)} images failed:", *outcome.failures]))

@@ -1,0 +1,107 @@
+"""From the probability of a cell to numbered objects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.segmentation import watershed
+
+from unet_repro.data.labels import Labels, instances_from_mask
+from unet_repro.errors import ConfigError
+
+Method = Literal["components", "watershed"]
+
+
+@dataclass(frozen=True)
+class InstanceSettings:
+    """How objects are made.
+
+    Attributes:
+        threshold: A pixel with at least this probability lies in an object.
+        method: ``components``: each 4-connected piece is an object; ``watershed``: a piece is parted where it narrows.
+        min_size_px: Smaller objects become background.
+        seed_distance_px: Least distance between two seeds of the watershed.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    threshold: float = 0.5
+    method: Method = "components"
+    min_size_px: int = 0
+    seed_distance_px: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"instances.threshold={self.threshold} is no probability", mend="use one between 0 and 1")
+        if self.method not in ("components", "watershed"):
+            raise ConfigError(f"instances.method={self.method} is unknown", mend="use components or watershed")
+        if self.min_size_px < 0 or self.seed_distance_px < 1:
+            raise ConfigError(
+                f"instances.min_size_px={self.min_size_px} or .seed_distance_px={self.seed_distance_px} is too small",
+                mend="use a size of 0 or more and a distance of 1 or more",
+            )
+
+
+_METHODS: tuple[tuple[Method, int], ...] = (("components", 5), ("watershed", 10), ("watershed", 30))
+
+# What a choice on validation images is made among, simple ones first.
+CANDIDATES = tuple(
+    InstanceSettings(threshold, method, size, distance)
+    for (method, distance), size, threshold in product(_METHODS, (0, 50, 500), (0.5, 0.7, 0.9, 0.3))
+)
+
+
+def to_instances(probability: npt.NDArray[np.floating], settings: InstanceSettings) -> Labels:
+    """Threshold, components or seeded watershed, removal of small objects.
+
+    Args:
+        probability: ``(H, W)``, of the class that objects are made of.
+        settings: How.
+
+    Returns:
+        ``(H, W)`` int32, 0 = background, objects 1..n in raster order of their first pixels.
+
+    >>> to_instances(np.array([[0.9, 0.2, 0.8, 0.7]]), InstanceSettings(min_size_px=2))
+    array([[0, 0, 1, 1]], dtype=int32)
+    """
+    return without_small(_segmented(probability, settings), settings.min_size_px)
+
+
+def each_candidate(probability: npt.NDArray[np.floating]) -> Iterator[Labels]:
+    """``to_instances`` for each of ``CANDIDATES``, in their order; what differs in size alone is segmented once."""
+    known: dict[InstanceSettings, Labels] = {}
+    for settings in CANDIDATES:
+        of_any_size = replace(settings, min_size_px=0)
+        if of_any_size not in known:
+            known[of_any_size] = _segmented(probability, of_any_size)
+        yield without_small(known[of_any_size], settings.min_size_px)
+
+
+def _segmented(probability: npt.NDArray[np.floating], settings: InstanceSettings) -> Labels:
+    mask = probability >= settings.threshold
+    labels = instances_from_mask(mask)
+    if settings.method == "watershed" and mask.any():
+        depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1)
+        peaks = peak_local_max(  # type: ignore[no-untyped-call]
+            depth, min_distance=settings.seed_distance_px, labels=labels, exclude_border=False
+        )
+        seeds = np.zeros(mask.shape, np.int32)
+        seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+        labels = watershed(-depth, seeds, mask=mask).astype(np.int32)  # type: ignore[no-untyped-call]
+    return labels
+
+
+def without_small(labels: Labels, min_size_px: int) -> Labels:
+    """Objects of at least so many pixels, numbered anew in raster order of their first pixels."""
+    numbers, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    kept = (sizes >= min_size_px) & (numbers > 0)
+    in_order = numbers[kept][np.argsort(first[kept])]
+    final = np.zeros(int(numbers[-1]) + 1, np.int32)
+    final[in_order] = np.arange(1, len(in_order) + 1)
+    return final[labels]

@@ -1,0 +1,238 @@
+"""Prediction of one opened image file into one output: plane after plane, resumable at every row of tiles."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unet_repro.data.normalise import Normalisation, normaliser
+from unet_repro.errors import DataError
+from unet_repro.inference.instances import InstanceSettings, to_instances
+from unet_repro.inference.journal import Journal, Position
+from unet_repro.inference.labelling import label_by_bands
+from unet_repro.inference.overlap_tile import TilePlan
+from unet_repro.inference.volume import Piece, Plane, Stitching, TileViews, predict_plane
+from unet_repro.stacks.reading import Stack
+from unet_repro.stacks.writing import Writer, create
+
+Kind = Literal["classes", "probabilities", "instances"]
+Scale = Literal["float32", "uint8", "uint16"]
+Block = npt.NDArray[Any]
+
+NOTE_EVERY_S = 2.0  # at least so long between two records of the position
+LABELLED_PIXELS = 16_000_000  # whose objects are numbered at once
+CHECK_ROWS = 512  # rows read at once in looking for a plane that shows something
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is written of the class scores.
+
+    Attributes:
+        kind: Numbers of classes, probabilities (of two classes: that of the last), or numbered objects.
+        dtype: Of probabilities; integers hold them times 255 or 65535, rounded.
+        instances: How objects come from probabilities.
+    """
+
+    kind: Kind
+    dtype: Scale
+    instances: InstanceSettings
+
+    def channels(self, num_classes: int) -> int:
+        """Channels of the output."""
+        return num_classes if self.kind == "probabilities" and num_classes > 2 else 1
+
+    @property
+    def stored_as(self) -> np.dtype[Any]:
+        """Type of the output's values."""
+        return np.dtype({"classes": "uint8", "probabilities": self.dtype, "instances": "int32"}[self.kind])
+
+    def of(self, scores_Khw: Tensor) -> Block:
+        """Scores ``(K, h, w)`` to what is stored, ``(C, h, w)``; of instances the mask of their pixels."""
+        if self.kind == "classes":
+            return scores_Khw.argmax(0, keepdim=True).to("cpu", torch.uint8).numpy()
+        probabilities = scores_Khw.softmax(0)
+        if self.kind == "instances":
+            return (probabilities[-1:] >= self.instances.threshold).to("cpu", torch.uint8).numpy()
+        chosen = probabilities if len(probabilities) > 2 else probabilities[-1:]
+        if self.dtype == "float32":
+            return chosen.cpu().numpy()
+        scaled: Block = (chosen * np.iinfo(self.dtype).max).round().to("cpu", torch.int32).numpy()
+        return scaled.astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network and how it is used.
+
+    Attributes:
+        network: ``(B, C, H, W)`` to scores ``(B, K, h, w)``.
+        num_classes: K.
+        normalisation: Of its training images.
+        device: Where it lives.
+        views: Turned views of a tile whose mean is taken.
+        stitching: See ``volume.predict_plane``.
+        result: What is written.
+    """
+
+    network: Callable[[Tensor], Tensor]
+    num_classes: int
+    normalisation: Normalisation
+    device: torch.device
+    views: TileViews
+    stitching: Stitching
+    result: Result
+
+
+def predict_file(
+    predictor: Predictor,
+    stack: Stack,
+    target: Path,
+    *,
+    plan: TilePlan,
+    journal: Journal,
+    start: Position | None,
+    tiles_done: Callable[[int], object],
+) -> None:
+    """Predicts all planes of a file; the output appears whole, or not at all.
+
+    Args:
+        predictor: The network and how it is used.
+        stack: The image.
+        target: The output.
+        plan: Tiles of a plane.
+        journal: Takes the position down.
+        start: Where an earlier process stopped; ``None`` to begin anew.
+        tiles_done: Told how many tiles were predicted.
+
+    Raises:
+        UserError: If the image is constant or not finite, or the output cannot be written; what is done stays for the
+            next time where that can help.
+    """
+    result = predictor.result
+    layout: dict[str, Any] = {
+        "leading": stack.leading,
+        "axes": stack.axes,
+        "height": stack.height,
+        "width": stack.width,
+        "pixel_size_um": stack.pixel_size_um,
+        "resume": start is not None,
+    }
+    position = start or Position(plan.tile_hw)
+    if start is None:
+        check_shows_something(stack)
+    channels = result.channels(predictor.num_classes)
+    predict_planes = partial(
+        _predict_planes, predictor, stack, plan, journal=journal, position=position, tiles_done=tiles_done
+    )
+    with create(target, channels=channels, dtype=result.stored_as, **layout) as output:
+        if result.kind != "instances":
+            predict_planes(output)
+        else:
+            mask_path = target.with_name(f".{target.name}.mask.npy")
+            with create(mask_path, channels=1, dtype=np.dtype(np.uint8), **layout) as mask:
+                predict_planes(mask)
+                for plane in range(position.numbered, stack.num_planes):
+                    _number_objects(mask, output, plane, result.instances)
+                    output.flush()
+                    position.numbered = plane + 1
+                    journal.write(position)
+                mask.discard()
+        output.finish()
+    position.done = True
+    journal.write(position)
+
+
+def check_shows_something(stack: Stack) -> None:
+    """Looks for a pixel that differs from the first one; the first rows of nearly every image hold one.
+
+    Raises:
+        DataError: If every pixel of the file is alike.
+    """
+    first = stack.read(0, 0, 0, 1, 1)[:, 0, 0]
+    for plane in range(stack.num_planes):
+        for top in range(0, stack.height, CHECK_ROWS):
+            rows = stack.read(plane, top, 0, min(CHECK_ROWS, stack.height - top), stack.width)
+            if (rows != first[:, None, None]).any():
+                return
+    raise DataError(f"{stack.path} is constant: every pixel is {first[0]}", mend="leave it out")
+
+
+def _predict_planes(
+    predictor: Predictor,
+    stack: Stack,
+    plan: TilePlan,
+    output: Writer,
+    *,
+    journal: Journal,
+    position: Position,
+    tiles_done: Callable[[int], object],
+) -> None:
+    to_float = normaliser(predictor.normalisation, stack.dtype)
+    noted = time.monotonic()
+
+    def normalise(block: Block, plane: int) -> npt.NDArray[np.float32]:
+        if block.dtype.kind == "f" and not np.isfinite(block).all():
+            where = str(stack.path) if stack.num_planes == 1 else f"plane {plane} of {stack.path}"
+            raise DataError(f"{where} holds NaN or infinite values", mend="replace them before saving the image")
+        return to_float(block)
+
+    def note() -> None:
+        nonlocal noted
+        output.flush()
+        journal.write(position)
+        noted = time.monotonic()
+
+    def row_done(row: int) -> None:
+        position.row = row + 1
+        if time.monotonic() - noted > NOTE_EVERY_S:
+            note()
+
+    for plane in range(position.plane, stack.num_planes):
+
+        def take(piece: Piece, plane: int = plane) -> None:
+            output.write(plane, piece.top, piece.left, predictor.result.of(piece.scores))
+
+        predict_plane(
+            predictor.network,
+            Plane(
+                read=partial(stack.read, plane),
+                normalise=partial(normalise, plane=plane),
+                row_bytes=stack.width * stack.channels * stack.dtype.itemsize,
+            ),
+            plan,
+            take,
+            device=predictor.device,
+            views=predictor.views,
+            stitching=predictor.stitching,
+            first_row=position.row,
+            row_done=row_done,
+            tiles_done=tiles_done,
+        )
+        position.plane, position.row = plane + 1, 0
+        if time.monotonic() - noted > NOTE_EVERY_S or position.plane == stack.num_planes:
+            note()
+
+
+def _number_objects(mask: Writer, output: Writer, plane: int, settings: InstanceSettings) -> None:
+    """Numbers the objects of a plane, from the mask on disk."""
+    height, width = mask.height, mask.width
+    if settings.method == "watershed":
+        inside = mask.read(plane, 0, 0, height, width)[0].astype(np.float32)
+        output.write(plane, 0, 0, to_instances(inside, settings)[None])
+        return
+    label_by_bands(
+        lambda top, rows: mask.read(plane, top, 0, rows, width)[0] > 0,
+        lambda top, labels: output.write(plane, top, 0, labels[None]),
+        lambda top, rows: output.read(plane, top, 0, rows, width)[0],
+        (height, width),
+        min_size_px=settings.min_size_px,
+        band_rows=max(1, min(height, LABELLED_PIXELS // width)),
+    )

@@ -1,0 +1,164 @@
+"""Which tiles are cheapest within a memory limit: a cost model of one forward pass, and the memory it takes.
+
+A tile's time is taken as ``flop / flop_rate + bytes / byte_rate + bytes that miss the cache / miss_rate + overhead``,
+summed over its convolutions. Larger tiles recompute less halo; a layer whose input and output do not fit the cache pays
+for it. The rates below were measured (``benchmarks/planner.py``); choosing needs their proportions only, and those are
+alike on other processors.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from unet_repro.errors import ConfigError, GeometryError
+from unet_repro.geometry import Layer, layers
+from unet_repro.inference.overlap_tile import TilePlan, plan_tiles, smallest_tile
+
+FLOAT_BYTES = 4
+# Measured over counted memory (1.1 to 2.5): reordered copies, and what the allocator keeps and rounds up.
+MEMORY_FACTOR = 2.5
+SHARE_OF_FREE = 0.5  # of the memory that is free; the rest is for images, results and other programs
+MAX_AUTO_GB = 1.0  # larger tiles gain about three percent
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """What convolutions cost on a processor.
+
+    Attributes:
+        flop_rate: Operations a second.
+        byte_rate: Bytes read and written a second by a layer.
+        miss_rate: Further bytes a second where a layer's input and output exceed the cache.
+        cache_bytes: Size of the last-level cache.
+        overhead_s: Seconds of a pass, whatever its size.
+    """
+
+    flop_rate: float = 185e9
+    byte_rate: float = 18.2e9
+    miss_rate: float = 123e9
+    cache_bytes: int = 32 << 20
+    overhead_s: float = 2.7e-3
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What the cost of a network depends on.
+
+    Attributes:
+        depth: Number of max-pools.
+        width: Channels of the first level.
+        in_channels: Channels of the image.
+        num_classes: Classes.
+    """
+
+    depth: int
+    width: int
+    in_channels: int
+    num_classes: int
+
+
+def tile_seconds(tile_hw: tuple[int, int], shape: NetworkShape, model: CostModel) -> float:
+    """Modelled seconds of one forward pass over one tile.
+
+    >>> small, large = (tile_seconds((n, n), NetworkShape(4, 8, 1, 2), CostModel()) for n in (316, 572))
+    >>> round(large / small, 1)
+    3.8
+    """
+    seconds = model.overhead_s
+    for layer in _layers(tile_hw, shape):
+        moved = FLOAT_BYTES * (layer.in_values + layer.out_values)
+        seconds += layer.flop / model.flop_rate + moved / model.byte_rate
+        seconds += moved / model.miss_rate if moved > model.cache_bytes else 0
+    return seconds
+
+
+def tile_bytes(tile_hw: tuple[int, int], shape: NetworkShape) -> int:
+    """Memory of one forward pass over one tile at its fullest moment: input, output and waiting skips of a layer."""
+    fullest = max(layer.out_values + layer.kept_values for layer in _layers(tile_hw, shape))
+    return int(MEMORY_FACTOR * FLOAT_BYTES * fullest)
+
+
+def plan_within(
+    image_hw: tuple[int, int],
+    shape: NetworkShape,
+    *,
+    memory_gb: float | None = None,
+    device: torch.device | None = None,
+    model: CostModel | None = None,
+) -> TilePlan:
+    """The cheapest aligned plan whose tiles fit into memory.
+
+    Args:
+        image_hw: Height and width of the image.
+        shape: Of the network.
+        memory_gb: Limit for one forward pass, in 1e9 bytes; ``None`` takes half of what is free on the device, at most
+            ``MAX_AUTO_GB``.
+        device: Where the network lives; ``None`` for the CPU.
+        model: Rates of the processor; ``None`` for the measured ones with this machine's cache.
+
+    Raises:
+        ConfigError: If the limit is not positive.
+        GeometryError: If not even the smallest tile fits.
+    """
+    if memory_gb is not None and memory_gb <= 0:
+        raise ConfigError(f"memory_gb={memory_gb} is not positive", mend="use memory_gb=auto, or a number of gigabytes")
+    limit = memory_gb * 1e9 if memory_gb is not None else min(SHARE_OF_FREE * free_bytes(device), MAX_AUTO_GB * 1e9)
+    least = tile_bytes(smallest_tile(image_hw, shape.depth), shape)
+    if least > limit:
+        raise GeometryError(
+            f"no tile fits into {limit / 1e9:.2g} GB of memory", mend=f"allow memory_gb={least / 1e9:.2g} or more"
+        )
+    known = model or CostModel(cache_bytes=cache_bytes())
+    return plan_tiles(
+        image_hw,
+        shape.depth,
+        cost=lambda tile_hw: tile_seconds(tile_hw, shape, known),
+        fits=lambda tile_hw: tile_bytes(tile_hw, shape) <= limit,
+    )
+
+
+def describe(plan: TilePlan, shape: NetworkShape) -> str:
+    """The plan in one line.
+
+    >>> from unet_repro.inference.overlap_tile import plan_tiles
+    >>> describe(plan_tiles((512, 512), 4), NetworkShape(4, 8, 1, 2))
+    '1 tile of 700 x 700 (output 516 x 516), 7.8 GFLOP, 0.14 GB at once'
+    """
+    (height, width), number = plan.tile_hw, len(plan.offsets)
+    gflop = number * sum(layer.flop for layer in _layers(plan.tile_hw, shape)) / 1e9
+    tiles = "1 tile" if number == 1 else f"{number} tiles"
+    return (
+        f"{tiles} of {height} x {width} (output {height - 2 * plan.halo_px} x {width - 2 * plan.halo_px}), "
+        f"{gflop:,.1f} GFLOP, {tile_bytes(plan.tile_hw, shape) / 1e9:.2g} GB at once"
+    )
+
+
+def free_bytes(device: torch.device | None = None) -> int:
+    """Memory that this process may still take: of the GPU, or of the machine and its control group."""
+    if device is not None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = []
+    if (meminfo := Path("/proc/meminfo")).exists():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        free.append(1024 * int(fields["MemAvailable"].split()[0]))
+    else:
+        free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    group = Path("/sys/fs/cgroup")
+    limit, used = group / "memory.max", group / "memory.current"
+    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
+        free.append(int(text) - int(used.read_text()))
+    return max(0, min(free))
+
+
+def cache_bytes() -> int:
+    """Size of the last-level cache of the first core; that of the measured processor where it cannot be read."""
+    sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size") if sys.platform == "linux" else ()
+    found = [int(path.read_text().strip().rstrip("K")) << 10 for path in sizes]
+    return max(found, default=CostModel.cache_bytes)
+
+
+def _layers(tile_hw: tuple[int, int], shape: NetworkShape) -> list[Layer]:
+    return layers(tile_hw, shape.depth, width=shape.width, in_channels=shape.in_channels, num_classes=shape.num_classes)

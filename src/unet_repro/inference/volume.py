@@ -1,0 +1,252 @@
+"""Planes of any size, tile by tile: read, predict, hand over what is ready. Memory does not grow with the plane.
+
+While the network works on one batch of tiles, a thread reads and normalises the next one and another writes the last.
+
+Tensor names: B batch, C channels, H W input, h w output, K classes.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unet_repro.data.tiles import mirror_indices
+from unet_repro.errors import ConfigError
+from unet_repro.geometry import alignment
+from unet_repro.inference.overlap_tile import BATCH_PIXELS, TilePlan
+
+TileViews = Literal[1, 4, 8]
+Stitching = Literal["exact", "average"]
+Block = npt.NDArray[np.generic]
+
+BAND_BYTES = 64_000_000  # rows of a plane are read over its whole width where that takes no more
+
+
+class Read(Protocol):
+    """Reads ``(C, height, width)`` as stored."""
+
+    def __call__(self, top: int, left: int, height: int, width: int) -> Block:
+        """The region lies inside the plane."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane to predict.
+
+    Attributes:
+        read: Reads a region of it.
+        normalise: A block as stored to ``(C, H, W)`` float32.
+        row_bytes: Bytes of one row of pixels as stored, all channels.
+    """
+
+    read: Read
+    normalise: Callable[[Block], npt.NDArray[np.float32]]
+    row_bytes: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A finished part of a plane.
+
+    Attributes:
+        top: First row.
+        left: First column.
+        scores: ``(K, h, w)`` class scores; their softmax are the probabilities.
+        row: Which row of tiles it belongs to.
+    """
+
+    top: int
+    left: int
+    scores: Tensor
+    row: int
+
+
+def predict_plane(
+    network: Callable[[Tensor], Tensor],
+    plane: Plane,
+    plan: TilePlan,
+    take: Callable[[Piece], None],
+    *,
+    device: torch.device,
+    views: TileViews = 1,
+    stitching: Stitching = "exact",
+    first_row: int = 0,
+    row_done: Callable[[int], None] = lambda _: None,
+    tiles_done: Callable[[int], object] = lambda _: None,
+) -> None:
+    """Predicts a plane by overlap-tiles and hands over its pieces, which cover each pixel once.
+
+    Args:
+        network: ``(B, C, H, W)`` to ``(B, K, h, w)`` scores, unpadded, of the plan's depth.
+        plane: What to predict.
+        plan: Its tiles; with ``average`` from ``overlapping``.
+        take: Is given each finished piece, in a thread of its own, one after the other.
+        device: Where the network lives.
+        views: Mean probabilities of each tile turned by quarters (4), and mirrored too (8).
+        stitching: ``exact``, each pixel from one tile; or ``average``, the mean probabilities of all tiles over it,
+            weighted by a Gaussian around their centres, which smooths what normalisation makes depend on the tile.
+        first_row: Row of tiles to begin with, where the rows before it were done by an earlier process.
+        row_done: Told the number of each row of tiles whose pieces have all been taken.
+        tiles_done: Told how many tiles were predicted, each time some were.
+
+    Raises:
+        ConfigError: If there is no such number of views.
+        UserError: What ``plane.read`` or ``take`` raise.
+    """
+    if views not in get_args(TileViews):
+        raise ConfigError(f"views={views} is not known here", mend=f"use {', '.join(map(str, get_args(TileViews)))}")
+    rows = [list(offsets) for _, offsets in groupby(plan.offsets, key=lambda offset: offset[0])]
+    averaging = _Averaging(plan, rows) if stitching == "average" else None
+    # Overlapping tiles of the row before reach into the first row wanted: they are predicted again, not handed over.
+    begin = max(0, first_row - 1) if averaging else first_row
+    jobs = [(row, *batch) for row in range(begin, len(rows)) for batch in _batches(rows[row], plan)]
+    bands = _Bands(plane, plan)
+    with torch.inference_mode(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        coming: Future[Tensor] | None = reader.submit(bands.tiles, jobs[0][1]) if jobs else None
+        going: Future[None] | None = None
+        for number, (row, offsets, num_new) in enumerate(jobs):
+            assert coming is not None, "one is read ahead for each that follows"
+            x_BCHW = coming.result().to(device, memory_format=torch.channels_last)
+            coming = reader.submit(bands.tiles, jobs[number + 1][1]) if number + 1 < len(jobs) else None
+            scores_BKhw = _seen(network, x_BCHW, views)
+            pieces = [
+                Piece(top, left, scores[:, : plan.image_hw[0] - top, : plan.image_hw[1] - left], row)
+                for scores, (top, left) in zip(scores_BKhw[-num_new:], offsets[-num_new:], strict=True)
+            ]
+            if averaging:
+                pieces = [piece for tile in pieces for piece in averaging.add(tile) if piece.row >= first_row]
+            if going is not None:
+                going.result()
+            ends = number + 1 == len(jobs) or jobs[number + 1][0] != row
+            going = writer.submit(_hand_over, pieces, take, row_done if ends and row >= first_row else None, row)
+            if row >= first_row:
+                tiles_done(num_new)
+        if going is not None:
+            going.result()
+
+
+def overlapping(plan: TilePlan, depth: int) -> TilePlan:
+    """The same tiles at half their distance, for ``stitching=average``."""
+    step = alignment(depth)
+    starts = []
+    for extent, tile in zip(plan.image_hw, plan.tile_hw, strict=True):
+        output = tile - 2 * plan.halo_px
+        stride = max(step, output // 2 // step * step)
+        starts.append(range(0, max(1, extent - output + stride), stride))
+    return replace(plan, offsets=tuple((y, x) for y in starts[0] for x in starts[1]))
+
+
+def _hand_over(
+    pieces: list[Piece], take: Callable[[Piece], None], row_done: Callable[[int], None] | None, row: int
+) -> None:
+    for piece in pieces:
+        take(piece)
+    if row_done is not None:
+        row_done(row)
+
+
+def _batches(row: list[tuple[int, int]], plan: TilePlan) -> Iterator[tuple[list[tuple[int, int]], int]]:
+    """Tiles of a row in equally large batches, each with the number of those at its end that no batch before it held.
+
+    As in ``overlap_tile.predict``: all batches are equally large, so that torch chooses the same kernels for all.
+    """
+    number = min(len(row), max(1, BATCH_PIXELS // (plan.tile_hw[0] * plan.tile_hw[1])))
+    for end in range(number, len(row) + number, number):
+        last = min(end, len(row))
+        yield row[last - number : last], number - (end - last)
+
+
+def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews) -> Tensor:
+    """Scores of a batch; of several views the logarithm of their mean probabilities."""
+    if views == 1:
+        return network(x_BCHW).float()
+    total: Tensor | float = 0.0
+    for mirrored in (False, True) if views == 8 else (False,):
+        flipped = x_BCHW.flip(-1) if mirrored else x_BCHW
+        for turns in range(4):
+            turned = flipped.rot90(turns, (-2, -1)).contiguous(memory_format=torch.channels_last)
+            probabilities = network(turned).float().softmax(1).rot90(-turns, (-2, -1))
+            total = total + (probabilities.flip(-1) if mirrored else probabilities)
+    assert isinstance(total, Tensor), "there is at least one view"
+    return (total / views).clamp(min=1e-12).log()
+
+
+class _Bands:
+    """Mirrored, normalised tiles of a plane; the rows under one row of tiles are read once where memory allows it."""
+
+    def __init__(self, plane: Plane, plan: TilePlan) -> None:
+        self.plane, self.plan = plane, plan
+        self.whole_rows = plan.tile_hw[0] * plane.row_bytes <= BAND_BYTES
+        self.top: int | None = None
+        self.band: Block | None = None
+
+    def tiles(self, offsets: list[tuple[int, int]]) -> Tensor:
+        """``(B, C, H, W)`` float32."""
+        return torch.from_numpy(np.stack([self._tile(*offset) for offset in offsets]))
+
+    def _tile(self, top: int, left: int) -> npt.NDArray[np.float32]:
+        (height, width), halo = self.plan.tile_hw, self.plan.halo_px
+        rows = mirror_indices(top - halo, height, self.plan.image_hw[0])
+        columns = mirror_indices(left - halo, width, self.plan.image_hw[1])
+        first_row, first_column = int(rows.min()), int(columns.min())
+        num_rows, num_columns = int(rows.max()) + 1 - first_row, int(columns.max()) + 1 - first_column
+        if not self.whole_rows:
+            block = self.plane.read(first_row, first_column, num_rows, num_columns)
+        else:
+            if self.band is None or self.top != top:
+                self.band = None  # before the next one is read: only one is in memory
+                self.band = self.plane.read(first_row, 0, num_rows, self.plan.image_hw[1])
+                self.top = top
+            block = self.band[:, :, first_column : first_column + num_columns]
+        pixels = self.plane.normalise(block)
+        if pixels.shape[1:] == (height, width):  # nothing was mirrored
+            return pixels
+        return pixels[:, (rows - first_row)[:, None], columns - first_column]
+
+
+class _Averaging:
+    """Adds overlapping tiles up, and hands over rows of pixels when no further tile reaches them."""
+
+    def __init__(self, plan: TilePlan, rows: list[list[tuple[int, int]]]) -> None:
+        self.plan = plan
+        self.tops = [row[0][0] for row in rows]
+        self.last = [row[-1] for row in rows]
+        height, width = (side - 2 * plan.halo_px for side in plan.tile_hw)
+        self.weight_hw = torch.outer(_bell(height), _bell(width))
+        self.sum_KHW: Tensor | None = None
+        self.top = 0
+
+    def add(self, tile: Piece) -> list[Piece]:
+        """What is finished once this tile is added; the last tile of a row finishes something."""
+        probabilities = tile.scores.softmax(0).cpu()
+        num_classes, height, width = probabilities.shape
+        if self.sum_KHW is None:  # one row of tiles high; the weights lie behind the classes
+            self.sum_KHW = torch.zeros(num_classes + 1, self.weight_hw.shape[0], self.plan.image_hw[1])
+            self.top = tile.top
+        weight = self.weight_hw[:height, :width]
+        place = self.sum_KHW[:, tile.top - self.top :, tile.left : tile.left + width][:, :height]
+        place[:-1] += probabilities * weight
+        place[-1] += weight
+        if (tile.top, tile.left) != self.last[tile.row]:
+            return []
+        end = self.tops[tile.row + 1] if tile.row + 1 < len(self.tops) else self.plan.image_hw[0]
+        ready = self.sum_KHW[:, : end - self.top]
+        mean = ready[:-1] / ready[-1]
+        rest = torch.zeros_like(self.sum_KHW)
+        rest[:, : self.sum_KHW.shape[1] - mean.shape[1]] = self.sum_KHW[:, mean.shape[1] :]
+        piece = Piece(self.top, 0, mean.clamp(min=1e-12).log(), tile.row)
+        self.sum_KHW, self.top = rest, end
+        return [piece]
+
+
+def _bell(length: int) -> Tensor:
+    """A Gaussian over a line of pixels, its standard deviation an eighth of the line, as nnU-Net and MONAI weight."""
+    position = (torch.arange(length) - (length - 1) / 2) / (length / 8)
+    return torch.exp(-(position**2) / 2).clamp(min=1e-3)

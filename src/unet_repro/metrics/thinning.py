@@ -1,0 +1,43 @@
+"""Borders of a segmentation thinned to one pixel, as before the scores of ISBI 2012."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from unet_repro.data.labels import Labels, instances_from_mask
+
+
+def thin_borders(cells: npt.NDArray[np.bool_]) -> Labels:
+    """Grows the cells until one pixel of border is left between them.
+
+    Arganda-Carreras et al. 2015 score segmentations after border thinning, so that the width of a predicted membrane
+    does not count. The challenge's program floods the borders by a watershed; here each border pixel goes to the
+    nearest cell, and of two neighbours in different cells one becomes border again: the same lines, up to ties.
+
+    Args:
+        cells: ``(H, W)``, true inside cells.
+
+    Returns:
+        ``(H, W)`` int32: the 4-connected components of ``cells``, grown; 0 = the line between them. No pixel of a cell
+        is lost. Without any cell all is 0.
+
+    >>> thin_borders(np.array([[1, 0, 0, 0, 1]], bool))
+    array([[1, 1, 1, 0, 2]], dtype=int32)
+    """
+    labels = instances_from_mask(cells)
+    if not cells.any():
+        return labels
+    nearest = ndimage.distance_transform_edt(~cells, return_distances=False, return_indices=True)
+    grown: Labels = labels[tuple(nearest)]
+    line = np.zeros(cells.shape, bool)
+    for axis in (0, 1):
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        one, other = tuple(before), tuple(after)
+        differ = (grown[one] != grown[other]) & ~line[one] & ~line[other]
+        # Two neighbouring cell pixels are in one cell, so of two that differ at least one is border.
+        first = differ & cells[other]
+        line[one] |= first
+        line[other] |= differ & ~first
+    grown[line] = 0
+    return grown

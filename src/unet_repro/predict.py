@@ -1,0 +1,279 @@
+"""Predicts a user's images with a trained run: files of any kind and size, one after the other, resumable."""
+
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from unet_repro.errors import ConfigError, UserError
+from unet_repro.evaluate import trained_network
+from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.journal import Journal, Position
+from unet_repro.inference.one_file import Kind, Predictor, Result, Scale, predict_file
+from unet_repro.inference.overlap_tile import TilePlan, plan_with
+from unet_repro.inference.planner import NetworkShape, describe, free_bytes, plan_within
+from unet_repro.inference.volume import Stitching, TileViews, overlapping
+from unet_repro.placement import use_machine
+from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.stacks.reading import Stack, find_inputs, open_stack
+
+Format = Literal["auto", "tif", "ome.tif", "zarr", "npy", "png"]
+
+SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tif", ".tiff", ".zarr", ".npy", ".png")
+SAMPLE_PX = 512  # side of the region whose grey values are looked at
+STRANGE_MEAN, STRANGE_SPREAD = 4.0, 0.1  # in standard deviations of the training images
+WATERSHED_BYTES_PER_PIXEL = 60  # mask, distances, seeds, queue and labels of scikit-image's watershed
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """What `unet-repro predict` is told; see ``conf/predict.yaml``."""
+
+    run: Path
+    input: str
+    output: Path
+    checkpoint: Checkpoint = "best"
+    format: Format = "auto"
+    kind: Kind = "classes"
+    dtype: Scale = "float32"
+    instances: InstanceSettings = field(default_factory=InstanceSettings)
+    views: TileViews = 1
+    stitching: Stitching = "exact"
+    memory_gb: float | Literal["auto"] = "auto"
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    threads: int | None = None
+    overwrite: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came of a batch.
+
+    Attributes:
+        written: Outputs that are there now.
+        failures: One text for each image that could not be predicted.
+        notes: What the user should know.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file that is going to be predicted."""
+
+    path: Path
+    target: Path
+    plan: TilePlan
+    num_planes: int
+    journal: Journal
+    start: Position | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier process finished it."""
+        return self.start is not None and self.start.done
+
+    @property
+    def tiles_left(self) -> int:
+        """Tiles that are still to be predicted."""
+        if self.is_done:
+            return 0
+        begun = self.start or Position(self.plan.tile_hw)
+        rows = Counter(top for top, _ in self.plan.offsets)
+        per_row = len(self.plan.offsets) // len(rows)
+        return (self.num_planes - begun.plane) * len(self.plan.offsets) - begun.row * per_row
+
+
+def predict(settings: PredictSettings) -> Outcome:
+    """Predicts every image that the input names.
+
+    Args:
+        settings: What to predict, with what, and where it goes.
+
+    Returns:
+        What was written, and what could not be.
+
+    Raises:
+        UserError: If the run, the input as a whole or a setting is wrong; what is wrong with single images is listed
+            in the outcome, and the others are done.
+    """
+    network = trained_network(settings.run, settings.checkpoint)
+    device = _device(settings)
+    predictor = _predictor(network, settings, device)
+    inputs = find_inputs(settings.input)
+    targets = _targets(inputs, settings)
+    outcome, jobs = Outcome(), []
+    known = {path.resolve() for path in inputs}
+    for path, target in zip(inputs, targets, strict=True):
+        try:
+            if target.resolve() in known:
+                raise ConfigError(f"the output {target} is an input as well", mend="name another output")
+            jobs.append(_plan(path, target, predictor, network, settings))
+        except UserError as error:
+            outcome.failures.append(f"{path}: {error}")
+    for plan in list(dict.fromkeys(job.plan for job in jobs))[:3]:
+        tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, _shape(network))}")
+    with tqdm(total=sum(job.tiles_left for job in jobs), desc="predict", unit="tile", smoothing=0.1) as bar:
+        for job in jobs:
+            try:
+                if not job.is_done:
+                    _predict(job, predictor, network, outcome, bar)
+            except UserError as error:
+                outcome.failures.append(f"{job.path}: {error}")
+            else:
+                outcome.written.append(job.target)
+    if not outcome.failures:  # with failures the records stay: the same command then skips what is done
+        for job in jobs:
+            job.journal.forget()
+    return outcome
+
+
+def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:
+    with open_stack(job.path, channels=network.in_channels) as stack:
+        if (note := _strange_grey_values(stack, network)) is not None:
+            outcome.notes.append(note)
+        predict_file(
+            predictor, stack, job.target, plan=job.plan, journal=job.journal, start=job.start, tiles_done=bar.update
+        )
+
+
+def _device(settings: PredictSettings) -> torch.device:
+    if settings.device == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("device=gpu, but torch sees no CUDA device", mend="use device=cpu or auto")
+    return torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _predictor(network: Network, settings: PredictSettings, device: torch.device) -> Predictor:
+    use_machine(settings.threads)
+    net = network.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return Predictor(
+        network=net,
+        num_classes=len(network.class_names),
+        normalisation=network.normalisation,
+        device=device,
+        views=settings.views,
+        stitching=settings.stitching,
+        result=Result(settings.kind, settings.dtype, settings.instances),
+    )
+
+
+def _shape(network: Network) -> NetworkShape:
+    model = network.config.model
+    return NetworkShape(model["depth"], model["width"], network.in_channels, len(network.class_names))
+
+
+def _targets(inputs: Sequence[Path], settings: PredictSettings) -> list[Path]:
+    """Where each input's output goes: the output itself for a single image if it is named like a file."""
+    output = settings.output
+    if (_suffix(output) and not output.is_dir()) or (_suffix(output) or "").endswith(".zarr"):
+        if len(inputs) > 1:
+            raise ConfigError(
+                f"output={output} is one file, the input is {len(inputs)} images", mend="name a folder as output"
+            )
+        return [output]
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"output={output} is a file of no known kind", mend=f"use {', '.join(SUFFIXES)}, or a folder")
+    targets = [output / f"{_stem(path)}{_suffix_for(path, settings)}" for path in inputs]
+    twice = [target for target, times in Counter(targets).items() if times > 1]
+    if twice:
+        raise ConfigError(
+            f"several images would be written to {twice[0]}",
+            mend="give them different names, or predict them one by one",
+        )
+    return targets
+
+
+def _suffix(path: Path) -> str | None:
+    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+
+
+def _stem(path: Path) -> str:
+    suffix = _suffix(path)
+    return path.name[: -len(suffix)] if suffix else path.stem
+
+
+def _suffix_for(path: Path, settings: PredictSettings) -> str:
+    """As asked for; ``auto``: like the image, and TIFF where its own kind cannot hold the result exactly."""
+    if settings.format != "auto":
+        return f".{settings.format}"
+    like = _suffix(path) or ".tif"
+    holds_png = settings.kind == "classes" or (settings.kind == "probabilities" and settings.dtype != "float32")
+    return like if like != ".png" or holds_png else ".tif"
+
+
+def _plan(path: Path, target: Path, predictor: Predictor, network: Network, settings: PredictSettings) -> _Job:
+    """Looks at an image, and at what is there of its output already.
+
+    Raises:
+        UserError: If the image cannot be read, or the output is there or too large for its method.
+    """
+    depth = network.net.depth
+    with open_stack(path, channels=network.in_channels) as stack:
+        image_hw, num_planes = (stack.height, stack.width), stack.num_planes
+    journal = Journal(target, _signature(path, network, settings))
+    start = journal.read()
+    if target.exists() and not (start is not None and start.done) and not settings.overwrite:
+        raise ConfigError(f"the output {target} is there already", mend="add overwrite=true, or name another output")
+    if start is not None and start.done and not target.exists():
+        start = None
+    if settings.kind == "instances" and settings.instances.method == "watershed":
+        needed = WATERSHED_BYTES_PER_PIXEL * image_hw[0] * image_hw[1]
+        if needed > free_bytes():
+            raise ConfigError(
+                f"a watershed of {image_hw[0]} x {image_hw[1]} pixels needs about {needed / 1e9:.1f} GB of memory",
+                mend="use instances.method=components, which works by bands of rows",
+            )
+    if start is not None:
+        plan = plan_with(image_hw, start.tile_hw, depth)
+    else:
+        memory_gb = None if settings.memory_gb == "auto" else settings.memory_gb
+        plan = plan_within(image_hw, _shape(network), memory_gb=memory_gb, device=predictor.device)
+    if settings.stitching == "average":
+        plan = overlapping(plan, depth)
+    return _Job(path, target, plan, num_planes, journal, start)
+
+
+def _signature(path: Path, network: Network, settings: PredictSettings) -> dict[str, Any]:
+    """All that an output's content depends on."""
+    weights = network.folder.best if settings.checkpoint == "best" else network.folder.last
+    stat = path.stat()
+    return {
+        "version": 1,
+        "run": network.run_id,
+        "weights": _file_hash(weights, weights.stat().st_mtime_ns),
+        "input": [str(path.resolve()), stat.st_size, stat.st_mtime_ns],
+        "kind": settings.kind,
+        "dtype": settings.dtype,
+        "instances": asdict(settings.instances),
+        "views": settings.views,
+        "stitching": settings.stitching,
+    }
+
+
+@functools.lru_cache(maxsize=2)
+def _file_hash(path: Path, _changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _strange_grey_values(stack: Stack, network: Network) -> str | None:
+    """A word of warning where the middle of an image is far from anything that the network was trained on."""
+    height, width = min(stack.height, SAMPLE_PX), min(stack.width, SAMPLE_PX)
+    middle = stack.read(stack.num_planes // 2, (stack.height - height) // 2, (stack.width - width) // 2, height, width)
+    z_CHW = network.normalisation.apply(middle)
+    mean, spread = float(np.abs(z_CHW.mean((1, 2))).max()), float(z_CHW.std((1, 2)).max())
+    if mean < STRANGE_MEAN and STRANGE_SPREAD < spread < 1 / STRANGE_SPREAD:
+        return None
+    return (
+        f"{stack.path}: its grey values (mean {middle.mean():.3g}) are far from those of the training images "
+        f"(mean {', '.join(f'{value:.3g}' for value in network.normalisation.mean)}); rescale it if that is not meant"
+    )

@@ -1,0 +1,309 @@
+"""Groups of runs on images that none of them trained on: every measure per image, and together with intervals.
+
+Out of fold: an image is predicted by the run of each seed that held it out. Objects come from probabilities with
+settings chosen without the measured images: of a test part on the run's validation images; of a validation part on
+those of the same seed's other folds. The threshold of the ISBI measures is the best one for the measured stack, as in
+the challenge.
+
+Tensor names: K classes, H W image, T thresholds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from unet_repro.config import make
+from unet_repro.data.datamodule import WholeImage
+from unet_repro.data.labels import Labels
+from unet_repro.data.sample import GoldSource
+from unet_repro.errors import DataError
+from unet_repro.evaluate import Part, Trained, open_trained
+from unet_repro.inference.instances import CANDIDATES, InstanceSettings, each_candidate, to_instances
+from unet_repro.inference.rotations import Views, average_views
+from unet_repro.metrics.cell_tracking import DetCounts, det, det_counts, seg_scores
+from unet_repro.metrics.isbi import SCORES, THRESHOLDS, slice_measures
+from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.runs.network import Checkpoint
+from unet_repro.trial.members import Group
+from unet_repro.trial.stats import estimate
+
+Probability = npt.NDArray[np.float32]
+MEAN = "mean of seeds"
+
+
+@dataclass(frozen=True)
+class ImageMeasures:
+    """One image as one member of a group sees it.
+
+    Attributes:
+        key: The image.
+        run_id: The run that predicted it; of the mean of seeds ``""``.
+        sweep: Measure -> value at each threshold ``(T,)``; empty for a frame that only DET looks at.
+        pixel: Measure -> value, at the most likely class.
+        settings: How its objects were made.
+        seg: Jaccard index of each reference object.
+        det: Counts against the markers, where there are any.
+    """
+
+    key: str
+    run_id: str
+    sweep: dict[str, npt.NDArray[np.float64]]
+    pixel: dict[str, float]
+    settings: InstanceSettings
+    seg: npt.NDArray[np.float64]
+    det: DetCounts | None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A group's measures.
+
+    Attributes:
+        group: Its name.
+        data: Name of the source.
+        class_names: Names of the classes.
+        members: ``seed 0``, ... and, of several seeds, the mean of their probabilities -> its images in order.
+        settings_from: Where the settings of objects were chosen, in words.
+        cases: Image -> what a picture of it needs: normalised image, truth, probability (mean of seeds).
+    """
+
+    group: str
+    data: str
+    class_names: tuple[str, ...]
+    members: dict[str, list[ImageMeasures]]
+    settings_from: str
+    cases: dict[str, tuple[npt.NDArray[np.float32], Labels, Probability]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An image with its truths and a probability."""
+
+    image: WholeImage
+    run_id: str
+    truth: Labels  # gold where there is gold
+    is_gold: bool
+    markers: Labels | None
+    probability: Probability
+
+
+def assess(
+    group: Group,
+    *,
+    part: Part,
+    checkpoint: Checkpoint,
+    views: Views = 1,
+    warping: bool = True,
+    image_done: Callable[[], object] = lambda: None,
+) -> Assessment:
+    """Measures a group.
+
+    Args:
+        group: Its runs.
+        part: Which images of each run: ``val`` (out of fold) or ``test`` (the other sequence).
+        checkpoint: Which weights.
+        views: Rotated views whose mean is taken.
+        warping: Whether the warping error, which takes longest, is measured.
+        image_done: Told after each image is predicted or measured.
+
+    Raises:
+        RunError: If a run has no such checkpoint, or its data have changed.
+        DataError: If a part has no labels, or two runs of a seed hold out the same image.
+    """
+    members: dict[str, dict[str, _Seen]] = {}
+    chosen: dict[str, dict[str, InstanceSettings]] = {}
+    settings_from = ""
+    data, class_names = "", tuple[str, ...]()
+    for seed, runs in group.members.items():
+        seen: dict[str, _Seen] = {}
+        scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
+        for run in runs:
+            trained = open_trained(run, checkpoint)
+            data, class_names = trained.data_name, trained.data.class_names
+            found = _predict(trained, part, views, image_done)
+            if both := seen.keys() & found.keys():
+                raise DataError(
+                    f"two runs of seed {seed} in {group.name} hold out {sorted(both)[0]}",
+                    mend="name runs of one setting whose folds do not overlap",
+                )
+            seen |= found
+            for_choice = found if part == "val" else _predict(trained, "val", views, image_done)
+            scored[trained.folder.run_id] = {key: _candidate_scores(each) for key, each in for_choice.items()}
+        chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
+        members[f"seed {seed}"] = seen
+    if len(members) > 1:
+        members[MEAN] = _mean(list(members.values()))
+        chosen[MEAN] = {key: _most_frequent([by[key] for by in chosen.values()]) for key in members[MEAN]}
+    measured: dict[str, list[ImageMeasures]] = {}
+    for name, seen in members.items():
+        measured[name] = []
+        for key in sorted(seen):
+            measured[name].append(_measure(seen[key], chosen[name][key], class_names, warping=warping))
+            image_done()
+    last = list(members.values())[-1]
+    cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.is_gold}
+    return Assessment(group.name, data, class_names, measured, settings_from, cases)
+
+
+def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
+    """Every labelled image of a part, with the probability of the last class."""
+    source = make("data", trained.config.data)
+    gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else (None, {})
+    labels = {sample.key: sample.labels for sample in trained.data.samples[part] if sample.labels is not None}
+    seen = {}
+    with torch.inference_mode():
+        for image in trained.images(part):
+            mean_KHW = average_views(trained.scores, image.image, views)
+            truth = labels[image.key] if gold is None else gold.get(image.key, labels[image.key])
+            seen[image.key] = _Seen(
+                image=image,
+                run_id=trained.folder.run_id,
+                truth=truth,
+                is_gold=gold is None or image.key in gold,
+                markers=markers.get(image.key),
+                probability=mean_KHW[-1].cpu().numpy(),
+            )
+            image_done()
+    return seen
+
+
+def _candidate_scores(seen: _Seen) -> npt.NDArray[np.float64]:
+    """Mean SEG of each candidate."""
+    jaccards = [seg_scores(seen.truth, objects) for objects in each_candidate(seen.probability)]
+    return np.array([found.mean() if found.size else 1.0 for found in jaccards])
+
+
+def _choose(
+    seen: Mapping[str, _Seen], scored: Mapping[str, Mapping[str, npt.NDArray[np.float64]]], part: Part
+) -> tuple[dict[str, InstanceSettings], str]:
+    """The candidate with the best mean SEG on images that are not measured, for each image that is."""
+    runs = {each.run_id for each in seen.values()}
+    chosen: dict[str, InstanceSettings] = {}
+    for run in runs:
+        if part == "test":
+            basis, where = scored[run], "each run's validation images"
+        elif len(runs) > 1:
+            basis = {key: score for other in runs - {run} for key, score in scored[other].items()}
+            where = "the other folds' held-out images"
+        else:
+            basis, where = scored[run], "the measured images themselves (optimistic)"
+        best = CANDIDATES[int(np.mean(list(basis.values()), axis=0).argmax())]
+        chosen |= {key: best for key, each in seen.items() if each.run_id == run}
+    return chosen, where
+
+
+def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
+    """The images that all seeds hold out, each with the mean of their probabilities."""
+    shared = [key for key in members[0] if all(key in seen for seen in members)]
+    return {
+        key: replace(
+            members[0][key], run_id="", probability=np.mean([seen[key].probability for seen in members], axis=0)
+        )
+        for key in shared
+    }
+
+
+def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
+    return max(settings, key=lambda one: (settings.count(one), -CANDIDATES.index(one)))
+
+
+def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool) -> ImageMeasures:
+    objects = to_instances(seen.probability, settings)
+    counts = None if seen.markers is None else det_counts(seen.markers, objects)
+    if not seen.is_gold:
+        return ImageMeasures(seen.image.key, seen.run_id, {}, {}, settings, np.empty(0), counts)
+    likely = torch.from_numpy(seen.probability > 0.5).long()
+    matrix = confusion(likely, torch.from_numpy(seen.image.classes).long(), len(class_names))
+    pixel = pixel_measures(matrix[None], class_names)
+    return ImageMeasures(
+        key=seen.image.key,
+        run_id=seen.run_id,
+        sweep=slice_measures(seen.truth, seen.probability, THRESHOLDS, warping=warping),
+        pixel={name: float(value) for name, value in pixel.items()},
+        settings=settings,
+        seg=seg_scores(seen.truth, objects),
+        det=counts,
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure of one group.
+
+    Attributes:
+        group: The group.
+        of: ``seeds`` (mean over seeds and images) or the mean of seeds' probabilities.
+        measure: Its name.
+        mean: Over members and images; of SEG over all reference objects.
+        low: Lower end of the 95 % interval over seeds and images; ``None`` where a single seed or image gives none.
+        high: Upper end.
+        thresholds: Where a threshold was chosen: the best one of each member.
+        num_members: Seeds.
+        num_images: Images, or sequences for DET.
+    """
+
+    group: str
+    of: str
+    measure: str
+    mean: float
+    low: float | None
+    high: float | None
+    thresholds: tuple[float, ...]
+    num_members: int
+    num_images: int
+
+
+def rows_of(assessment: Assessment) -> list[Row]:
+    """Every measure with its interval, of the seeds and of the mean of their probabilities."""
+    seeds = {name: images for name, images in assessment.members.items() if name != MEAN}
+    parts = [("seeds", list(seeds.values()))]
+    if MEAN in assessment.members:
+        parts.append((MEAN, [assessment.members[MEAN]]))
+    return [row for of, members in parts for row in _rows(assessment.group, of, members)]
+
+
+def _rows(group: str, of: str, members: list[list[ImageMeasures]]) -> list[Row]:
+    """Rows of members; images that one of them lacks are left out."""
+    shared = set.intersection(*({image.key for image in images} for images in members))
+    members = [[image for image in images if image.key in shared] for images in members]
+    drawn = [[image for image in images if image.pixel] for images in members]
+    rows = []
+    for measure in drawn[0][0].pixel:
+        table = np.array([[image.pixel[measure] for image in images] for images in drawn])
+        rows.append(_row(group, of, measure, table))
+    for measure in drawn[0][0].sweep:
+        sweeps_SIT = np.array([[image.sweep[measure] for image in images] for images in drawn])
+        sign = 1 if measure in SCORES else -1
+        best = (sign * sweeps_SIT.mean(1)).argmax(1)  # one threshold for the whole stack, as in the challenge
+        table = np.take_along_axis(sweeps_SIT, best[:, None, None], 2)[..., 0]
+        rows.append(_row(group, of, measure, table, thresholds=tuple(THRESHOLDS[index] for index in best)))
+    objects = [image for image in drawn[0] if image.seg.size]
+    if objects:
+        keys = {image.key for image in objects}
+        table = np.array([[image.seg.mean() for image in images if image.key in keys] for images in drawn])
+        pooled = np.mean([np.concatenate([image.seg for image in images]).mean() for images in drawn])
+        rows.append(replace(_row(group, of, "SEG", table), mean=float(pooled)))
+    sequences = sorted({image.key.split("/")[0] for image in members[0] if image.det is not None})
+    if sequences:
+        table = np.array([[_det(images, sequence) for sequence in sequences] for images in members])
+        rows.append(_row(group, of, "DET", table))
+    return rows
+
+
+def _det(images: list[ImageMeasures], sequence: str) -> float:
+    found: float = det(
+        [image.det for image in images if image.det is not None and image.key.startswith(f"{sequence}/")]
+    )
+    return found
+
+
+def _row(
+    group: str, of: str, measure: str, table_SI: npt.NDArray[np.float64], thresholds: tuple[float, ...] = ()
+) -> Row:
+    """A row from values of members by images; of a single member the interval is over images."""
+    num_members, num_images = table_SI.shape
+    found = estimate(table_SI if num_members > 1 else table_SI.T)
+    return Row(group, of, measure, found.mean, found.low, found.high, thresholds, num_members, num_images)

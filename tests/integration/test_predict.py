@@ -180,9 +180,7 @@ def test_strange_grey_values_are_told(run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [["kind=classes"], ["kind=instances"], ["kind=probabilities", "stitching=average"]])
-def test_a_prediction_killed_in_the_middle_ends_byte_for_byte_like_an_undisturbed_one(
-    run, tmp_path, options, monkeypatch
-):
+def test_a_prediction_killed_in_the_middle_ends_byte_for_byte_like_an_undisturbed_one(run, tmp_path, options):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([grey(900, 700, seed=seed) for seed in range(2)]))
     command = [f"run={run}", "input=a.tif", *options, "memory_gb=0.004", "device=cpu", "threads=1"]
     program = (

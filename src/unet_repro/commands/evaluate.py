@@ -66,7 +66,8 @@ def task(config: DictConfig) -> None:
                 )
                 for group in groups
             ]
-        command = shlex.join(["unet-repro", "evaluate", *sys.argv[1:]])
+        told = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]  # numbers alone
+        command = shlex.join(["unet-repro", "evaluate", *told])
         written = write_assessments(assessments, folder, name, command)
         Console().print(Markdown(to_markdown(assessments)))
         print(f"written: {', '.join(map(str, written))}", file=sys.stderr)

@@ -22,12 +22,12 @@ def thin_borders(cells: npt.NDArray[np.bool_]) -> Labels:
         is lost. Without any cell all is 0.
 
     >>> thin_borders(np.array([[1, 0, 0, 0, 1]], bool))
-    array([[1, 1, 1, 0, 2]], dtype=int32)
+    array([[1, 1, 0, 2, 2]], dtype=int32)
     """
     labels = instances_from_mask(cells)
     if not cells.any():
         return labels
-    nearest = ndimage.distance_transform_edt(~cells, return_distances=False, return_indices=True)
+    away, nearest = ndimage.distance_transform_edt(~cells, return_indices=True)
     grown: Labels = labels[tuple(nearest)]
     line = np.zeros(cells.shape, bool)
     for axis in (0, 1):
@@ -35,8 +35,8 @@ def thin_borders(cells: npt.NDArray[np.bool_]) -> Labels:
         before[axis], after[axis] = slice(None, -1), slice(1, None)
         one, other = tuple(before), tuple(after)
         differ = (grown[one] != grown[other]) & ~line[one] & ~line[other]
-        # Two neighbouring cell pixels are in one cell, so of two that differ at least one is border.
-        first = differ & cells[other]
+        # The one that lies farther from the cells: the middle of the border, and never a pixel of a cell.
+        first = differ & (away[one] > away[other])
         line[one] |= first
         line[other] |= differ & ~first
     grown[line] = 0

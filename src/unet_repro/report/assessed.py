@@ -29,10 +29,12 @@ NAMES = {
     "warping_error": "warping error, best threshold",
     "rand_error": "Rand error, best threshold",
     "pixel_error_f": "pixel error (1 - F), best threshold",
-    "iou": "mean IoU",
-    "dice": "Dice",
     "SEG": "SEG",
     "DET": "DET",
+    "iou": "mean IoU",
+    "dice": "Dice",
+    "pixel_error": "share of wrong pixels",
+    "iou_stepped": "stepped score",
 }
 CROP_PX = 192
 
@@ -55,9 +57,10 @@ def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str
     texts = {
         f"{name}.json": json.dumps([_as_dict(each) for each in assessments], indent=1),
         f"{name}-images.csv": _csv([row for each in assessments for row in _image_rows(each)]),
-        f"{name}-thresholds.csv": _csv([row for each in assessments for row in _threshold_rows(each)]),
         f"{name}.md": f"{to_markdown(assessments)}\n\n`{command}`\n",
     }
+    if thresholds := [row for each in assessments for row in _threshold_rows(each)]:
+        texts[f"{name}-thresholds.csv"] = _csv(thresholds)
     paths = []
     for file_name, text in texts.items():
         write_atomically(folder / file_name, text)
@@ -93,7 +96,8 @@ def _table(assessment: Assessment) -> str:
     for name in (name for name in order if name in by_name):
         cells = [_cell(by_name[name][of]) if of in by_name[name] else "" for of in ("seeds", MEAN)[: len(head)]]
         thresholds = ", ".join(f"{value:.1f}" for value in by_name[name]["seeds"].thresholds)
-        lines.append(f"| {NAMES.get(name, name)} | {' | '.join(cells)} | {thresholds} |")
+        title = NAMES.get(name, name.replace("iou_", "IoU "))
+        lines.append(f"| {title} | {' | '.join(cells)} | {thresholds} |")
     lines += ["", f"Objects of SEG and DET: settings chosen on {assessment.settings_from}."]
     return "\n".join(lines)
 
@@ -155,7 +159,7 @@ def _threshold_rows(assessment: Assessment) -> list[dict[str, Any]]:
     rows = []
     for member, images in assessment.members.items():
         drawn = [image for image in images if image.sweep]
-        for index, threshold in enumerate(THRESHOLDS):
+        for index, threshold in enumerate(THRESHOLDS if drawn else ()):
             means = {name: float(np.mean([image.sweep[name][index] for image in drawn])) for name in drawn[0].sweep}
             rows.append({"group": assessment.group, "member": member, "threshold": threshold, **means})
     return rows

@@ -41,7 +41,8 @@ class ImageMeasures:
     Attributes:
         key: The image.
         run_id: The run that predicted it; of the mean of seeds ``""``.
-        sweep: Measure -> value at each threshold ``(T,)``; empty for a frame that only DET looks at.
+        sweep: ISBI measure -> value at each threshold ``(T,)``; empty for Cell Tracking data, whose cells have no
+            membranes between them.
         pixel: Measure -> value, at the most likely class.
         settings: How its objects were made.
         seg: Jaccard index of each reference object.
@@ -221,7 +222,7 @@ def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str]
     return ImageMeasures(
         key=seen.image.key,
         run_id=seen.run_id,
-        sweep=slice_measures(seen.truth, seen.probability, THRESHOLDS, warping=warping),
+        sweep=slice_measures(seen.truth, seen.probability, warping=warping) if seen.markers is None else {},
         pixel={name: float(value) for name, value in pixel.items()},
         settings=settings,
         seg=seg_scores(seen.truth, objects),

@@ -1,0 +1,58 @@
+"""``unet-repro export``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from omegaconf import DictConfig
+
+from unet_repro.commands import hydra_app
+from unet_repro.config import typed
+from unet_repro.console import told_to_user
+from unet_repro.errors import ConfigError
+from unet_repro.evaluate import trained_network
+from unet_repro.export.bioimageio import export_bioimageio
+from unet_repro.export.onnx import TOLERANCE, export_onnx
+from unet_repro.runs.network import Checkpoint
+
+SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx"}
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """See ``conf/export.yaml``."""
+
+    run: Path
+    output: Path
+    format: Literal["auto", "bioimageio", "onnx"]
+    checkpoint: Checkpoint
+    author: str
+    licence: str
+    overwrite: bool
+
+
+def main(arguments: list[str]) -> None:
+    """Exports a network."""
+    hydra_app.run(task, name="export", arguments=arguments)
+
+
+def task(config: DictConfig) -> None:
+    """Writes the file and tells how far it is from the run."""
+    with told_to_user():
+        settings = typed(ExportSettings, config)
+        output = settings.output
+        kind = SUFFIXES.get(output.suffix.lower()) if settings.format == "auto" else settings.format
+        if kind is None:
+            raise ConfigError(
+                f"output={output} tells no format", mend="name it .zip or .onnx, or add format=bioimageio"
+            )
+        if output.exists() and not settings.overwrite:
+            raise ConfigError(f"{output} is there already", mend="add overwrite=true, or name another output")
+        network = trained_network(settings.run, settings.checkpoint)
+        if kind == "onnx":
+            difference = export_onnx(network, output)
+        else:
+            difference = export_bioimageio(network, output, author=settings.author, licence=settings.licence)
+        print(
+            f"written: {output}; probabilities differ from the run's by at most {difference:.1g} (allowed: {TOLERANCE})"
+        )

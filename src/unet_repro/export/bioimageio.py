@@ -1,0 +1,142 @@
+"""A trained network as a BioImage.IO package (specification 0.5), for ilastik, deepImageJ, QuPath and others."""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_repro.errors import RunError
+from unet_repro.export.onnx import OPSET, Pixels, check_parity, describe, export_onnx, needed, runner, sample_images
+from unet_repro.files import replacing
+from unet_repro.geometry import alignment, halo, smallest
+from unet_repro.runs.network import Network
+
+CITE = {
+    "text": "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI 2015",
+    "doi": "10.1007/978-3-319-24574-4_28",
+}
+
+
+def export_bioimageio(network: Network, path: Path, *, author: str, licence: str) -> float:
+    """Writes a package that passes its own test and gives what the run gives.
+
+    The tensor that comes out is smaller than what goes in by the halo on each side, which the description says; grey
+    values go in as stored, for normalisation is part of the graph.
+
+    Args:
+        network: A run's network.
+        path: The ``.zip`` file.
+        author: Name of who publishes it.
+        licence: An SPDX identifier, such as ``MIT`` or ``CC-BY-4.0``.
+
+    Returns:
+        The largest difference of a probability from the run's own.
+
+    Raises:
+        ConfigError: If the packages of the extra ``export`` are missing.
+        RunError: If the package fails its test or differs by more than ``TOLERANCE``; none is left then.
+    """
+    os.environ.setdefault("BIOIMAGEIO_PERFORM_IO_CHECKS", "0")  # it would look for links in the network
+    spec, core = needed("bioimageio.spec"), needed("bioimageio.core")
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own dependencies'
+        folder = Path(scratch)
+        export_onnx(network, folder / "weights.onnx")
+        with spec.ValidationContext(perform_io_checks=False):
+            model = _describe(network, folder, author=author, licence=licence)
+            package = folder / "model.zip"
+            spec.save_bioimageio_package(model, output_path=package, allow_invalid=False)
+            summary = core.test_description(package, weight_format="onnx")
+            if summary.status != "passed":
+                raise RunError(
+                    f"the package of run {network.run_id} fails its own test:\n{summary.format()}",
+                    mend="report it, with this text",
+                )
+            loaded = spec.load_description(package)
+            with core.create_prediction_pipeline(loaded, weight_format="onnx") as pipeline:
+                difference = check_parity(network, lambda images: _predict(core, loaded, pipeline, images))
+        with replacing(path) as file:
+            file.write(package.read_bytes())
+    return difference
+
+
+def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:
+    """What the package itself makes of images, one by one."""
+    outputs = []
+    for image in images:
+        sample = core.digest_spec.create_sample_for_model(model, inputs={"image": image[None]})
+        found = pipeline.predict_sample_without_blocking(sample)
+        outputs.append(np.asarray(found.members["probabilities"].data.data)[0])
+    return np.stack(outputs).astype(np.float32)
+
+
+def _describe(network: Network, folder: Path, *, author: str, licence: str) -> Any:
+    v0_5 = needed("bioimageio.spec.model.v0_5")
+    depth = network.net.depth
+    size = smallest(depth) + 4 * alignment(depth)
+    image = sample_images(network, (size, size), number=1)
+    run = runner((folder / "weights.onnx").read_bytes())
+    np.save(folder / "input.npy", image)
+    np.save(folder / "output.npy", run(image))
+    (folder / "README.md").write_text(_documentation(network))
+    sides = [
+        v0_5.SpaceInputAxis(
+            id=v0_5.AxisId(axis), size=v0_5.ParameterizedSize(min=smallest(depth), step=alignment(depth))
+        )
+        for axis in "yx"
+    ]
+    channels = [v0_5.Identifier(f"channel{number}") for number in range(network.in_channels)]
+    given = v0_5.InputTensorDescr(
+        id=v0_5.TensorId("image"),
+        description="Grey values as stored",
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=channels), *sides],
+        test_tensor=v0_5.FileDescr(source=folder / "input.npy"),
+        data=v0_5.IntervalOrRatioDataDescr(type="float32"),
+    )
+    cropped = [
+        v0_5.SpaceOutputAxis(
+            id=v0_5.AxisId(axis),
+            size=v0_5.SizeReference(tensor_id=given.id, axis_id=v0_5.AxisId(axis), offset=-2 * halo(depth)),
+        )
+        for axis in "yx"
+    ]
+    names = [v0_5.Identifier("".join(c if c.isalnum() else "_" for c in name)) for name in network.class_names]
+    out = v0_5.OutputTensorDescr(
+        id=v0_5.TensorId("probabilities"),
+        description="Probability of each class",
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *cropped],
+        test_tensor=v0_5.FileDescr(source=folder / "output.npy"),
+        data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),
+    )
+    return v0_5.ModelDescr(
+        name=f"unet-repro {network.run_id}",
+        description="U-Net with unpadded convolutions (Ronneberger et al. 2015), trained with unet-repro",
+        authors=[v0_5.Author(name=author)],
+        cite=[v0_5.CiteEntry(text=CITE["text"], doi=v0_5.Doi(CITE["doi"]))],
+        license=v0_5.LicenseId(licence),
+        documentation=v0_5.FileDescr(source=folder / "README.md"),
+        tags=["unet2d", "semantic-segmentation", "2d", "unet-repro"],
+        inputs=[given],
+        outputs=[out],
+        weights=v0_5.WeightsDescr(onnx=v0_5.OnnxWeightsDescr(source=folder / "weights.onnx", opset_version=OPSET)),
+        config=v0_5.Config.model_validate({"unet_repro": describe(network)}),
+    )
+
+
+def _documentation(network: Network) -> str:
+    depth, norm = network.net.depth, network.config.model["norm"]
+    lines = [
+        f"# unet-repro {network.run_id}",
+        f"U-Net with unpadded convolutions. Legal input sizes are {smallest(depth)} + {alignment(depth)} n pixels; the "
+        f"output is smaller by {halo(depth)} pixels on each side, so mirror an image at its border by as much.",
+        "Grey values go in as stored: normalisation with the training images' mean and standard deviation is part of "
+        f"the graph. Classes: {', '.join(network.class_names)}.",
+        "# Validation",
+        "The package was compared with the run that it was made from, at several sizes, when it was written.",
+    ]
+    if norm in ("instance", "group"):
+        lines.insert(3, f"With its {norm} norm the output depends on the tile.")
+    return "\n\n".join(lines) + "\n"

@@ -1,0 +1,177 @@
+"""A trained network as an ONNX file that takes raw images and gives probabilities."""
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.files import replacing
+from unet_repro.geometry import alignment, halo, smallest
+from unet_repro.runs.network import Network
+
+TOLERANCE = 1e-5  # of a probability
+OPSET = 18
+
+Pixels = npt.NDArray[np.float32]
+
+
+class Deployed(nn.Module):
+    """Normalisation, network, softmax: ``(B, C, H, W)`` float32 as stored to ``(B, K, h, w)`` probabilities.
+
+    The margins by which skips are cropped do not depend on the tile; they are written down here, so that a graph of it
+    holds for every legal size.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.net = network.net
+        statistics = network.normalisation
+        self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float64)[:, None, None])
+        self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float64)[:, None, None])
+        sizes, size = [], smallest(self.net.depth)
+        for level in range(self.net.depth + 1):
+            size = (size // 2 if level else size) - 4
+            sizes.append(size)
+        size = sizes.pop()
+        self.margins = []
+        for skip in reversed(sizes):
+            self.margins.append((skip - 2 * size) // 2)
+            size = 2 * size - 4
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Probabilities of the tile's valid centre."""
+        x = ((image.double() - self.mean) / self.std).float()
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.net.down):
+            x = block(self.net.pool(x) if level else x)
+            skips.append(x)
+        x = skips.pop()
+        ups: Any = self.net.up
+        for block, margin in zip(ups, self.margins, strict=True):
+            skip = skips.pop()[:, :, margin:-margin, margin:-margin] if margin else skips.pop()
+            x = block.conv(torch.cat([skip, block.up(x)], dim=1))
+        scores: Tensor = self.net.head(x)
+        return scores.softmax(1)
+
+
+def export_onnx(network: Network, path: Path) -> float:
+    """Writes the network as ONNX, if it then gives what the run gives.
+
+    Args:
+        network: A run's network.
+        path: The file. Input ``image`` ``(B, C, H, W)`` float32 as stored, H and W legal tile sizes; output
+            ``probabilities`` ``(B, K, H - 2 halo, W - 2 halo)``. The file's metadata tell run, halo, sizes and classes.
+
+    Returns:
+        The largest difference of a probability from the run's own.
+
+    Raises:
+        ConfigError: If the packages of the extra ``export`` are missing.
+        RunError: If they differ by more than ``TOLERANCE``; no file is left then.
+    """
+    onnx = needed("onnx")
+    needed("onnxscript")
+    depth = network.net.depth
+    step, rest = alignment(depth), smallest(depth) % alignment(depth)
+    least = smallest(depth) // step
+    rows, columns = (step * torch.export.Dim(name, min=least, max=4096) + rest for name in ("rows", "columns"))
+    size = smallest(depth) + 2 * step
+    example = torch.zeros(2, network.in_channels, size, size + step)
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of its exporter's inner workings
+        program = torch.onnx.export(
+            Deployed(network).eval(),
+            (example,),
+            dynamo=True,
+            input_names=["image"],
+            output_names=["probabilities"],
+            dynamic_shapes={"image": {0: torch.export.Dim("batch", max=4096), 2: rows, 3: columns}},
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None, "the dynamo exporter returns a program"
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in describe(network).items()})
+    content = model.SerializeToString()
+    difference = check_parity(network, runner(content))
+    with replacing(path) as file:
+        file.write(content)
+    return difference
+
+
+def describe(network: Network) -> dict[str, object]:
+    """What a user of the graph has to know."""
+    depth = network.net.depth
+    return {
+        "unet_repro_run": network.run_id,
+        "class_names": list(network.class_names),
+        "halo_px": halo(depth),
+        "smallest_size_px": smallest(depth),
+        "size_step_px": alignment(depth),
+        "mean": list(network.normalisation.mean),
+        "std": list(network.normalisation.std),
+    }
+
+
+def runner(content: bytes) -> Callable[[Pixels], Pixels]:
+    """Runs an ONNX graph on the CPU."""
+    session = needed("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
+    return lambda images: np.asarray(session.run(None, {"image": images})[0], np.float32)
+
+
+def check_parity(network: Network, run: Callable[[Pixels], Pixels]) -> float:
+    """Compares a packaged network with the run's own at several legal sizes, oblong ones too.
+
+    Raises:
+        RunError: If a probability differs by more than ``TOLERANCE``.
+    """
+    depth, worst = network.net.depth, 0.0
+    least, step = smallest(depth), alignment(depth)
+    for index, (rows, columns) in enumerate(((0, 0), (3, 1), (1, 6))):
+        images = sample_images(network, (least + rows * step, least + columns * step), number=1 + index % 2)
+        normalised = np.stack([network.normalisation.apply(image) for image in images])
+        with torch.inference_mode():
+            expected = network.net(torch.from_numpy(normalised)).softmax(1).numpy()
+        given = run(images)
+        worst = max(worst, float(np.abs(given - expected).max()) if given.shape == expected.shape else math.inf)
+    if not worst <= TOLERANCE:
+        raise RunError(
+            f"the export differs from run {network.run_id} by {worst:.2g} in a probability, more than {TOLERANCE}",
+            mend="export another checkpoint; with model.norm=instance or group float rounding alone can reach this",
+        )
+    return worst
+
+
+def sample_images(network: Network, size_hw: tuple[int, int], *, number: int) -> Pixels:
+    """Noise with the training images' mean and standard deviation, ``(B, C, H, W)``; the same every time."""
+    noise = np.random.default_rng(0).standard_normal((number, network.in_channels, *size_hw))
+    mean, std = (np.asarray(each)[:, None, None] for each in (network.normalisation.mean, network.normalisation.std))
+    return (mean + std * noise).astype(np.float32)
+
+
+def needed(name: str) -> Any:
+    """Imports an optional package.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"an export needs {name.split('.', maxsplit=1)[0]}: {error}", mend="pip install 'unet-repro[export]'"
+        ) from error

@@ -1,0 +1,112 @@
+"""An exported network gives what the run gives at every legal size, or is not written at all."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from trained import GREY, random_run
+
+from unet_repro.data.normalise import Normalisation
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.export import onnx as onnx_export
+from unet_repro.export.bioimageio import export_bioimageio
+from unet_repro.export.onnx import TOLERANCE, Deployed, check_parity, export_onnx, runner, sample_images
+from unet_repro.geometry import halo, smallest
+from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.runs.network import open_network
+
+pytest.importorskip("onnxscript")
+
+
+def network(tmp_path, *overrides, normalisation=GREY):
+    return open_network(random_run(tmp_path / "run", *overrides, normalisation=normalisation))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("norm", ["none", "batch", "group"])
+def test_what_is_deployed_is_the_network_with_its_normalisation(depth, norm, tmp_path):
+    found = network(tmp_path, f"model.depth={depth}", f"model.norm={norm}")
+    deployed = Deployed(found).eval()
+
+    def run(images):
+        with torch.inference_mode():
+            return deployed(torch.from_numpy(images)).numpy()
+
+    assert check_parity(found, run) <= 1e-6
+
+
+@pytest.mark.slow
+def test_an_onnx_file_takes_raw_images_of_any_legal_size(tmp_path):
+    found = network(tmp_path, normalisation=Normalisation((100.0, 90.0, 80.0), (30.0, 40.0, 50.0)))
+    assert export_onnx(found, tmp_path / "model.onnx") <= TOLERANCE
+    run = runner((tmp_path / "model.onnx").read_bytes())
+    for size in ((44, 44), (60, 100), (204, 52)):
+        images = sample_images(found, size, number=2)
+        with torch.inference_mode():
+            normalised = np.stack([found.normalisation.apply(image) for image in images])
+            expected = found.net(torch.from_numpy(normalised)).softmax(1)
+        np.testing.assert_allclose(run(images), expected, atol=TOLERANCE)
+        assert run(images).shape[2:] == tuple(side - 2 * halo(2) for side in size)
+    import onnx
+
+    told = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert told["halo_px"] == halo(2)
+    assert told["smallest_size_px"] == smallest(2)
+    assert told["class_names"] == ["background", "cell"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["onnx", "bioimageio"])
+def test_an_export_that_differs_is_refused_and_leaves_nothing(kind, tmp_path, monkeypatch):
+    found = network(tmp_path)
+    describe = onnx_export.describe
+
+    def tampered(network):
+        with torch.no_grad():
+            network.net.head.bias[0] += 0.1  # between the export and the check
+        return describe(network)
+
+    monkeypatch.setattr(onnx_export, "describe", tampered)
+    write = export_onnx if kind == "onnx" else partial(export_bioimageio, author="me", licence="MIT")
+    with pytest.raises(RunError, match="differs from run"):
+        write(found, tmp_path / "out" / "model")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.slow
+def test_a_bioimageio_package_passes_its_test_and_carries_the_halo(tmp_path):
+    found = network(tmp_path)
+    assert export_bioimageio(found, tmp_path / "model.zip", author="Ada", licence="MIT") <= TOLERANCE
+    spec = pytest.importorskip("bioimageio.spec")
+    with spec.ValidationContext(perform_io_checks=False):
+        model = spec.load_description(tmp_path / "model.zip")
+    rows = model.inputs[0].axes[2]
+    assert (rows.size.min, rows.size.step) == (smallest(2), 4)
+    assert model.outputs[0].axes[2].size.offset == -2 * halo(2)
+    assert model.authors[0].name == "Ada"
+
+
+def test_a_missing_package_says_how_to_get_it(monkeypatch):
+    def gone(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(onnx_export, "import_module", gone)
+    with pytest.raises(ConfigError, match=r"unet-repro\[export\]"):
+        onnx_export.needed("onnxruntime")
+
+
+@pytest.mark.slow
+def test_the_snippet_of_the_documentation_gives_the_runs_own_classes(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
+    snippet = text.split("```python\n")[1].split("```")[0]
+    found = network(tmp_path)
+    export_onnx(found, tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, np.ndarray] = {}
+    exec(compile(snippet, "docs/export.md", "exec"), names)
+    image = found.normalisation.apply(names["image"])
+    scores = predict(found.net, image, plan_tiles((300, 400), 2), device=torch.device("cpu"))
+    assert (names["classes"] == scores.argmax(0).numpy()).mean() > 0.9999

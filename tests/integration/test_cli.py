@@ -1,4 +1,3 @@
-import json
 import resource
 import signal
 import subprocess
@@ -92,13 +91,18 @@ def test_train_evaluate_and_the_record_on_disk(tmp_path):
     assert not (tmp_path / "outputs").exists()
     measured = unet_repro("evaluate", f"run={run}", cwd=tmp_path)
     assert measured.returncode == 0, measured.stderr
-    assert json.loads(measured.stdout)["part"] == "val"
-    assert (run / "evaluation-val-best.json").exists()
-    assert (run / "evaluation-val-best.png").exists()
+    assert "V_rand" in measured.stdout
+    assert {path.name for path in run.glob("measures-val-last*")} == {
+        "measures-val-last.json",
+        "measures-val-last.md",
+        "measures-val-last-images.csv",
+        "measures-val-last-thresholds.csv",
+        "measures-val-last-cases.png",
+    }
     tested = unet_repro("evaluate", f"run={run}", "part=test", "checkpoint=last", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
-    assert (run / "evaluation-test-last.json").exists()
-    assert "use train, val, test" in error_of(unet_repro("evaluate", f"run={run}", "part=all", cwd=tmp_path))
+    assert (run / "measures-test-last.json").exists()
+    assert "'train', 'val' or 'test'" in error_of(unet_repro("evaluate", f"run={run}", "part=all", cwd=tmp_path))
 
 
 def test_a_run_that_cannot_be_written_says_so_before_training(tmp_path):

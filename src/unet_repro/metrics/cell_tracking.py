@@ -20,8 +20,8 @@ def _table(
     others, columns = np.unique(predicted, return_inverse=True)
     joint = np.zeros((len(numbers), len(others)), np.int64)
     np.add.at(joint, (rows.ravel(), columns.ravel()), 1)
-    kept = joint[numbers > 0]
-    return kept[:, others > 0], kept.sum(1), joint.sum(0)[others > 0]
+    inside, outside = numbers > 0, others > 0
+    return joint[inside][:, outside], joint.sum(1)[inside], joint.sum(0)[outside]
 
 
 def seg_scores(reference: Labels, predicted: Labels) -> npt.NDArray[np.float64]:
@@ -39,13 +39,35 @@ def seg_scores(reference: Labels, predicted: Labels) -> npt.NDArray[np.float64]:
     >>> seg_scores(np.array([[1, 1, 1, 0, 2]]), np.array([[5, 5, 0, 0, 0]])).round(3)
     array([0.667, 0.   ])
     """
+    return _jaccards(*_table(reference, predicted))
+
+
+def seg_both_ways(reference: Labels, predicted: Labels) -> float:
+    """Mean of SEG and of SEG with the roles exchanged, so that false objects count too; to choose settings by.
+
+    Args:
+        reference: Instance numbers ``(H, W)``, 0 = background.
+        predicted: Likewise.
+
+    Returns:
+        In [0, 1]; a side without objects counts 1 if the other has none either, else 0.
+
+    >>> seg_both_ways(np.array([[1, 1, 0, 0]]), np.array([[5, 5, 0, 6]]))
+    0.75
+    """
     joint, sizes, others = _table(reference, predicted)
+    sides = [_jaccards(joint, sizes, others), _jaccards(joint.T, others, sizes)]
+    return float(np.mean([side.mean() if side.size else float(not joint.shape[0] + joint.shape[1]) for side in sides]))
+
+
+def _jaccards(
+    joint: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], others: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
     if not joint.size:
         return np.zeros(len(sizes))
     best = joint.argmax(1)
     shared = joint[np.arange(len(sizes)), best]
-    jaccard = shared / (sizes + others[best] - shared)
-    return np.where(2 * shared > sizes, jaccard, 0.0)
+    return np.where(2 * shared > sizes, shared / (sizes + others[best] - shared), 0.0)
 
 
 @dataclass(frozen=True)

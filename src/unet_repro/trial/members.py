@@ -1,5 +1,6 @@
 """Which finished runs are measured together: folds and sequences of one setting form a group, its seeds are members."""
 
+import glob
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -58,9 +59,12 @@ def runs_of(names: Sequence[str], experiment: str | None, runs_dir: Path) -> lis
         return done
     found: list[Path] = []
     for name in names:
-        matches = sorted(Path().glob(name)) if any(letter in name for letter in "*?[") else [Path(name)]
+        matches = [Path(name)]
+        if any(letter in name for letter in "*?["):
+            found_here = sorted(map(Path, glob.glob(name)))  # noqa: PTH207  # absolute ones too
+            matches = [path for path in found_here if RunFolder(path).config.exists()]
         if not matches:
-            raise ConfigError(f"run={name} matches no folder", mend="name runs/<run_id>, or a glob of such folders")
+            raise ConfigError(f"run={name} matches no run", mend="name runs/<run_id>, or a glob of such folders")
         found += [open_run(match).path for match in matches]
     return list(dict.fromkeys(found))
 

@@ -69,7 +69,7 @@ def test_runs_are_named_by_folder_or_glob(tmp_path, monkeypatch):
         make_run(tmp_path / "runs" / name)
     monkeypatch.chdir(tmp_path)
     assert [run.name for run in runs_of(["runs/a*", "runs/a1"], None, tmp_path)] == ["a1", "a2"]
-    with pytest.raises(ConfigError, match="matches no folder"):
+    with pytest.raises(ConfigError, match="matches no run"):
         runs_of(["runs/c*"], None, tmp_path)
     with pytest.raises(RunError, match="not a run's folder"):
         runs_of(["runs"], None, tmp_path)

@@ -59,9 +59,12 @@ report: $(READY) ## page, verdicts, tables and figures of what is trained by now
 watch: $(READY) ## renew the page while a suite runs elsewhere
 	$(BIN)/unet-repro report --watch
 
-bench: $(READY) ## time weight maps, augmentation, runs side by side, checkpoints and restarts
+bench: $(READY) ## time weight maps, augmentation, prediction, runs side by side, checkpoints and restarts
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_maps.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/augment.py
+	$(BIN)/python benchmarks/planner.py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/parallel.py
 	$(BIN)/python benchmarks/resume.py
 

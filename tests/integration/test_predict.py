@@ -17,7 +17,9 @@ from trained import GREY, random_run
 
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
+from unet_repro.errors import DataError
 from unet_repro.inference.instances import InstanceSettings, to_instances
+from unet_repro.inference.journal import Journal
 from unet_repro.inference.overlap_tile import plan_tiles
 from unet_repro.inference.overlap_tile import predict as predict_image
 from unet_repro.predict import PredictSettings, predict
@@ -162,6 +164,30 @@ def test_mistakes_are_told_and_nothing_is_written(arguments, told, run, tmp_path
     assert "mend:" in said
     assert {path.name for path in tmp_path.iterdir()} <= {"a.png", "there.png"}
     assert (tmp_path / "there.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_a_record_whose_partial_file_is_gone_does_not_leave_holes(run, tmp_path, kind, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", grey(300, 200))
+    how = {"kind": kind, "memory_gb": 0.002}
+    assert not predict(settings(run, tmp_path / "a.tif", tmp_path / "whole.tif", **how)).failures
+    monkeypatch.setattr("unet_repro.inference.one_file.NOTE_EVERY_S", 0.0)
+    write = Journal.write
+
+    def stop(journal, position):
+        write(journal, position)
+        if position.row == 2:
+            raise DataError("stopped", mend="")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "write", stop)
+        assert predict(settings(run, tmp_path / "a.tif", tmp_path / "o.tif", **how)).failures
+    lost = [path for path in tmp_path.iterdir() if path.name.endswith(".partial")]
+    assert lost
+    for path in lost:
+        path.unlink()
+    assert not predict(settings(run, tmp_path / "a.tif", tmp_path / "o.tif", **how)).failures
+    assert (tmp_path / "o.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_overwrite_replaces_an_output(run, tmp_path):

@@ -133,6 +133,8 @@ def predict_file(
         _predict_planes, predictor, stack, plan, journal=journal, position=position, tiles_done=tiles_done
     )
     with create(target, channels=channels, dtype=result.stored_as, **layout) as output:
+        if not output.resumed:
+            position.numbered = 0
         if result.kind != "instances":
             predict_planes(output)
         else:
@@ -175,6 +177,8 @@ def _predict_planes(
     position: Position,
     tiles_done: Callable[[int], object],
 ) -> None:
+    if not output.resumed:  # a record without what it speaks of, or nothing at all: from the beginning
+        position.plane = position.row = 0
     to_float = normaliser(predictor.normalisation, stack.dtype)
     noted = time.monotonic()
 

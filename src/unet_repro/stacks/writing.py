@@ -39,6 +39,9 @@ class Writer:
         pixel_size_um: Height and width of a pixel, for formats that tell it.
         resume: Whether blocks of an earlier process are kept; its file must be of the same shape and type.
 
+    Attributes:
+        resumed: Whether there were any.
+
     Raises:
         RunError: If there is no space, or the folder cannot be written to.
     """
@@ -64,7 +67,8 @@ class Writer:
         self.array: Any = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not (resume and self._reopen()):
+            self.resumed = resume and self._reopen()
+            if not self.resumed:
                 _remove(self.partial)
                 self._check_space()
                 self._begin()

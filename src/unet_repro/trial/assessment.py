@@ -184,7 +184,7 @@ def _choose(
     runs = {each.run_id for each in seen.values()}
     chosen: dict[str, InstanceSettings] = {}
     for run in runs:
-        if part == "test":
+        if part != "val":
             basis, where = scored[run], "each run's validation images"
         elif len(runs) > 1:
             basis = {key: score for other in runs - {run} for key, score in scored[other].items()}

@@ -1,6 +1,5 @@
 """What all tests share: one thread, a home of their own, small samples."""
 
-import logging
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -27,16 +26,6 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
         patch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _loggers_stay_on() -> Iterator[None]:
-    """Hydra, called inside the tests' process, switches off the loggers that it finds."""
-    yield
-    logging.disable(logging.NOTSET)
-    for logger in logging.Logger.manager.loggerDict.values():
-        if isinstance(logger, logging.Logger):
-            logger.disabled = False
 
 
 @pytest.fixture(scope="session")

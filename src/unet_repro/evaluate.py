@@ -1,7 +1,6 @@
 """Measures a finished run on one part of its split."""
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,35 +15,16 @@ from tqdm import tqdm
 
 from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
-from unet_repro.errors import ConfigError, DataError
+from unet_repro.errors import DataError
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.placement import place
 from unet_repro.runs.checkpoint import load_network
-from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
 from unet_repro.task import SegmentationTask
 from unet_repro.train import build, read_data
 
 Part = Literal["train", "val", "test"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Measures of a run on one part.
-
-    Attributes:
-        measures: ``loss`` (unweighted cross-entropy), those of ``metrics.pixel``, under ``images`` the same per image.
-        path: The JSON file that holds them.
-        images: The images, normalised, with their classes.
-        predictions: Predicted classes ``(H, W)`` uint8, one an image.
-        class_names: Names of class 0, 1, ...
-    """
-
-    measures: dict[str, Any]
-    path: Path
-    images: list[WholeImage]
-    predictions: list[npt.NDArray[np.uint8]]
-    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -116,7 +96,7 @@ def trained_network(run: Path, checkpoint: Checkpoint) -> Network:
 
 
 @torch.inference_mode()
-def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") -> Evaluation:
+def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") -> dict[str, Any]:
     """Measures of whole images by overlap-tiles, together and per image, in float32 whatever the training's precision.
 
     Of a run trained in float32 the validation's own measures come out again.
@@ -127,46 +107,34 @@ def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") 
         checkpoint: Which of its checkpoints.
 
     Returns:
-        The measures, which also are in ``<run>/evaluation-<part>-<checkpoint>.json``, and what they were taken from.
+        ``loss`` (unweighted cross-entropy), the measures of ``metrics.pixel``, and under ``images`` the same per image.
 
     Raises:
-        ConfigError: If a choice does not exist.
         RunError: If it is no run, has no such checkpoint, or its data have changed.
         DataError: If the part has no public labels.
     """
-    for name, value, known in (
-        ("part", part, ("train", "val", "test")),
-        ("checkpoint", checkpoint, ("best", "last")),
-    ):
-        if value not in known:
-            raise ConfigError(f"{name}={value} does not exist", mend=f"use {', '.join(known)}")
     trained = open_trained(run, checkpoint)
-    data, task, device = trained.data, trained.task, trained.device
+    names = trained.data.class_names
     images = trained.images(part)
-    matrices, losses, sizes, predictions = [], [], [], []
+    matrices, losses, sizes = [], [], []
     for image in tqdm(images, desc="evaluate", unit="image", leave=False):
-        scores_KHW = task.predict_image(image.image)
-        classes_HW = torch.from_numpy(image.classes).to(device).long()
+        scores_KHW = trained.scores(image.image)
+        classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
         losses.append(F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="sum").double())
-        predicted_HW = scores_KHW.argmax(0)
-        matrices.append(confusion(predicted_HW, classes_HW, len(data.class_names)))
+        matrices.append(confusion(scores_KHW.argmax(0), classes_HW, len(names)))
         sizes.append(classes_HW.numel())
-        predictions.append(predicted_HW.to("cpu", torch.uint8).numpy())
-    result = {
+    return {
         "run_id": trained.folder.run_id,
-        "data": read_data(trained.config).name,
+        "data": trained.data_name,
         "part": part,
         "checkpoint": checkpoint,
         "loss": float(torch.stack(losses).sum()) / sum(sizes),
-        **_floats(pixel_measures(torch.stack(matrices), data.class_names)),
+        **_floats(pixel_measures(torch.stack(matrices), names)),
         "images": {
-            image.key: {"loss": float(loss) / size, **_floats(pixel_measures(matrix[None], data.class_names))}
+            image.key: {"loss": float(loss) / size, **_floats(pixel_measures(matrix[None], names))}
             for image, loss, size, matrix in zip(images, losses, sizes, matrices, strict=True)
         },
     }
-    path = run / f"evaluation-{part}-{checkpoint}.json"
-    write_atomically(path, json.dumps(result, indent=1))
-    return Evaluation(result, path, images, predictions, data.class_names)
 
 
 def _floats(measures: dict[str, torch.Tensor]) -> dict[str, float]:

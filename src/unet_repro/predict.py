@@ -3,7 +3,6 @@
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +18,15 @@ from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.one_file import Kind, Predictor, Result, Scale, predict_file
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, describe, free_bytes, plan_within
-from unet_repro.inference.volume import Stitching, TileViews, overlapping
+from unet_repro.inference.volume import Stitching, TileViews
 from unet_repro.placement import use_machine
 from unet_repro.runs.network import Checkpoint, Network
-from unet_repro.stacks.reading import Stack, find_inputs, open_stack
+from unet_repro.stacks.names import find_inputs, name_targets, written_suffix
+from unet_repro.stacks.reading import open_stack
+from unet_repro.stacks.stack import Stack
 
 Format = Literal["auto", "tif", "ome.tif", "zarr", "npy", "png"]
 
-SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tif", ".tiff", ".zarr", ".npy", ".png")
 SAMPLE_PX = 512  # side of the region whose grey values are looked at
 STRANGE_MEAN, STRANGE_SPREAD = 4.0, 0.1  # in standard deviations of the training images
 WATERSHED_BYTES_PER_PIXEL = 60  # mask, distances, seeds, queue and labels of scikit-image's watershed
@@ -111,7 +111,7 @@ def predict(settings: PredictSettings) -> Outcome:
     device = _device(settings)
     predictor = _predictor(network, settings, device)
     inputs = find_inputs(settings.input)
-    targets = _targets(inputs, settings)
+    targets = name_targets(inputs, settings.output, functools.partial(_suffix, settings))
     outcome, jobs = Outcome(), []
     known = {path.resolve() for path in inputs}
     for path, target in zip(inputs, targets, strict=True):
@@ -172,41 +172,11 @@ def _shape(network: Network) -> NetworkShape:
     return NetworkShape(model["depth"], model["width"], network.in_channels, len(network.class_names))
 
 
-def _targets(inputs: Sequence[Path], settings: PredictSettings) -> list[Path]:
-    """Where each input's output goes: the output itself for a single image if it is named like a file."""
-    output = settings.output
-    if (_suffix(output) and not output.is_dir()) or (_suffix(output) or "").endswith(".zarr"):
-        if len(inputs) > 1:
-            raise ConfigError(
-                f"output={output} is one file, the input is {len(inputs)} images", mend="name a folder as output"
-            )
-        return [output]
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"output={output} is a file of no known kind", mend=f"use {', '.join(SUFFIXES)}, or a folder")
-    targets = [output / f"{_stem(path)}{_suffix_for(path, settings)}" for path in inputs]
-    twice = [target for target, times in Counter(targets).items() if times > 1]
-    if twice:
-        raise ConfigError(
-            f"several images would be written to {twice[0]}",
-            mend="give them different names, or predict them one by one",
-        )
-    return targets
-
-
-def _suffix(path: Path) -> str | None:
-    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
-
-
-def _stem(path: Path) -> str:
-    suffix = _suffix(path)
-    return path.name[: -len(suffix)] if suffix else path.stem
-
-
-def _suffix_for(path: Path, settings: PredictSettings) -> str:
+def _suffix(settings: PredictSettings, path: Path) -> str:
     """As asked for; ``auto``: like the image, and TIFF where its own kind cannot hold the result exactly."""
     if settings.format != "auto":
         return f".{settings.format}"
-    like = _suffix(path) or ".tif"
+    like = written_suffix(path) or ".tif"
     holds_png = settings.kind == "classes" or (settings.kind == "probabilities" and settings.dtype != "float32")
     return like if like != ".png" or holds_png else ".tif"
 
@@ -234,12 +204,11 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
                 mend="use instances.method=components, which works by bands of rows",
             )
     if start is not None:
-        plan = plan_with(image_hw, start.tile_hw, depth)
+        tile_hw = start.tile_hw
     else:
         memory_gb = None if settings.memory_gb == "auto" else settings.memory_gb
-        plan = plan_within(image_hw, _shape(network), memory_gb=memory_gb, device=predictor.device)
-    if settings.stitching == "average":
-        plan = overlapping(plan, depth)
+        tile_hw = plan_within(image_hw, _shape(network), memory_gb=memory_gb, device=predictor.device).tile_hw
+    plan = plan_with(image_hw, tile_hw, depth, overlap=settings.stitching == "average")
     return _Job(path, target, plan, num_planes, journal, start)
 
 
@@ -262,13 +231,16 @@ def _signature(path: Path, network: Network, settings: PredictSettings) -> dict[
 
 @functools.lru_cache(maxsize=2)
 def _file_hash(path: Path, _changed: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _strange_grey_values(stack: Stack, network: Network) -> str | None:
     """A word of warning where the middle of an image is far from anything that the network was trained on."""
     height, width = min(stack.height, SAMPLE_PX), min(stack.width, SAMPLE_PX)
     middle = stack.read(stack.num_planes // 2, (stack.height - height) // 2, (stack.width - width) // 2, height, width)
+    if middle.dtype.kind == "f" and not np.isfinite(middle).all():
+        return None  # an error, soon
     z_CHW = network.normalisation.apply(middle)
     mean, spread = float(np.abs(z_CHW.mean((1, 2))).max()), float(z_CHW.std((1, 2)).max())
     if mean < STRANGE_MEAN and STRANGE_SPREAD < spread < 1 / STRANGE_SPREAD:

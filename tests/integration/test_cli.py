@@ -97,7 +97,7 @@ def test_train_evaluate_and_the_record_on_disk(tmp_path):
         "measures-val-last.md",
         "measures-val-last-images.csv",
         "measures-val-last-thresholds.csv",
-        "measures-val-last-cases.png",
+        "measures-val-last-cases.jpg",
     }
     tested = unet_repro("evaluate", f"run={run}", "part=test", "checkpoint=last", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr

@@ -15,8 +15,9 @@ from unet_repro.cli import main
 from unet_repro.data.isbi2012 import NUM_SLICES
 from unet_repro.errors import DataError
 from unet_repro.train import train
-from unet_repro.trial.assessment import MEAN, assess, rows_of
+from unet_repro.trial.assessment import MEAN, assess
 from unet_repro.trial.members import Group, groups_of
+from unet_repro.trial.summary import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_group_is_evaluated_by_the_command_line(folds, tmp_path, monkeypatch, 
     text = (tmp_path / "out" / "measures-val-last-4-views.md").read_text()
     assert "2 seeds, mean [95 % interval]" in text
     assert "output=" not in text.splitlines()[-1]
-    picture = cv2.imread(str(tmp_path / "out" / "measures-val-last-4-views-cases.png"))
+    picture = cv2.imread(str(tmp_path / "out" / "measures-val-last-4-views-cases.jpg"))
     assert picture.std() > 10
 
 
@@ -118,9 +119,23 @@ def test_sequences_are_judged_by_seg_on_gold_and_det_on_every_frame(tmp_path):
     assert sum(bool(image.pixel) for image in images) == 6  # the gold frames
     measures = {row.measure: row for row in rows_of(found)}
     assert {"SEG", "DET", "iou"} <= set(measures)
+    pooled = np.concatenate([image.seg for image in images if image.pixel]).mean()
+    assert measures["SEG"].mean == pytest.approx(pooled)
+    assert measures["SEG"].low < pooled < measures["SEG"].high
+    assert found.truth == "the experts' gold masks"
     assert "v_rand" not in measures
     assert measures["DET"].num_images == 2
     assert found.settings_from == "each run's validation images"
+
+
+def test_a_part_without_gold_frames_is_judged_by_its_labels(tmp_path):
+    make_cell_tracking(tmp_path / "u373", frames=4)  # frames 0 and 2 have gold, frame 3 validates
+    data = ["data=u373", f"data.root={tmp_path / 'u373'}", "split=sequence", "tiles.size=60", "tiles.budget=2x60"]
+    run = tmp_path / "runs" / train(tiny(tmp_path / "runs", data=data))["run_id"]
+    found = assess(groups_of([run])[0], part="val", checkpoint="last")
+    assert [image.key for image in found.members["seed 0"]] == ["01/t003"]
+    assert found.truth == "the source's own labels"
+    assert {"SEG", "DET"} <= {row.measure for row in rows_of(found)}
 
 
 def make_isbi(root, size=96):

@@ -1,6 +1,7 @@
 """`unet-repro predict`: any file in, any result out, killed and gone on with, and every mistake told."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from unet_repro.inference.overlap_tile import plan_tiles
 from unet_repro.inference.overlap_tile import predict as predict_image
 from unet_repro.predict import PredictSettings, predict
 from unet_repro.runs.network import open_network
+from unet_repro.stacks.reading import open_stack
 
 CLOSE = 3e-5
 
@@ -64,6 +66,48 @@ def test_every_result_of_images_smaller_and_larger_than_a_tile(run, tmp_path, si
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "c.png"), -1)[sure], expected[sure] > 0.5)
     if sure.all():
         np.testing.assert_array_equal(np.load(tmp_path / "i.npy"), instances_from_mask(expected > 0.5))
+
+
+@pytest.fixture(scope="module")
+def large(run):
+    """An image of many tiles, and its classes where they are sure."""
+    image = grey(1500, 1300)
+    found = probability(run, image)
+    return image, found > 0.5, np.abs(found - 0.5) > CLOSE
+
+
+LARGE = {
+    "a.png": lambda path, image: cv2.imwrite(str(path), image),
+    "a.npy": np.save,
+    "a.zarr": lambda path, image: zarr.create_array(path, data=image, chunks=(300, 400)),
+    "a.tif": tifffile.imwrite,
+    "big.tif": lambda path, image: tifffile.imwrite(path, image, bigtiff=True),
+    "strips.tif": lambda path, image: tifffile.imwrite(path, image, compression="zlib", rowsperstrip=64),
+    "tiled.tif": lambda path, image: tifffile.imwrite(path, image, compression="lzw", tile=(256, 256)),
+    "a.ome.tif": lambda path, image: tifffile.imwrite(path, image, metadata={"axes": "YX"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_image_of_each_kind_goes_in_and_out(name, run, tmp_path, large):
+    image, classes, sure = large
+    LARGE[name](tmp_path / name, image)
+    outcome = predict(settings(run, tmp_path / name, tmp_path / "out", memory_gb=0.01))
+    assert outcome.written == [tmp_path / "out" / name]
+    assert not outcome.failures
+    with open_stack(tmp_path / "out" / name, channels=1) as stack:
+        found = stack.read(0, 0, 0, 1500, 1300)[0]
+    np.testing.assert_array_equal(found[sure], classes[sure])
+
+
+def test_the_programs_own_warnings_are_not_switched_off(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    with pytest.raises(SystemExit):
+        main(["predict", "run=nowhere", "input=a", "output=b"])
+    assert not logging.getLogger("unet_repro.data.synthetic").disabled
+    assert not logging.getLogger("unet_repro.data.weight_cache").disabled
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -162,16 +162,15 @@ def test_two_processes_never_train_one_run(tmp_path):
 
 def test_evaluate_repeats_the_validation_of_the_training(finished):
     _, folder, result = finished
-    last = evaluate(folder.path, part="val", checkpoint="last").measures
+    last = evaluate(folder.path, part="val", checkpoint="last")
     for name in ("iou", "iou_membrane", "dice", "pixel_error", "iou_stepped", "loss"):
         assert last[name] == pytest.approx(result["final"][f"val/{name}"], abs=1e-6)
-    assert evaluate(folder.path).measures["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
-    assert json.loads((folder.path / "evaluation-val-last.json").read_text()) == last
+    assert evaluate(folder.path)["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
 
 
 def test_evaluate_measures_the_open_test_set(finished):
     _, folder, _ = finished
-    measured = evaluate(folder.path, part="test").measures
+    measured = evaluate(folder.path, part="test")
     assert set(measured["images"]) == {f"test/{n:02d}" for n in range(6)}
     assert np.mean([image["loss"] for image in measured["images"].values()]) == pytest.approx(measured["loss"])
 
@@ -201,7 +200,7 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
     config = tiny(tmp_path / "runs", data=["data=folder", f"data.root={tmp_path / 'own'}"])
     train(config)
     folder = run_folder(check(config))
-    assert evaluate(folder.path).measures["data"] == "folder"
+    assert evaluate(folder.path)["data"] == "folder"
     cv2.imwrite(str(tmp_path / "own/images/4.png"), 255 - cv2.imread(str(tmp_path / "own/images/4.png"), 0))
     train_module._read_data.cache_clear()
     with pytest.raises(RunError, match="trained on other data"):

@@ -45,8 +45,7 @@ def task(config: DictConfig) -> None:
     """Writes measures, tables and pictures, and prints the table."""
     with told_to_user():
         settings = typed(EvaluateSettings, config)
-        names = [settings.run] if isinstance(settings.run, str) else settings.run or []
-        runs = runs_of(names, settings.comparison, settings.runs_dir)
+        runs = runs_of(settings.run, settings.comparison, settings.runs_dir)
         groups = groups_of(runs)
         checkpoint = settings.checkpoint
         if checkpoint == "auto":

@@ -41,8 +41,7 @@ def task(config: DictConfig) -> None:
         settings = typed(SubmitSettings, config)
         if settings.output.exists() and not settings.overwrite:
             raise ConfigError(f"{settings.output} is there already", mend="add overwrite=true, or name another output")
-        names = [settings.run] if isinstance(settings.run, str) else settings.run or []
-        runs = runs_of(names, settings.comparison, settings.runs_dir)
+        runs = runs_of(settings.run, settings.comparison, settings.runs_dir)
         with tqdm(total=NUM_SLICES * len(runs), desc="predict", unit="slice") as bar:
             volume = predict_test_slices(
                 runs, checkpoint=settings.checkpoint, views=settings.views, slice_done=bar.update

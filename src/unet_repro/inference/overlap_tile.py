@@ -92,10 +92,18 @@ def plan_tiles(
     return plan_with(image_hw, best[1], depth)
 
 
-def plan_with(image_hw: tuple[int, int], tile_hw: tuple[int, int], depth: int) -> TilePlan:
-    """The plan that covers an image with tiles of a given legal height and width."""
-    offsets = product(_starts(image_hw[0], tile_hw[0], depth), _starts(image_hw[1], tile_hw[1], depth))
-    return TilePlan(image_hw, tile_hw, halo(depth), tuple(offsets))
+def plan_with(image_hw: tuple[int, int], tile_hw: tuple[int, int], depth: int, *, overlap: bool = False) -> TilePlan:
+    """The plan that covers an image with tiles of a given legal height and width.
+
+    Args:
+        image_hw: Height and width of the image.
+        tile_hw: Height and width of the tiles.
+        depth: Number of max-pools of the network.
+        overlap: Whether outputs overlap by half, for a mean over them.
+    """
+    times = 2 if overlap else 1
+    rows, columns = (_starts(extent, tile, depth, times) for extent, tile in zip(image_hw, tile_hw, strict=True))
+    return TilePlan(image_hw, tile_hw, halo(depth), tuple(product(rows, columns)))
 
 
 def smallest_tile(image_hw: tuple[int, int], depth: int) -> tuple[int, int]:
@@ -117,10 +125,10 @@ def _line_choices(extent: int, depth: int) -> list[tuple[int, int]]:
     return [(tile, number) for number, tile in choices.items()]
 
 
-def _starts(extent: int, tile: int, depth: int) -> range:
-    """Where the outputs of tiles begin along a line."""
+def _starts(extent: int, tile: int, depth: int, times: int = 1) -> range:
+    """Where the outputs of tiles begin along a line that they cover so many times."""
     step, output = alignment(depth), output_size(tile, depth)
-    stride = output // step * step or step  # an output below one step covers the line by itself
+    stride = max(step, output // times // step * step)  # an output below one step covers the line by itself
     return range(0, max(1, extent - output + stride), stride)
 
 

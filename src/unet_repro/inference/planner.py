@@ -21,7 +21,7 @@ FLOAT_BYTES = 4
 # Measured over counted memory (1.1 to 2.5): reordered copies, and what the allocator keeps and rounds up.
 MEMORY_FACTOR = 2.5
 SHARE_OF_FREE = 0.5  # of the memory that is free; the rest is for images, results and other programs
-MAX_AUTO_GB = 1.0  # larger tiles gain about three percent
+MAX_AUTO_GB = 0.75  # larger tiles gain about three percent, and a process shall stay under 2 GB
 
 
 @dataclass(frozen=True)

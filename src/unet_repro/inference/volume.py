@@ -7,7 +7,7 @@ Tensor names: B batch, C channels, H W input, h w output, K classes.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, Protocol, get_args
 
@@ -18,7 +18,6 @@ from torch import Tensor
 
 from unet_repro.data.tiles import mirror_indices
 from unet_repro.errors import ConfigError
-from unet_repro.geometry import alignment
 from unet_repro.inference.overlap_tile import BATCH_PIXELS, TilePlan
 
 TileViews = Literal[1, 4, 8]
@@ -86,7 +85,7 @@ def predict_plane(
     Args:
         network: ``(B, C, H, W)`` to ``(B, K, h, w)`` scores, unpadded, of the plan's depth.
         plane: What to predict.
-        plan: Its tiles; with ``average`` from ``overlapping``.
+        plan: Its tiles; with ``average`` planned with ``overlap``.
         take: Is given each finished piece, in a thread of its own, one after the other.
         device: Where the network lives.
         views: Mean probabilities of each tile turned by quarters (4), and mirrored too (8).
@@ -130,17 +129,6 @@ def predict_plane(
                 tiles_done(num_new)
         if going is not None:
             going.result()
-
-
-def overlapping(plan: TilePlan, depth: int) -> TilePlan:
-    """The same tiles at half their distance, for ``stitching=average``."""
-    step = alignment(depth)
-    starts = []
-    for extent, tile in zip(plan.image_hw, plan.tile_hw, strict=True):
-        output = tile - 2 * plan.halo_px
-        stride = max(step, output // 2 // step * step)
-        starts.append(range(0, max(1, extent - output + stride), stride))
-    return replace(plan, offsets=tuple((y, x) for y in starts[0] for x in starts[1]))
 
 
 def _hand_over(

@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from matplotlib.figure import Figure
-from scipy import ndimage
-from skimage.segmentation import find_boundaries
 
-from unet_repro.inference.instances import to_instances
 from unet_repro.metrics.isbi import THRESHOLDS
-from unet_repro.report.crops import error_colours
+from unet_repro.report.crops import draw_cases
 from unet_repro.runs.folder import write_atomically
-from unet_repro.trial.assessment import MEAN, Assessment, ImageMeasures, Row, rows_of
+from unet_repro.trial.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.trial.summary import Row, rows_of
 
 # Measure -> how it is written in tables.
 NAMES = {
@@ -36,7 +32,6 @@ NAMES = {
     "pixel_error": "share of wrong pixels",
     "iou_stepped": "stepped score",
 }
-CROP_PX = 192
 
 
 def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str, command: str) -> list[Path]:
@@ -45,7 +40,7 @@ def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str
     Args:
         assessments: Groups.
         folder: Where the files go.
-        name: What they are called, before ``.json``, ``-images.csv``, ``-thresholds.csv``, ``.md`` and ``-cases.png``.
+        name: What they are called, before ``.json``, ``-images.csv``, ``-thresholds.csv``, ``.md`` and ``-cases.jpg``.
         command: How they were made, for the table's foot.
 
     Returns:
@@ -65,9 +60,10 @@ def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str
     for file_name, text in texts.items():
         write_atomically(folder / file_name, text)
         paths.append(folder / file_name)
-    picture = folder / f"{name}-cases.png"
-    draw_cases(assessments, picture)
-    return [*paths, picture]
+    if any(image.seg.size for each in assessments for images in each.members.values() for image in images):
+        paths.append(folder / f"{name}-cases.jpg")
+        draw_cases(assessments, paths[-1])
+    return paths
 
 
 def to_markdown(assessments: Sequence[Assessment]) -> str:
@@ -98,7 +94,7 @@ def _table(assessment: Assessment) -> str:
         thresholds = ", ".join(f"{value:.1f}" for value in by_name[name]["seeds"].thresholds)
         title = NAMES.get(name, name.replace("iou_", "IoU "))
         lines.append(f"| {title} | {' | '.join(cells)} | {thresholds} |")
-    lines += ["", f"Objects of SEG and DET: settings chosen on {assessment.settings_from}."]
+    lines += ["", f"Truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}."]
     return "\n".join(lines)
 
 
@@ -116,6 +112,7 @@ def _as_dict(assessment: Assessment) -> dict[str, Any]:
     return {
         "group": assessment.group,
         "data": assessment.data,
+        "truth": assessment.truth,
         "settings_from": assessment.settings_from,
         "thresholds": list(THRESHOLDS),
         "measures": [asdict(row) for row in rows_of(assessment)],
@@ -172,60 +169,3 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()} for row in rows)
     return text.getvalue()
-
-
-def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
-    """Worst, median and best image of each group by SEG: a crop of each where it is most wrong.
-
-    A whole image is never shown.
-    """
-    chosen = [(each, label, image) for each in assessments for label, image in _cases(each)]
-    figure = Figure(figsize=(9.6, 2.5 * len(chosen)), layout="constrained", dpi=90)
-    axes = figure.subplots(len(chosen), 4, squeeze=False)
-    for row, (assessment, label, measured) in zip(axes, chosen, strict=True):
-        image_CHW, truth, probability = assessment.cases[measured.key]
-        objects = to_instances(probability, measured.settings)
-        part = _most_wrong((objects > 0) != (truth > 0))
-        shown = image_CHW[0][part]
-        low, high = np.percentile(shown, (0.5, 99.5))
-        row[0].imshow(shown, cmap="gray", vmin=low, vmax=high)
-        row[1].imshow(_outlined(shown, truth[part], low, high))
-        row[2].imshow(_outlined(shown, objects[part], low, high))
-        row[3].imshow(error_colours((objects[part] > 0).astype(np.uint8), (truth[part] > 0).astype(np.uint8)))
-        row[0].set_ylabel(f"{assessment.group}\n{label}: {measured.key}\nSEG {measured.seg.mean():.3f}", fontsize=7)
-        for panel in row:
-            panel.set(xticks=[], yticks=[])
-    foreground = assessments[0].class_names[-1]
-    titles = ["image", "truth", "predicted objects", f"blue: false {foreground}\nvermilion: missed {foreground}"]
-    for panel, title in zip(axes[0], titles, strict=True):
-        panel.set_title(title, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-
-
-def _cases(assessment: Assessment) -> list[tuple[str, ImageMeasures]]:
-    images = [image for image in list(assessment.members.values())[-1] if image.seg.size]
-    ordered = sorted(images, key=lambda image: float(image.seg.mean()))
-    if len(ordered) < 3:
-        return [("case", image) for image in ordered]
-    return [("worst", ordered[0]), ("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
-
-
-def _most_wrong(wrong: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The square crop, at most half the image's side, that holds the most wrong pixels."""
-    side = min(CROP_PX, *(extent // 2 for extent in wrong.shape))
-    density = ndimage.uniform_filter(wrong.astype(np.float32), side, mode="constant")
-    inside = density[side // 2 : wrong.shape[0] - side + side // 2, side // 2 : wrong.shape[1] - side + side // 2]
-    top, left = np.unravel_index(int(inside.argmax()), inside.shape)
-    return np.s_[int(top) : int(top) + side, int(left) : int(left) + side]
-
-
-def _outlined(
-    shown: npt.NDArray[np.float32], objects: npt.NDArray[np.int32], low: float, high: float
-) -> npt.NDArray[np.float32]:
-    """The image in grey with the objects' outlines in yellow."""
-    grey = np.clip((shown - low) / max(high - low, 1e-6), 0, 1)
-    colours = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
-    outline = find_boundaries(objects, mode="inner")  # type: ignore[no-untyped-call]
-    colours[outline] = (0.94, 0.89, 0.26)
-    return colours

@@ -1,4 +1,4 @@
-"""What a network gets right and wrong: crops of validation images beside truth and error."""
+"""What networks get right and wrong: crops of measured images beside truth, objects and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from scipy import ndimage
+from skimage.segmentation import find_boundaries
 
-from unet_repro.data.datamodule import WholeImage
+from unet_repro.inference.instances import to_instances
+from unet_repro.trial.assessment import Assessment, ImageMeasures
+
+CROP_PX = 192
 
 # Okabe and Ito's blue and vermilion: colour-blind readers tell them apart.
 FALSE_CELL, MISSED_CELL = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
@@ -29,42 +34,62 @@ def error_colours(predicted: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]
     return colours
 
 
-def draw_crops(
-    images: Sequence[WholeImage],
-    predictions: Sequence[npt.NDArray[np.uint8]],
-    path: Path,
-    *,
-    class_names: Sequence[str],
-    crop_px: int = 192,
-) -> None:
-    """One row an image: the crop from its middle, truth, prediction, errors.
+def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
+    """Worst, median and best image of each group by SEG: a crop of each where it is most wrong.
+
+    A whole image is never shown.
 
     Args:
-        images: Normalised images with their classes.
-        predictions: ``(H, W)`` class indices, one an image.
-        path: The picture.
-        class_names: Names of class 0 and 1.
-        crop_px: Side of the crop in pixels, at most half the image's: a whole image is never shown.
+        assessments: Groups.
+        path: The picture, ``.jpg``.
     """
-    figure = Figure(figsize=(9.2, 2.45 * len(images)), layout="constrained", dpi=90)
-    axes = figure.subplots(len(images), 4, squeeze=False)
-    for row, image, predicted in zip(axes, images, predictions, strict=True):
-        height, width = image.classes.shape
-        side = min(crop_px, height // 2, width // 2)
-        top, left = (height - side) // 2, (width - side) // 2
-        part = np.s_[top : top + side, left : left + side]
-        shown = image.image[0][part]
+    chosen = [(each, label, image) for each in assessments for label, image in _cases(each)]
+    figure = Figure(figsize=(9.6, 2.5 * len(chosen)), layout="constrained", dpi=90)
+    axes = figure.subplots(len(chosen), 4, squeeze=False)
+    for row, (assessment, label, measured) in zip(axes, chosen, strict=True):
+        image_CHW, truth, probability = assessment.cases[measured.key]
+        objects = to_instances(probability, measured.settings)
+        part = _most_wrong((objects > 0) != (truth > 0))
+        shown = image_CHW[0][part]
         low, high = np.percentile(shown, (0.5, 99.5))
         row[0].imshow(shown, cmap="gray", vmin=low, vmax=high)
-        row[1].imshow(image.classes[part], cmap="gray", vmin=0, vmax=1)
-        row[2].imshow(predicted[part], cmap="gray", vmin=0, vmax=1)
-        row[3].imshow(error_colours(predicted[part], image.classes[part]))
-        row[0].set_ylabel(image.key)
+        row[1].imshow(_outlined(shown, truth[part], low, high))
+        row[2].imshow(_outlined(shown, objects[part], low, high))
+        row[3].imshow(error_colours((objects[part] > 0).astype(np.uint8), (truth[part] > 0).astype(np.uint8)))
+        row[0].set_ylabel(f"{assessment.group}\n{label}: {measured.key}\nSEG {measured.seg.mean():.3f}", fontsize=7)
         for panel in row:
             panel.set(xticks=[], yticks=[])
-    background, foreground = class_names[0], class_names[1]
-    titles = ["image", "truth", "prediction", f"blue: false {foreground}\nvermilion: false {background}"]
+    foreground = assessments[0].class_names[-1]
+    titles = ["image", "truth", "predicted objects", f"blue: false {foreground}\nvermilion: missed {foreground}"]
     for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.savefig(path, pil_kwargs={"quality": 85})
+
+
+def _cases(assessment: Assessment) -> list[tuple[str, ImageMeasures]]:
+    images = [image for image in list(assessment.members.values())[-1] if image.seg.size]
+    ordered = sorted(images, key=lambda image: float(image.seg.mean()))
+    if len(ordered) < 3:
+        return [("case", image) for image in ordered]
+    return [("worst", ordered[0]), ("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
+
+
+def _most_wrong(wrong: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The square crop, at most half the image's side, that holds the most wrong pixels."""
+    side = min(CROP_PX, *(extent // 2 for extent in wrong.shape))
+    density = ndimage.uniform_filter(wrong.astype(np.float32), side, mode="constant")
+    inside = density[side // 2 : wrong.shape[0] - side + side // 2, side // 2 : wrong.shape[1] - side + side // 2]
+    top, left = np.unravel_index(int(inside.argmax()), inside.shape)
+    return np.s_[int(top) : int(top) + side, int(left) : int(left) + side]
+
+
+def _outlined(
+    shown: npt.NDArray[np.float32], objects: npt.NDArray[np.int32], low: float, high: float
+) -> npt.NDArray[np.float32]:
+    """The image in grey with the objects' outlines in yellow."""
+    grey = np.clip((shown - low) / max(high - low, 1e-6), 0, 1)
+    colours = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
+    outline = find_boundaries(objects, mode="inner")  # type: ignore[no-untyped-call]
+    colours[outline] = (0.94, 0.89, 0.26)
+    return colours

@@ -23,15 +23,15 @@ from unet_repro.errors import DataError
 from unet_repro.evaluate import Part, Trained, open_trained
 from unet_repro.inference.instances import CANDIDATES, InstanceSettings, each_candidate, to_instances
 from unet_repro.inference.rotations import Views, average_views
-from unet_repro.metrics.cell_tracking import DetCounts, det, det_counts, seg_both_ways, seg_scores
-from unet_repro.metrics.isbi import SCORES, THRESHOLDS, slice_measures
+from unet_repro.metrics.cell_tracking import DetCounts, det_counts, seg_both_ways, seg_scores
+from unet_repro.metrics.isbi import slice_measures
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.network import Checkpoint
 from unet_repro.trial.members import Group
-from unet_repro.trial.stats import estimate
 
 Probability = npt.NDArray[np.float32]
 MEAN = "mean of seeds"
+GOLD, LABELS = "the experts' gold masks", "the source's own labels"
 CHOICE_IMAGES = 8  # of each run, evenly spaced, settle how objects are made
 
 
@@ -68,6 +68,7 @@ class Assessment:
         data: Name of the source.
         class_names: Names of the classes.
         members: ``seed 0``, ... and, of several seeds, the mean of their probabilities -> its images in order.
+        truth: What the images were judged by, in words.
         settings_from: Where the settings of objects were chosen, in words.
         cases: Image -> what a picture of it needs: normalised image, truth, probability (mean of seeds).
     """
@@ -76,6 +77,7 @@ class Assessment:
     data: str
     class_names: tuple[str, ...]
     members: dict[str, list[ImageMeasures]]
+    truth: str
     settings_from: str
     cases: dict[str, tuple[npt.NDArray[np.float32], Labels, Probability]] = field(default_factory=dict)
 
@@ -87,7 +89,7 @@ class _Seen:
     image: WholeImage
     run_id: str
     truth: Labels  # gold where there is gold
-    is_gold: bool
+    judged_by: str | None  # what that is; None for a frame without gold among others with, which only DET looks at
     markers: Labels | None
     probability: Probability
 
@@ -147,25 +149,27 @@ def assess(
             measured[name].append(_measure(seen[key], chosen[name][key], class_names, warping=warping))
             image_done()
     last = list(members.values())[-1]
-    cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.is_gold}
-    return Assessment(group.name, data, class_names, measured, settings_from, cases)
+    cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.judged_by}
+    truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
+    return Assessment(group.name, data, class_names, measured, truth, settings_from, cases)
 
 
 def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
     """Every labelled image of a part, with the probability of the last class."""
     source = make("data", trained.config.data)
-    gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else (None, {})
+    gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else ({}, {})
     labels = {sample.key: sample.labels for sample in trained.data.samples[part] if sample.labels is not None}
+    some_gold = not labels.keys().isdisjoint(gold)
     seen = {}
     with torch.inference_mode():
         for image in trained.images(part):
             mean_KHW = average_views(trained.scores, image.image, views)
-            truth = labels[image.key] if gold is None else gold.get(image.key, labels[image.key])
+            is_gold = image.key in gold
             seen[image.key] = _Seen(
                 image=image,
                 run_id=trained.folder.run_id,
-                truth=truth,
-                is_gold=gold is None or image.key in gold,
+                truth=gold[image.key] if is_gold else labels[image.key],
+                judged_by=GOLD if is_gold else None if some_gold else LABELS,
                 markers=markers.get(image.key),
                 probability=mean_KHW[-1].cpu().numpy(),
             )
@@ -214,7 +218,7 @@ def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
 def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool) -> ImageMeasures:
     objects = to_instances(seen.probability, settings)
     counts = None if seen.markers is None else det_counts(seen.markers, objects)
-    if not seen.is_gold:
+    if seen.judged_by is None:
         return ImageMeasures(seen.image.key, seen.run_id, {}, {}, settings, np.empty(0), counts)
     likely = torch.from_numpy(seen.probability > 0.5).long()
     matrix = confusion(likely, torch.from_numpy(seen.image.classes).long(), len(class_names))
@@ -228,83 +232,3 @@ def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str]
         seg=seg_scores(seen.truth, objects),
         det=counts,
     )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measure of one group.
-
-    Attributes:
-        group: The group.
-        of: ``seeds`` (mean over seeds and images) or the mean of seeds' probabilities.
-        measure: Its name.
-        mean: Over members and images; of SEG over all reference objects.
-        low: Lower end of the 95 % interval over seeds and images; ``None`` where a single seed or image gives none.
-        high: Upper end.
-        thresholds: Where a threshold was chosen: the best one of each member.
-        num_members: Seeds.
-        num_images: Images, or sequences for DET.
-    """
-
-    group: str
-    of: str
-    measure: str
-    mean: float
-    low: float | None
-    high: float | None
-    thresholds: tuple[float, ...]
-    num_members: int
-    num_images: int
-
-
-def rows_of(assessment: Assessment) -> list[Row]:
-    """Every measure with its interval, of the seeds and of the mean of their probabilities."""
-    seeds = {name: images for name, images in assessment.members.items() if name != MEAN}
-    parts = [("seeds", list(seeds.values()))]
-    if MEAN in assessment.members:
-        parts.append((MEAN, [assessment.members[MEAN]]))
-    return [row for of, members in parts for row in _rows(assessment.group, of, members)]
-
-
-def _rows(group: str, of: str, members: list[list[ImageMeasures]]) -> list[Row]:
-    """Rows of members; images that one of them lacks are left out."""
-    shared = set.intersection(*({image.key for image in images} for images in members))
-    members = [[image for image in images if image.key in shared] for images in members]
-    drawn = [[image for image in images if image.pixel] for images in members]
-    rows = []
-    for measure in drawn[0][0].pixel:
-        table = np.array([[image.pixel[measure] for image in images] for images in drawn])
-        rows.append(_row(group, of, measure, table))
-    for measure in drawn[0][0].sweep:
-        sweeps_SIT = np.array([[image.sweep[measure] for image in images] for images in drawn])
-        sign = 1 if measure in SCORES else -1
-        best = (sign * sweeps_SIT.mean(1)).argmax(1)  # one threshold for the whole stack, as in the challenge
-        table = np.take_along_axis(sweeps_SIT, best[:, None, None], 2)[..., 0]
-        rows.append(_row(group, of, measure, table, thresholds=tuple(THRESHOLDS[index] for index in best)))
-    objects = [image for image in drawn[0] if image.seg.size]
-    if objects:
-        keys = {image.key for image in objects}
-        table = np.array([[image.seg.mean() for image in images if image.key in keys] for images in drawn])
-        pooled = np.mean([np.concatenate([image.seg for image in images]).mean() for images in drawn])
-        rows.append(replace(_row(group, of, "SEG", table), mean=float(pooled)))
-    sequences = sorted({image.key.split("/")[0] for image in members[0] if image.det is not None})
-    if sequences:
-        table = np.array([[_det(images, sequence) for sequence in sequences] for images in members])
-        rows.append(_row(group, of, "DET", table))
-    return rows
-
-
-def _det(images: list[ImageMeasures], sequence: str) -> float:
-    found: float = det(
-        [image.det for image in images if image.det is not None and image.key.startswith(f"{sequence}/")]
-    )
-    return found
-
-
-def _row(
-    group: str, of: str, measure: str, table_SI: npt.NDArray[np.float64], thresholds: tuple[float, ...] = ()
-) -> Row:
-    """A row from values of members by images; of a single member the interval is over images."""
-    num_members, num_images = table_SI.shape
-    found = estimate(table_SI if num_members > 1 else table_SI.T)
-    return Row(group, of, measure, found.mean, found.low, found.high, thresholds, num_members, num_images)

@@ -83,7 +83,7 @@ def _write(entries: Sequence[Entry], arms: Sequence[Arm], search: Search) -> Non
     rows = []
     for arm in arms:
         runs = [search.runs_dir / entry.run_id for entry in entries if entry.arm == arm.name]
-        measured = [evaluate(run, part="test", checkpoint="last").measures for run in runs]
+        measured = [evaluate(run, part="test", checkpoint="last") for run in runs]
         row = {"arm": arm.name, "chosen": " ".join(search.best(arm)), "trials": search.trials, "seeds": len(runs)}
         for name in MEASURES:
             values = [float(measures[name]) for measures in measured]

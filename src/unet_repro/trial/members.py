@@ -33,28 +33,29 @@ class Group:
     members: dict[int, tuple[Path, ...]]
 
 
-def runs_of(names: Sequence[str], experiment: str | None, runs_dir: Path) -> list[Path]:
+def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: Path) -> list[Path]:
     """The folders of the runs that a user names.
 
     Args:
-        names: Folders or globs of folders.
-        experiment: All finished runs of a comparison instead.
+        run: A folder, a glob of folders, or several of these.
+        comparison: All finished runs of a comparison instead.
         runs_dir: Where runs and the ledger lie.
 
     Raises:
         ConfigError: If nothing, or both, is named, or a glob matches nothing.
         RunError: If a folder is no run, or no run of the comparison is finished.
     """
-    if bool(names) == bool(experiment):
+    names = [run] if isinstance(run, str) else run or []
+    if bool(names) == bool(comparison):
         raise ConfigError("no run is named, or a comparison too", mend="add run=runs/<run_id>, or comparison=NAME")
-    if experiment:
-        entries = Ledger(runs_dir).read(experiment)
+    if comparison:
+        entries = Ledger(runs_dir).read(comparison)
         folders = list(dict.fromkeys(runs_dir / entry.run_id for entry in entries))
         done = [folder for folder in folders if RunFolder(folder).state == "done"]
         if not done:
             raise RunError(
-                f"no run of {experiment} is finished in {runs_dir}",
-                mend=f"train them: unet-repro train -m experiment={experiment} seed=0,1,2",
+                f"no run of {comparison} is finished in {runs_dir}",
+                mend=f"train them: unet-repro train -m experiment={comparison} seed=0,1,2",
             )
         return done
     found: list[Path] = []

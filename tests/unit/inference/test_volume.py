@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from unet_repro.data.normalise import Normalisation, normaliser
 from unet_repro.errors import ConfigError, DataError
 from unet_repro.inference import volume
-from unet_repro.inference.overlap_tile import plan_tiles, predict
-from unet_repro.inference.volume import Plane, overlapping, predict_plane
+from unet_repro.inference.overlap_tile import plan_tiles, plan_with, predict
+from unet_repro.inference.volume import Plane, predict_plane
 from unet_repro.models.unet import UNet
 
 CPU = torch.device("cpu")
@@ -96,7 +96,7 @@ def test_views_that_are_not_turns_of_a_tile_are_refused():
 
 def test_averaging_changes_nothing_where_stitching_is_exact():
     net, image = network(), grey(90, 110)
-    plan = overlapping(plan_tiles((90, 110), 1, max_tile_pixels=42 * 42), 1)
+    plan = plan_with((90, 110), (42, 42), 1, overlap=True)
     averaged = predicted(image, plan, net, stitching="average")
     expected = torch.from_numpy(whole(image, net)).log_softmax(0).numpy()
     np.testing.assert_allclose(averaged, expected, atol=1e-4)
@@ -112,7 +112,7 @@ def test_averaging_smooths_what_instance_norm_makes_depend_on_the_tile():
         return np.mean([np.abs(np.diff(scores, axis=2))[:, :, seam - 1].mean() for seam in seams])
 
     exact = torch.from_numpy(predicted(image, plan, net)).log_softmax(0).numpy()
-    averaged = predicted(image, overlapping(plan, 1), net, stitching="average")
+    averaged = predicted(image, plan_with((90, 110), plan.tile_hw, 1, overlap=True), net, stitching="average")
     assert step(averaged) < step(exact)
 
 
@@ -120,7 +120,7 @@ def test_averaging_smooths_what_instance_norm_makes_depend_on_the_tile():
 def test_a_prediction_begun_in_the_middle_gives_the_same_rest(stitching):
     net, image = network("instance"), grey(120, 70)
     plan = plan_tiles((120, 70), 1, max_tile_pixels=42 * 42)
-    plan = overlapping(plan, 1) if stitching == "average" else plan
+    plan = plan_with((120, 70), plan.tile_hw, 1, overlap=stitching == "average")
     full = predicted(image, plan, net, stitching=stitching)
     rest = predicted(image, plan, net, stitching=stitching, first_row=2)
     done = np.isnan(rest)

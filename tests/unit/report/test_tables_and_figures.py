@@ -4,14 +4,15 @@ import io
 import numpy as np
 import pytest
 
-from unet_repro.data.datamodule import WholeImage
 from unet_repro.errors import DataError
+from unet_repro.inference.instances import InstanceSettings
 from unet_repro.report.collect import collect
-from unet_repro.report.crops import FALSE_CELL, MISSED_CELL, draw_crops, error_colours
+from unet_repro.report.crops import FALSE_CELL, MISSED_CELL, draw_cases, error_colours
 from unet_repro.report.figures import draw_all
 from unet_repro.report.publish import BEGIN, END, publish
 from unet_repro.report.table import print_tables, to_csv, to_markdown, write_tables
 from unet_repro.runs.folder import RunFolder
+from unet_repro.trial.assessment import Assessment, ImageMeasures
 from unet_repro.trial.ledger import Entry, Ledger
 
 SHOWN = {
@@ -165,9 +166,16 @@ def test_crops_never_show_a_whole_image(tmp_path, monkeypatch):
         Axes, "imshow", lambda self, shown, **k: (shapes.append(shown.shape[:2]), honest(self, shown, **k))[1]
     )
     rng = np.random.default_rng(0)
-    image = WholeImage(
-        "k", rng.normal(size=(1, 64, 80)).astype(np.float32), rng.integers(0, 2, (64, 80)).astype(np.uint8)
+    truth = np.zeros((64, 80), np.int32)
+    truth[4:30, 4:40], truth[34:60, 44:76] = 1, 2
+    measured = [
+        ImageMeasures(f"k{number}", "", {}, {"iou": 0.5}, InstanceSettings(), np.array([number / 3]), None)
+        for number in range(4)
+    ]
+    case = (rng.normal(size=(1, 64, 80)).astype(np.float32), truth, (truth > 0).astype(np.float32))
+    found = Assessment(
+        "group", "data", ("membrane", "cell"), {"seed 0": measured}, "labels", "others", {m.key: case for m in measured}
     )
-    draw_crops([image], [image.classes], tmp_path / "c.png", class_names=("membrane", "cell"), crop_px=32)
+    draw_cases([found], tmp_path / "c.jpg")
     assert set(shapes) == {(32, 32)}
-    assert (tmp_path / "c.png").exists()
+    assert (tmp_path / "c.jpg").exists()

@@ -1,5 +1,7 @@
 """Every kind of file is read by regions as its library reads it whole; what is damaged or does not fit is refused."""
 
+import tracemalloc
+
 import cv2
 import imageio.v3 as imageio
 import numpy as np
@@ -10,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unet_repro.errors import DataError
-from unet_repro.stacks.reading import find_inputs, open_stack
+from unet_repro.stacks.names import find_inputs
+from unet_repro.stacks.reading import open_stack
 
 
 def grey(*shape, dtype=np.uint8, seed=0):
@@ -156,6 +159,30 @@ def test_any_region_is_a_slice(striped, data):
     with open_stack(path, channels=1) as stack:
         region = stack.read(0, top, left, height, width)
     np.testing.assert_array_equal(region[0], array[top : top + height, left : left + width])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "png"])
+def test_a_region_of_a_large_plane_takes_no_more_memory_than_its_surroundings(kind, tmp_path):
+    array = (np.arange(5000 * 5000) % 251).astype(np.uint8).reshape(5000, 5000)
+    path = tmp_path / f"large{suffix(kind)}"
+    if kind.startswith("tiled"):
+        compression = "zlib" if kind.endswith("zlib") else None
+        tifffile.imwrite(path, array, tile=(256, 256), compression=compression, photometric="minisblack")
+    elif kind in ("zlib", "lzw"):
+        tifffile.imwrite(path, array, compression=kind, rowsperstrip=64, photometric="minisblack")
+    elif kind.startswith("zarr"):
+        zarr.create_array(path, data=array, chunks=(512, 512), zarr_format=int(kind[-1]))
+    else:
+        write(path, array, kind)
+    tracemalloc.start()
+    try:
+        with open_stack(path, channels=1) as stack:
+            region = stack.read(0, 2100, 3300, 300, 400)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(region[0], array[2100:2400, 3300:3700])
+    assert peak < array.nbytes / 4
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff", "zlib", "npy"])

@@ -15,22 +15,16 @@ import zarr
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.stacks.reading import open_stack
+from unet_repro.stacks.writer import Layout
 from unet_repro.stacks.writing import create
 
 NAMES = ["a.tif", "a.ome.tif", "a.npy", "a.zarr"]
 
 
-def layout(array, **options):
+def layout(array, pixel_size_um=None):
     *leading, channels, height, width = array.shape
-    return {
-        "leading": tuple(leading),
-        "axes": "TZ"[2 - len(leading) :],
-        "channels": channels,
-        "height": height,
-        "width": width,
-        "dtype": array.dtype,
-        **options,
-    }
+    axes = "TZ"[2 - len(leading) :]
+    return Layout(tuple(leading), axes, channels, height, width, array.dtype, pixel_size_um)
 
 
 def write_by_blocks(writer, array, size=37):
@@ -46,7 +40,7 @@ def write_by_blocks(writer, array, size=37):
 @pytest.mark.parametrize("name", NAMES)
 def test_blocks_in_any_order_come_back_whole(name, shape, dtype, tmp_path):
     array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
-    with create(tmp_path / name, **layout(array)) as writer:
+    with create(tmp_path / name, layout(array)) as writer:
         write_by_blocks(writer, array)
         np.testing.assert_array_equal(writer.read(0, 3, 5, 20, 30), array.reshape(-1, *shape[-3:])[0, :, 3:23, 5:35])
         assert not (tmp_path / name).exists()
@@ -62,7 +56,7 @@ def test_blocks_in_any_order_come_back_whole(name, shape, dtype, tmp_path):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "a.npy"])
 def test_our_own_reader_finds_the_same_planes(name, tmp_path):
     array = np.random.default_rng(0).integers(0, 200, (2, 3, 1, 40, 50)).astype(np.uint8)
-    with create(tmp_path / name, **layout(array, pixel_size_um=(0.5, 0.25))) as writer:
+    with create(tmp_path / name, layout(array, pixel_size_um=(0.5, 0.25))) as writer:
         write_by_blocks(writer, array)
         writer.finish()
     with open_stack(tmp_path / name, channels=1) as stack:
@@ -74,7 +68,7 @@ def test_our_own_reader_finds_the_same_planes(name, tmp_path):
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (1, np.uint16), (3, np.uint8)])
 def test_a_png_is_encoded_at_the_end(channels, dtype, tmp_path):
     array = np.random.default_rng(0).integers(0, 250, (channels, 40, 50)).astype(dtype)
-    with create(tmp_path / "a.png", **layout(array)) as writer:
+    with create(tmp_path / "a.png", layout(array)) as writer:
         write_by_blocks(writer, array)
         writer.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -88,25 +82,25 @@ def test_a_png_is_encoded_at_the_end(channels, dtype, tmp_path):
 )
 def test_what_no_png_holds_is_refused(array, tmp_path):
     with pytest.raises(ConfigError, match="format=tif"):
-        create(tmp_path / "a.png", **layout(array))
+        create(tmp_path / "a.png", layout(array))
 
 
 def test_an_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no known suffix"):
-        create(tmp_path / "a.bmp", **layout(np.zeros((1, 4, 4), np.uint8)))
+        create(tmp_path / "a.bmp", layout(np.zeros((1, 4, 4), np.uint8)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unfinished_output_is_gone_on_with_or_begun_anew(name, tmp_path):
     array = np.arange(1, 201, dtype=np.uint8).reshape(1, 10, 20)
-    with create(tmp_path / name, **layout(array)) as writer:
+    with create(tmp_path / name, layout(array)) as writer:
         writer.write(0, 0, 0, array[:, :5])
         writer.flush()
-    with create(tmp_path / name, **layout(array), resume=True) as writer:
+    with create(tmp_path / name, layout(array), resume=True) as writer:
         np.testing.assert_array_equal(writer.read(0, 0, 0, 5, 20), array[:, :5])
-    with create(tmp_path / name, **layout(array)) as writer:
+    with create(tmp_path / name, layout(array)) as writer:
         assert not writer.read(0, 0, 0, 10, 20).any()
-    with create(tmp_path / name, **layout(array.astype(np.uint16)), resume=True) as writer:
+    with create(tmp_path / name, layout(array.astype(np.uint16)), resume=True) as writer:
         assert not writer.read(0, 0, 0, 10, 20).any()  # of another type: begun anew
         writer.discard()
     assert not list(tmp_path.iterdir())
@@ -116,7 +110,7 @@ def test_an_unfinished_output_is_gone_on_with_or_begun_anew(name, tmp_path):
 def test_an_older_output_is_replaced_at_the_end_alone(name, tmp_path):
     for value in (1, 2):
         array = np.full((1, 8, 8), value, np.uint8)
-        with create(tmp_path / name, **layout(array)) as writer:
+        with create(tmp_path / name, layout(array)) as writer:
             writer.write(0, 0, 0, array)
             if value == 2:
                 with open_stack(tmp_path / name, channels=1) as stack:
@@ -131,9 +125,9 @@ def test_flushed_blocks_survive_a_kill(name, tmp_path):
     program = f"""
         import os, signal, numpy as np
         from pathlib import Path
+        from unet_repro.stacks.writer import Layout
         from unet_repro.stacks.writing import create
-        writer = create(Path({str(tmp_path / name)!r}), leading=(), axes="", channels=1, height=64, width=64,
-                        dtype=np.dtype("uint8"))
+        writer = create(Path({str(tmp_path / name)!r}), Layout((), "", 1, 64, 64, np.dtype("uint8")))
         writer.write(0, 0, 0, np.full((1, 32, 64), 7, np.uint8))
         writer.flush()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -141,7 +135,7 @@ def test_flushed_blocks_survive_a_kill(name, tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / name).exists()
-    with create(tmp_path / name, **layout(np.zeros((1, 64, 64), np.uint8)), resume=True) as writer:
+    with create(tmp_path / name, layout(np.zeros((1, 64, 64), np.uint8)), resume=True) as writer:
         assert (writer.read(0, 0, 0, 32, 64) == 7).all()
 
 
@@ -150,7 +144,7 @@ def test_no_space_is_told_before_any_work(name, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(RunError, match="free some space"):
-        create(tmp_path / name, **layout(np.zeros((1, 100, 100), np.uint8)))
+        create(tmp_path / name, layout(np.zeros((1, 100, 100), np.uint8)))
 
 
 def test_a_disk_that_fills_up_is_told_too(tmp_path, monkeypatch):
@@ -159,4 +153,4 @@ def test_a_disk_that_fills_up_is_told_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(RunError, match="No space left"):
-        create(tmp_path / "a.tif", **layout(np.zeros((1, 100, 100), np.uint8)))
+        create(tmp_path / "a.tif", layout(np.zeros((1, 100, 100), np.uint8)))

@@ -70,15 +70,15 @@ def test_runs_are_named_by_folder_or_glob(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [run.name for run in runs_of(["runs/a*", "runs/a1"], None, tmp_path)] == ["a1", "a2"]
     with pytest.raises(ConfigError, match="matches no run"):
-        runs_of(["runs/c*"], None, tmp_path)
+        runs_of("runs/c*", None, tmp_path)
     with pytest.raises(RunError, match="not a run's folder"):
-        runs_of(["runs"], None, tmp_path)
+        runs_of("runs", None, tmp_path)
 
 
-@pytest.mark.parametrize(("names", "experiment"), [([], None), (["runs/a"], "kfold")])
-def test_neither_or_both_ways_of_naming_are_refused(names, experiment, tmp_path):
+@pytest.mark.parametrize(("run", "comparison"), [(None, None), ("runs/a", "kfold")])
+def test_neither_or_both_ways_of_naming_are_refused(run, comparison, tmp_path):
     with pytest.raises(ConfigError, match="no run is named, or a comparison too"):
-        runs_of(names, experiment, tmp_path)
+        runs_of(run, comparison, tmp_path)
 
 
 def entry(run_id, seed):
@@ -88,6 +88,6 @@ def entry(run_id, seed):
 def test_an_experiment_is_its_finished_runs(tmp_path):
     Ledger(tmp_path).record([entry("one", 0), entry("two", 1)])
     with pytest.raises(RunError, match="no run of kfold is finished"):
-        runs_of([], "kfold", tmp_path)
+        runs_of(None, "kfold", tmp_path)
     make_run(tmp_path / "two", done=True)
-    assert runs_of([], "kfold", tmp_path) == [tmp_path / "two"]
+    assert runs_of(None, "kfold", tmp_path) == [tmp_path / "two"]

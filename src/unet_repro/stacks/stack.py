@@ -1,0 +1,147 @@
+"""An opened image: planes ``(C, H, W)`` whose regions are read one by one."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unet_repro.data.read import BROKEN
+from unet_repro.errors import DataError
+
+Block = npt.NDArray[Any]
+
+_EXACT = ["uint8", "int8", "uint16", "int16", "float16", "float32", "float64", "bool"]
+
+
+@dataclass
+class Stack:
+    """An opened image.
+
+    Attributes:
+        path: The file.
+        leading: Sizes of the axes before channels, rows and columns; ``()`` for a single plane.
+        axes: Names of those axes, such as ``TZ``.
+        channels: Channels of a plane.
+        height: Rows.
+        width: Columns.
+        dtype: Of the values as stored.
+        pixel_size_um: Height and width of a pixel in micrometres, where the file says so.
+        array: Anything that is sliced like an array, with the axes ``(*leading, C, H, W)`` in the order of ``order``.
+        order: Where channel, row and column stand among the axes of ``array``; ``None`` for a missing channel axis.
+        opened: What is closed with it.
+    """
+
+    path: Path
+    leading: tuple[int, ...]
+    axes: str
+    channels: int
+    height: int
+    width: int
+    dtype: np.dtype[Any]
+    pixel_size_um: tuple[float, float] | None
+    array: Any
+    order: tuple[int | None, int, int]
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def num_planes(self) -> int:
+        """Planes in all."""
+        return int(np.prod(self.leading, dtype=np.int64))
+
+    def read(self, plane: int, top: int, left: int, height: int, width: int) -> Block:
+        """A region as stored.
+
+        Args:
+            plane: Number of the plane, in the order of the leading axes.
+            top: First row.
+            left: First column.
+            height: Rows.
+            width: Columns; the region lies inside the plane.
+
+        Returns:
+            ``(C, height, width)``.
+
+        Raises:
+            DataError: If it cannot be decoded.
+        """
+        channel, row, column = self.order
+        index: list[Any] = [0] * len(self.array.shape)
+        spatial = {row, column} | ({channel} if channel is not None else set())
+        others = (axis for axis in range(len(index)) if axis not in spatial)
+        for axis, position in zip(others, np.unravel_index(plane, self.leading or (1,)), strict=False):
+            index[axis] = int(position)
+        index[row], index[column] = slice(top, top + height), slice(left, left + width)
+        if channel is not None:
+            index[channel] = slice(None)
+        try:
+            block = np.asarray(self.array[tuple(index)])
+        except BROKEN as error:
+            raise DataError(f"{self.path} cannot be read: {error}", mend="copy, save or download it again") from error
+        if channel is None:
+            return block[None]
+        return np.moveaxis(block, sorted(spatial).index(channel), 0)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.opened.close()
+
+    def __enter__(self) -> "Stack":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def as_stack(
+    path: Path, array: Any, axes: str, channels: int, pixel_size_um: tuple[float, float] | None = None
+) -> Stack:
+    """Finds channels, rows and columns among named axes.
+
+    Args:
+        path: The file, for messages.
+        array: Anything that is sliced like an array.
+        axes: A letter for each of its axes: ``Y``, ``X``, ``C`` or ``S`` for channels, anything else for planes.
+        channels: How many channels it must have.
+        pixel_size_um: Height and width of a pixel, where known.
+
+    Raises:
+        DataError: If it has no planes, other channels, no pixels, or values of another type.
+    """
+    if axes.count("Y") != 1 or axes.count("X") != 1 or len(axes) != len(array.shape):
+        raise DataError(
+            f"{path} has the axes {axes or 'none'} of sizes {tuple(array.shape)}; expected planes of rows and columns",
+            mend="save it as a plane or a stack of planes",
+        )
+    found = [axis for axis in range(len(axes)) if axes[axis] in "CS"]
+    sizes = [int(array.shape[axis]) for axis in found]
+    given = int(np.prod(sizes)) if sizes else 1
+    if given != channels or sum(size > 1 for size in sizes) > 1:
+        raise DataError(
+            f"{path} has {given} channel{'s' if given > 1 else ''} (axes {axes}), the run was trained on {channels}",
+            mend="save it with as many channels, without transparency",
+        )
+    if 0 in array.shape:
+        raise DataError(f"{path} is empty: its axes {axes} have the sizes {tuple(array.shape)}", mend="leave it out")
+    if np.dtype(array.dtype).name not in _EXACT:
+        raise DataError(f"{path} is {array.dtype}, expected 8 or 16 bit or float", mend="save it as 16 bit or float32")
+    channel = next((axis for axis, size in zip(found, sizes, strict=True) if size > 1), found[0] if found else None)
+    row, column = axes.index("Y"), axes.index("X")
+    leading = [axis for axis in range(len(axes)) if axis not in (channel, row, column)]
+    return Stack(
+        path=path,
+        leading=tuple(int(array.shape[axis]) for axis in leading),
+        axes="".join(axes[axis] for axis in leading),
+        channels=channels,
+        height=int(array.shape[row]),
+        width=int(array.shape[column]),
+        dtype=np.dtype(array.dtype),
+        pixel_size_um=pixel_size_um,
+        array=array,
+        order=(channel, row, column),
+    )

@@ -1,0 +1,200 @@
+"""An output that is written block by block, in any order; a killed process' blocks are found again.
+
+What is unfinished lies beside the target as ``.NAME.partial``, at its full size from the beginning, so that a full disk
+shows at once. ``finish`` gives it its name.
+"""
+
+import contextlib
+import os
+import shutil
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unet_repro.data.read import BROKEN
+from unet_repro.errors import RunError
+
+Block = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an output holds.
+
+    Attributes:
+        leading: Sizes of the axes before channels.
+        axes: Their names.
+        channels: Channels; one is written without an axis.
+        height: Rows.
+        width: Columns.
+        dtype: Of the values.
+        pixel_size_um: Height and width of a pixel, for formats that tell it.
+    """
+
+    leading: tuple[int, ...]
+    axes: str
+    channels: int
+    height: int
+    width: int
+    dtype: np.dtype[Any]
+    pixel_size_um: tuple[float, float] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of all axes."""
+        return (*self.leading, *([self.channels] if self.channels > 1 else []), self.height, self.width)
+
+    @property
+    def all_axes(self) -> str:
+        """Names of all axes."""
+        return self.axes + ("C" if self.channels > 1 else "") + "YX"
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all values."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def index(self, plane: int, top: int, left: int, height: int, width: int) -> tuple[Any, ...]:
+        """Where a region of a plane lies in an array of this shape."""
+        before = tuple(int(i) for i in np.unravel_index(plane, self.leading)) if self.leading else ()
+        channel = (slice(None),) if self.channels > 1 else ()
+        return (*before, *channel, slice(top, top + height), slice(left, left + width))
+
+
+class Writer(ABC):
+    """An output that is being written.
+
+    Args:
+        target: Where it goes when it is finished.
+        layout: What it holds.
+        resume: Whether blocks of an earlier process are kept; its file must be of the same shape and type.
+
+    Attributes:
+        resumed: Whether there were any.
+
+    Raises:
+        RunError: If there is no space, or the folder cannot be written to.
+    """
+
+    def __init__(self, target: Path, layout: Layout, *, resume: bool) -> None:
+        self.target, self.partial, self.layout = target, target.with_name(f".{target.name}.partial"), layout
+        self.array: Any = None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.resumed = resume and self._reopen()
+            if not self.resumed:
+                _remove(self.partial)
+                self._check_space()
+                self._begin()
+        except OSError as error:
+            raise self._no_space(error) from error
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Makes the partial file at its full size, and ``array``."""
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """The partial file's array; raises whatever its library raises where it is none."""
+
+    def _reopen(self) -> bool:
+        """Opens an earlier process' file as ``array``; false if there is none that fits."""
+        with contextlib.suppress(*BROKEN):
+            array = self._open()
+            if array.dtype == self.layout.dtype and array.shape == self.layout.shape:
+                self.array = array
+        return self.array is not None
+
+    def _check_space(self) -> None:
+        needed, free = self.layout.num_bytes, shutil.disk_usage(self.target.parent).free
+        if needed > free:
+            raise RunError(
+                f"{self.target} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+                mend="free some space, or name an output elsewhere",
+            )
+
+    def _no_space(self, error: OSError) -> RunError:
+        return RunError(
+            f"cannot write {self.target}: {error.strerror or error}",
+            mend="free some space, or name an output where you may write; the same command goes on",
+        )
+
+    def write(self, plane: int, top: int, left: int, block: Block) -> None:
+        """Writes a block ``(C, h, w)`` that lies inside a plane.
+
+        Raises:
+            RunError: If there is no space.
+        """
+        values = block if self.layout.channels > 1 else block[0]
+        try:
+            self.array[self.layout.index(plane, top, left, *block.shape[1:])] = values
+        except OSError as error:
+            raise self._no_space(error) from error
+
+    def read(self, plane: int, top: int, left: int, height: int, width: int) -> Block:
+        """What was written, ``(C, h, w)``."""
+        block = np.array(self.array[self.layout.index(plane, top, left, height, width)])
+        return block if self.layout.channels > 1 else block[None]
+
+    def flush(self) -> None:
+        """Brings what was written to the disk itself.
+
+        Raises:
+            RunError: If there is no space.
+        """
+        if isinstance(self.array, np.memmap):
+            try:
+                self.array.flush()
+            except OSError as error:
+                raise self._no_space(error) from error
+
+    def finish(self) -> None:
+        """Gives the output its name, in the place of an older one.
+
+        Raises:
+            RunError: If it cannot be written.
+        """
+        self.flush()
+        self.close()
+        try:
+            if self.partial.is_dir() or self.target.is_dir():  # a folder is not replaced
+                _remove(self.target)
+            self.partial.replace(self.target)
+        except OSError as error:
+            raise self._no_space(error) from error
+
+    def discard(self) -> None:
+        """Removes what was written."""
+        self.close()
+        _remove(self.partial)
+
+    def close(self) -> None:
+        """Lets the file go; what is unfinished stays for the next time."""
+        self.array = None
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def allocate(path: Path) -> None:
+    """Takes the file's blocks from the disk now: writing to a mapped hole on a full disk would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

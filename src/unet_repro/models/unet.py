@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from unet_repro.geometry import output_size
+from unet_repro.models.conv import Conv2d, InstanceNorm2d
 
 Norm = Literal["none", "batch", "instance", "group"]
 KERNEL = 3
@@ -23,7 +24,7 @@ def _norm(kind: Norm, channels: int) -> list[nn.Module]:
         case "batch":
             return [nn.BatchNorm2d(channels)]
         case "instance":
-            return [nn.InstanceNorm2d(channels, affine=True)]
+            return [InstanceNorm2d(channels)]
         case "group":
             return [nn.GroupNorm(math.gcd(8, channels), channels)]
     raise ValueError(f"norm must be none, batch, instance or group, not {kind!r}")
@@ -36,7 +37,7 @@ class DoubleConv(nn.Sequential):
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             layers += [
-                nn.Conv2d(channels, out_channels, KERNEL, bias=True),
+                Conv2d(channels, out_channels, KERNEL),
                 *_norm(norm, out_channels),
                 nn.ReLU(inplace=True),
             ]
@@ -100,7 +101,7 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
         self.up = nn.ModuleList(Up(2 * channels, channels, norm=norm) for channels in reversed(widths[:-1]))
-        self.head = nn.Conv2d(width, num_classes, kernel_size=1)
+        self.head = Conv2d(width, num_classes, 1)
         self.apply(_initialise)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

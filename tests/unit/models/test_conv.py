@@ -1,0 +1,114 @@
+"""Convolution and instance normalisation against torch's own, in values and gradients."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from unet_repro.models.conv import Conv2d, InstanceNorm2d, weight_gradient
+from unet_repro.models.unet import UNet
+
+ORDERS = [torch.contiguous_format, torch.channels_last]
+
+
+def in_order(order, *tensors):
+    return [tensor.contiguous(memory_format=order).requires_grad_() for tensor in tensors]
+
+
+def gradients(function, x, grad, parameters):
+    out = function(x)
+    return [out.detach(), *torch.autograd.grad(out, [x, *parameters], grad)]
+
+
+sizes = st.integers(1, 5)
+
+
+@settings(deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), sizes, st.integers(4, 9), st.integers(4, 9)),
+    out_channels=sizes,
+    kernel=st.integers(1, 4),
+)
+def test_the_weights_gradient_is_that_of_torch(shape, out_channels, kernel):
+    x, channels = torch.randn(shape, dtype=torch.float64), shape[1]
+    weight = torch.zeros(out_channels, channels, kernel, kernel, dtype=torch.float64, requires_grad=True)
+    out = functional.conv2d(x, weight)
+    grad = torch.randn_like(out)
+    (expected,) = torch.autograd.grad(out, weight, grad)
+    torch.testing.assert_close(weight_gradient(x, grad, kernel), expected)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("channels", "out_channels", "kernel"), [(1, 4, 3), (3, 4, 3), (16, 32, 3), (32, 16, 1)])
+def test_the_convolution_is_that_of_torch(channels, out_channels, kernel, order):
+    torch.manual_seed(0)
+    ours = Conv2d(channels, out_channels, kernel).double().to(memory_format=order)
+    theirs = nn.Conv2d(channels, out_channels, kernel).double()
+    theirs.load_state_dict(ours.state_dict())
+    x, grad = in_order(
+        order,
+        torch.randn(2, channels, 50, 40, dtype=torch.float64),
+        torch.randn(2, out_channels, 51 - kernel, 41 - kernel, dtype=torch.float64),
+    )
+    for got, expected in zip(
+        gradients(ours, x, grad, ours.parameters()), gradients(theirs, x, grad, theirs.parameters()), strict=True
+    ):
+        torch.testing.assert_close(got, expected)
+
+
+def test_large_maps_are_taken_in_pieces_that_add_up():
+    x, grad = torch.randn(1, 16, 300, 300), torch.randn(1, 32, 298, 298)
+    weight = torch.zeros(32, 16, 3, 3, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(functional.conv2d(x.double(), weight), weight, grad.double())
+    assert (weight_gradient(x, grad, 3) - expected).norm() < 1e-6 * expected.norm()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("images", [1, 3])
+def test_instance_norm_is_group_norm_with_a_group_a_channel_in_any_memory_order(images, order):
+    torch.manual_seed(0)
+    ours = InstanceNorm2d(4).double()
+    nn.init.normal_(ours.weight)
+    nn.init.normal_(ours.bias)
+    x, grad = in_order(order, *torch.randn(2, images, 4, 6, 7, dtype=torch.float64))
+    expected = gradients(
+        lambda t: functional.group_norm(t.contiguous(), 4, ours.weight, ours.bias), x, grad, ours.parameters()
+    )
+    for got, wanted in zip(gradients(ours, x, grad, ours.parameters()), expected, strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+def test_instance_norm_is_that_of_torch_in_default_order_and_keeps_channels_last():
+    ours, theirs = InstanceNorm2d(4), nn.InstanceNorm2d(4, affine=True)
+    x = torch.randn(1, 4, 6, 7)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert ours(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "instance", "group"])
+def test_a_networks_gradients_in_channels_last_are_those_of_torchs_convolutions(norm):
+    torch.manual_seed(0)
+    net = UNet(width=16, depth=1, dropout=0.0, norm=norm).double()
+    x = torch.randn(1, 1, 52, 60, dtype=torch.float64)
+    expected = torch.autograd.grad(_plainly(net, x).square().sum(), list(net.parameters()))
+    net = net.to(memory_format=torch.channels_last)
+    got = torch.autograd.grad(
+        net(x.contiguous(memory_format=torch.channels_last)).square().sum(), list(net.parameters())
+    )
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def _plainly(net, x):
+    """The network's output with torch's own convolution in its place."""
+    replaced = []
+    for module in net.modules():
+        if isinstance(module, Conv2d):
+            module.forward = lambda t, m=module: nn.Conv2d.forward(m, t)
+            replaced.append(module)
+    out = net(x)
+    for module in replaced:
+        del module.forward
+    return out

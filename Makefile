@@ -59,11 +59,15 @@ report: $(READY) ## page, verdicts, tables and figures of what is trained by now
 watch: $(READY) ## renew the page while a suite runs elsewhere
 	$(BIN)/unet-repro report --watch
 
-bench: $(READY) ## time weight maps, augmentation, prediction, runs side by side, checkpoints and restarts
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_maps.py
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/augment.py
-	$(BIN)/python benchmarks/planner.py
+bench: $(READY) ## time what is fast here against this machine's limits and against peers; about half an hour
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/training_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/augment.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_maps.py
+	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/table.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/measures.py
+	$(BIN)/python benchmarks/planner.py
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/parallel.py
 	$(BIN)/python benchmarks/resume.py

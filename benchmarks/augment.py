@@ -1,4 +1,4 @@
-"""Milliseconds to augment one 572 tile of a 512 x 512 image with labels and weights, one thread, medians.
+"""Times the augmentation of one 572 tile of a 512 x 512 image with labels and weights, one thread.
 
 The elastic grid spans 572 pixels, here the whole tile.
 
@@ -11,8 +11,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ[
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # all of these are read once, at import
 
 import argparse
-import statistics
-import time
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,11 +19,13 @@ import albumentations
 import cv2
 import numpy as np
 import torch
+from harness import Record, in_turn, limits
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scipy import ndimage
 
 SIZE, TILE, OUTPUT = 512, 572, 388
+GOALS = {"whole image by scipy, then crop": ">= 20", "albumentations ElasticTransform": ">= 3"}
 CONF = Path(__file__).parents[1] / "conf" / "augment"
 
 
@@ -53,10 +54,10 @@ def candidates() -> dict[str, Callable[[int], object]]:
     found: dict[str, Callable[[int], object]] = {}
     for file in sorted(CONF.glob("*.yaml")):
         augment = instantiate(OmegaConf.load(file))
-        found[f"unet_repro {file.stem}"] = lambda seed, augment=augment: augment(
+        found[f"augment={file.stem}"] = lambda seed, augment=augment: augment(
             image, classes, weights, **place, seed=seed
         )
-    found["whole image, scipy, then crop"] = lambda seed: whole_image_elastic(image, classes, weights, seed)
+    found["whole image by scipy, then crop"] = lambda seed: whole_image_elastic(image, classes, weights, seed)
     margin = (TILE - SIZE) // 2
     tiles = {
         "image": np.pad(image, margin, mode="reflect"),
@@ -82,19 +83,13 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    runs = candidates()
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for seed in range(-2, rounds):  # the first two rounds warm up
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run(seed + 2)
-            if seed >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    ours = statistics.median(times["unet_repro elastic"])
-    print(f"| augmentation of one {TILE} tile | median ms | fastest ms | times `elastic` |\n|---|---|---|---|")
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"| {name} | {median:.2f} | {min(values):.2f} | {median / ours:.1f} |")
+    runs, seeds = candidates(), itertools.count()
+    times = in_turn({name: lambda run=run: run(next(seeds)) for name, run in runs.items()}, rounds=rounds, warm_up=2)
+    ours = times["augment=elastic"].median
+    record = Record("augment", f"Cut and augment one {TILE} tile with labels and weights, one thread", limits=limits())
+    for name, seconds in times.items():
+        record.add(name, seconds, ratio=seconds.median / ours, to="augment=elastic, its time", goal=GOALS.get(name, ""))
+    record.write()
 
 
 if __name__ == "__main__":

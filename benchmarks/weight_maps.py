@@ -2,19 +2,15 @@
 
     python benchmarks/weight_maps.py [--size 512] [--cells 130] [--repeats 5]
 
-Synthetic Voronoi cells with gaps of a few pixels, like an EM slice. Both are timed alternately in this one process;
-writes medians in seconds, their ratio and the largest difference as JSON to standard output.
+Synthetic Voronoi cells with gaps of a few pixels, like an EM slice; scipy's transform, one thread.
 """
 
 import argparse
-import json
-import sys
-import time
 from collections.abc import Callable
-from statistics import median
 
 import numpy as np
 import numpy.typing as npt
+from harness import Record, Row, in_turn
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -41,12 +37,6 @@ def brute_force(instances: npt.NDArray[np.int32]) -> tuple[Array, Array]:
 
 def border(nearest: Array, second: Array) -> Array:
     return W0 * np.exp(-((nearest + second) ** 2) / (2 * SIGMA_PX**2))
-
-
-def seconds(function: Callable[[], object]) -> tuple[float, object]:
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
 
 
 def main() -> None:
@@ -79,23 +69,28 @@ def main() -> None:
         "morphological": (weight_maps.morphological, reference_morphological),
         "paper": (weight_maps.paper, reference_paper),
     }
-    table: dict[str, dict[str, float]] = {}
+    num_cells = len(np.unique(instances)) - 1
+    record = Record("weight_maps", f"Weight maps of {options.size} x {options.size} pixels with {num_cells} cells")
     for name, (weight_map, reference) in pairs.items():
-        fast: list[float] = []
-        slow: list[float] = []
-        for _ in range(options.repeats):
-            elapsed, result = seconds(lambda f=weight_map: f(instances, counts))
-            fast.append(elapsed)
-            if reference is not None:
-                elapsed, expected = seconds(reference)
-                slow.append(elapsed)
-        table[name] = {"seconds": round(median(fast), 5)}
-        if reference is not None:
-            table[name]["brute_force_seconds"] = round(median(slow), 3)
-            table[name]["times_faster"] = round(median(slow) / median(fast), 1)
-            table[name]["largest_difference"] = float(np.abs(result - expected).max())
-    report = {"size": options.size, "cells": len(np.unique(instances)) - 1, "repeats": options.repeats, "maps": table}
-    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        candidates = {"ours": lambda f=weight_map: f(instances, counts)}
+        if reference is None:
+            record.add(name, in_turn(candidates, rounds=options.repeats)["ours"])
+            continue
+        times = in_turn({**candidates, "reference": reference}, rounds=options.repeats)
+        record.add(f"{name}, one transform per cell", times["reference"])
+        faster = times["reference"].median / times["ours"].median
+        record.add(name, times["ours"], ratio=faster, to="one transform per cell, times faster", goal=">= 50")
+        difference = np.abs(weight_map(instances, counts) - reference()).max()
+        record.rows.append(Row(f"{name}, largest difference", float(difference), ""))
+    few = voronoi_labels(options.size, options.cells // 2)
+    times = in_turn(
+        {str(len(labels)): lambda labels=labels: weight_maps.paper(np.vstack(labels), counts)
+         for labels in ([few], [few, few + few.max() * (few > 0)])},
+        rounds=options.repeats,
+    )  # fmt: skip
+    ratio = times["2"].median / times["1"].median
+    record.add("paper, twice the image with twice the cells", times["2"], ratio=ratio, to="the half, its time")
+    record.write()
 
 
 if __name__ == "__main__":

@@ -15,11 +15,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
+from table import markdown
+
+import unet_repro
 
 RESULTS = Path(os.environ.get("UNET_REPRO_BENCH", Path(__file__).parent / "results"))
-ROOT = Path(__file__).parents[1]
+SOURCE = Path(unet_repro.__file__).parent  # of what is measured: with PYTHONPATH another checkout's
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,9 @@ class Record:
     def write(self) -> None:
         """Writes ``results/<name>.json``, and shows the table."""
         RESULTS.mkdir(parents=True, exist_ok=True)
-        content = {**asdict(self), "command": _command(), "commit": _commit(), "machine": machine()}
-        (RESULTS / f"{self.name}.json").write_text(json.dumps(_rounded(content), indent=1) + "\n")
-        from table import markdown  # noqa: PLC0415  # the table reads records, so it stands above this module
-
-        print(markdown(json.loads((RESULTS / f"{self.name}.json").read_text())), flush=True)
+        content = _rounded({**asdict(self), "command": _command(), "commit": _commit(), "machine": machine()})
+        (RESULTS / f"{self.name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        print(markdown(content), flush=True)
 
 
 def in_turn(candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, Seconds]:
@@ -152,13 +154,17 @@ def _command() -> str:
 
 
 def _commit() -> str:
+    """Commit of the measured source, with a plus where files differ from it."""
+
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=SOURCE, capture_output=True, text=True, check=False
+        ).stdout.strip()
 
-    return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "src", "conf") else "")
+    return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
 
 
-def _rounded(content: object) -> object:
+def _rounded(content: Any) -> Any:
     if isinstance(content, float):
         return float(f"{content:.4g}")
     if isinstance(content, dict):

@@ -13,15 +13,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-# Smaller products of in and out channels make matrices too narrow, and oneDNN is quicker; but for one input channel.
-_LEAST_PRODUCT = 512
+# Narrower layers and smaller maps are left to torch, whose kernels are as quick there (benchmarks/training_step.py).
+_LEAST_CHANNELS = 512  # input channels times output channels
+_LEAST_WORK = 8e6  # these times pixels
 _PIECE_BYTES = 2 << 20  # of input and gradient together
 
 
 class Conv2d(nn.Conv2d):
     """Unpadded convolution with stride 1, as ``torch.nn.Conv2d(in_channels, out_channels, kernel_size)``.
 
-    In training on CPU its gradients are those of ``_Convolution``; everywhere else it is torch's own.
+    In training on CPU, large layers take the gradient of their weights by ``weight_gradient``; all else is torch's own.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
@@ -29,7 +30,11 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Convolves ``(B, in, H, W)`` to ``(B, out, H - k + 1, W - k + 1)``."""
-        if self.training and x_BCHW.device.type == "cpu":
+        is_large = (
+            self.in_channels * self.out_channels >= _LEAST_CHANNELS
+            and x_BCHW.numel() * self.out_channels >= _LEAST_WORK
+        )
+        if is_large and self.training and x_BCHW.device.type == "cpu":
             return _Convolution.apply(x_BCHW, self.weight, self.bias)  # type: ignore[no-any-return, no-untyped-call]
         return super().forward(x_BCHW)
 
@@ -41,17 +46,12 @@ class _Convolution(torch.autograd.Function):
         return F.conv2d(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
-        out_channels, in_channels = weight.shape[:2]
-        by_products = in_channels == 1 or in_channels * out_channels >= _LEAST_PRODUCT
-        grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
-            grad, x, weight, [out_channels], [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
-            [ctx.needs_input_grad[0], not by_products, False],
-        )  # fmt: skip
-        if by_products:
-            grad_weight = weight_gradient(x, grad, weight.shape[-1])
-        return grad_x, grad_weight, grad.sum((0, 2, 3))  # apart: within it, oneDNN's bias gradient takes a tenth more
+        grad_x, _, _ = torch.ops.aten.convolution_backward(
+            grad, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, False, False]
+        )
+        return grad_x, weight_gradient(x, grad, weight.shape[-1]), grad.sum((0, 2, 3))
 
 
 def weight_gradient(x_BCHW: Tensor, grad_BKhw: Tensor, kernel: int) -> Tensor:

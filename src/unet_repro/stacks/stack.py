@@ -3,7 +3,6 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from unet_repro.data.read import BROKEN
 from unet_repro.errors import DataError
+from unet_repro.files import Closing
 
 Block = npt.NDArray[Any]
 
@@ -18,7 +18,7 @@ _EXACT = ["uint8", "int8", "uint16", "int16", "float16", "float32", "float64", "
 
 
 @dataclass
-class Stack:
+class Stack(Closing):
     """An opened image.
 
     Attributes:
@@ -88,14 +88,6 @@ class Stack:
     def close(self) -> None:
         """Closes the file."""
         self.opened.close()
-
-    def __enter__(self) -> "Stack":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def as_stack(

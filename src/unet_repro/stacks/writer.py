@@ -7,10 +7,9 @@ shows at once. ``finish`` gives it its name.
 import contextlib
 import os
 import shutil
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from unet_repro.data.read import BROKEN
 from unet_repro.errors import RunError
+from unet_repro.files import Closing
 
 Block = npt.NDArray[Any]
 
@@ -66,7 +66,7 @@ class Layout:
         return (*before, *channel, slice(top, top + height), slice(left, left + width))
 
 
-class Writer(ABC):
+class Writer(Closing):
     """An output that is being written.
 
     Args:
@@ -176,14 +176,6 @@ class Writer(ABC):
     def close(self) -> None:
         """Lets the file go; what is unfinished stays for the next time."""
         self.array = None
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def allocate(path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from unet_repro.models import conv
 from unet_repro.models.conv import Conv2d, InstanceNorm2d, weight_gradient
 from unet_repro.models.unet import UNet
 
@@ -40,6 +41,14 @@ def test_the_weights_gradient_is_that_of_torch(shape, out_channels, kernel):
     torch.testing.assert_close(weight_gradient(x, grad, kernel), expected)
 
 
+@pytest.fixture
+def all_large(monkeypatch):
+    """Every layer takes the way of large ones."""
+    monkeypatch.setattr(conv, "_LEAST_CHANNELS", 0)
+    monkeypatch.setattr(conv, "_LEAST_WORK", 0)
+
+
+@pytest.mark.usefixtures("all_large")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(("channels", "out_channels", "kernel"), [(1, 4, 3), (3, 4, 3), (16, 32, 3), (32, 16, 1)])
 def test_the_convolution_is_that_of_torch(channels, out_channels, kernel, order):
@@ -52,10 +61,23 @@ def test_the_convolution_is_that_of_torch(channels, out_channels, kernel, order)
         torch.randn(2, channels, 50, 40, dtype=torch.float64),
         torch.randn(2, out_channels, 51 - kernel, 41 - kernel, dtype=torch.float64),
     )
+    assert takes_products(ours, x)
     for got, expected in zip(
         gradients(ours, x, grad, ours.parameters()), gradients(theirs, x, grad, theirs.parameters()), strict=True
     ):
         torch.testing.assert_close(got, expected)
+
+
+def takes_products(layer, x):
+    return "_Convolution" in type(layer(x).grad_fn).__name__
+
+
+def test_only_large_layers_in_training_take_their_gradient_by_products():
+    large, narrow = Conv2d(16, 32, 3), Conv2d(8, 8, 3)
+    assert takes_products(large, torch.zeros(1, 16, 140, 140))
+    assert not takes_products(large, torch.zeros(1, 16, 60, 60))
+    assert not takes_products(narrow, torch.zeros(1, 8, 570, 570))
+    assert not takes_products(large.eval(), torch.zeros(1, 16, 140, 140))
 
 
 def test_large_maps_are_taken_in_pieces_that_add_up():
@@ -87,6 +109,7 @@ def test_instance_norm_is_that_of_torch_in_default_order_and_keeps_channels_last
     assert ours(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.usefixtures("all_large")
 @pytest.mark.parametrize("norm", ["none", "batch", "instance", "group"])
 def test_a_networks_gradients_in_channels_last_are_those_of_torchs_convolutions(norm):
     torch.manual_seed(0)

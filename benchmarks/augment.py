@@ -19,7 +19,7 @@ import albumentations
 import cv2
 import numpy as np
 import torch
-from harness import Record, in_turn, limits
+from harness import Record, in_turn
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scipy import ndimage
@@ -86,7 +86,8 @@ def main() -> None:
     runs, seeds = candidates(), itertools.count()
     times = in_turn({name: lambda run=run: run(next(seeds)) for name, run in runs.items()}, rounds=rounds, warm_up=2)
     ours = times["augment=elastic"].median
-    record = Record("augment", f"Cut and augment one {TILE} tile with labels and weights, one thread", limits=limits())
+    record = Record("augment", f"Cut and augment one {TILE} tile with labels and weights, one thread")
+    record.raise_limits()
     for name, seconds in times.items():
         record.add(name, seconds, ratio=seconds.median / ours, to="augment=elastic, its time", goal=GOALS.get(name, ""))
     record.write()

@@ -78,6 +78,11 @@ class Record:
             Row(item, seconds.median * scale, unit, (seconds.low * scale, seconds.high * scale), ratio, to, goal)
         )
 
+    def raise_limits(self) -> None:
+        """Measures the limits, and keeps the best of the call: a busy moment must not pass for the machine's limit."""
+        for name, rate in limits().items():
+            self.limits[name] = max(rate, self.limits.get(name, 0.0))
+
     def write(self) -> None:
         """Writes ``results/<name>.json``, and shows the table."""
         RESULTS.mkdir(parents=True, exist_ok=True)

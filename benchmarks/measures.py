@@ -1,14 +1,12 @@
 """Times the measures of one 512 x 512 EM-like slice at nine thresholds, parts and whole, one thread.
 
-``python benchmarks/measures.py [--repeats 5]``; synthetic slice, its truth blurred and noisy as the probability.
+``python benchmarks/measures.py [--rounds 5]``; synthetic slice, its truth blurred and noisy as the probability.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
+from harness import Record, in_turn
 from scipy import ndimage
 
 from unet_repro.data.labels import instances_from_mask
@@ -21,19 +19,10 @@ from unet_repro.metrics.thinning import thin_borders
 from unet_repro.metrics.warping import warping_error
 
 
-def milliseconds(work: Callable[[], object], repeats: int) -> float:
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken) * 1e3
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
     truth = Synthetic(num_slices=6, size_px=512).samples()[0].labels
     assert truth is not None
     cells = truth > 0
@@ -41,19 +30,21 @@ def main() -> None:
     probability = ndimage.gaussian_filter(cells + noise, 1).clip(0, 1).astype(np.float32)
     proposal = probability > 0.5
     objects = instances_from_mask(proposal)
-    print(f"512 x 512, {truth.max()} cells, {objects.max()} predicted pieces at 0.5, {len(THRESHOLDS)} thresholds\n")
-    print("| measure | ms |\n|---|---|")
-    for name, work in (
-        ("all but the warping error, all thresholds", lambda: slice_measures(truth, probability, warping=False)),
-        ("all with the warping error, all thresholds", lambda: slice_measures(truth, probability)),
-        ("thinning, one threshold", lambda: thin_borders(proposal)),
-        ("V_rand, V_info, Rand error, one threshold", lambda: rand_scores(truth, objects)),
-        ("warping error, one threshold", lambda: warping_error(cells, proposal)),
-        ("SEG", lambda: seg_scores(truth, objects)),
-        ("DET", lambda: det_counts(truth, objects)),
-        (f"objects by {len(CANDIDATES)} settings", lambda: list(each_candidate(probability))),
-    ):
-        print(f"| {name} | {milliseconds(work, repeats):.0f} |", flush=True)
+    work = {
+        "all but the warping error, all thresholds": lambda: slice_measures(truth, probability, warping=False),
+        "all with the warping error, all thresholds": lambda: slice_measures(truth, probability),
+        "thinning, one threshold": lambda: thin_borders(proposal),
+        "V_rand, V_info, Rand error, one threshold": lambda: rand_scores(truth, objects),
+        "warping error, one threshold": lambda: warping_error(cells, proposal),
+        "SEG": lambda: seg_scores(truth, objects),
+        "DET": lambda: det_counts(truth, objects),
+        f"objects by {len(CANDIDATES)} settings": lambda: list(each_candidate(probability)),
+    }
+    told = f"{truth.max()} cells, {objects.max()} predicted pieces at 0.5, {len(THRESHOLDS)} thresholds"
+    record = Record("measures", f"Measures of a 512 x 512 slice: {told}")
+    for name, seconds in in_turn(work, rounds=rounds).items():
+        record.add(name, seconds)
+    record.write()
 
 
 if __name__ == "__main__":

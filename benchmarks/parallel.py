@@ -5,16 +5,15 @@ a busy machine slows them alike: python benchmarks/parallel.py
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from harness import Record, in_turn
 
-def sweep(runs_dir: Path, num_runs: int, steps: int, jobs: int, threads: int) -> float:
-    """Seconds of one command."""
+
+def sweep(runs_dir: Path, num_runs: int, steps: int, jobs: int, threads: int) -> None:
     settings = [
         "data=synthetic", "data.num_slices=6", "model.width=8", "tiles.size=572", "tiles.budget=1x572",
         f"trainer.max_steps={steps}", f"trainer.val_every={steps}", "trainer.max_val_images=1", "logger.mode=disabled",
@@ -24,12 +23,9 @@ def sweep(runs_dir: Path, num_runs: int, steps: int, jobs: int, threads: int) ->
         "hydra/launcher=local", f"hydra.launcher.jobs={jobs}", f"hydra.launcher.threads={threads}",
         f"trainer.threads={threads}",
     ]  # fmt: skip
-    start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start
     if done.returncode or len(list(runs_dir.glob("*/result.json"))) != num_runs:
         raise SystemExit(f"{' '.join(command)}\nended with status {done.returncode}:\n{done.stderr}")
-    return seconds
 
 
 def main() -> None:
@@ -43,16 +39,17 @@ def main() -> None:
         f"JOBS=1, {asked.jobs} threads": {"jobs": 1, "threads": asked.jobs},
         f"JOBS={asked.jobs}, one thread each": {"jobs": asked.jobs, "threads": 1},
     }
-    times: dict[str, list[float]] = {name: [] for name in settings}
-    for number in range(asked.rounds):
-        for name in list(settings)[:: 1 if number % 2 == 0 else -1]:
-            with tempfile.TemporaryDirectory() as folder:
-                times[name].append(sweep(Path(folder), asked.runs, asked.steps, **settings[name]))
-    first = statistics.median(next(iter(times.values())))
-    print(f"| {asked.runs} runs of {asked.steps} steps | median s | fastest s | times faster |\n|---|---|---|---|")
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"| {name} | {median:.1f} | {min(values):.1f} | {first / median:.2f} |")
+
+    def once(jobs: int, threads: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            sweep(Path(folder), asked.runs, asked.steps, jobs, threads)
+
+    times = in_turn({name: lambda s=s: once(**s) for name, s in settings.items()}, rounds=asked.rounds, warm_up=0)
+    first = next(iter(times.values())).median
+    record = Record("parallel", f"Sweep of {asked.runs} runs of {asked.steps} steps, width 8, tile 572, whole commands")
+    for name, seconds in times.items():
+        record.add(name, seconds, ratio=first / seconds.median, to="one by one, times faster")
+    record.write()
 
 
 if __name__ == "__main__":

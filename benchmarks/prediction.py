@@ -1,14 +1,15 @@
 """Prediction of large images: against MONAI's sliding window, from disk to disk, and what reading and writing cost.
 
-``python benchmarks/prediction.py [--side 4096] [--large 16384] [--width 8]``; MONAI is the extra ``bench``.
-Everything that is compared runs in one call; untrained networks take as long as trained ones.
+    python benchmarks/prediction.py [--side 4096] [--large 16384] [--width 8]
+
+Everything that is compared runs in one call, in turn; untrained networks take as long as trained ones. The MONAI rows
+use the allocator setting that this program makes for its process too.
 """
 
 import argparse
 import copy
 import dataclasses
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import numpy as np
 import tifffile
 import torch
 import yaml
+from harness import Record, Row, in_turn
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import BasicUNet
 from torch import nn
@@ -61,15 +63,6 @@ class SamePadded(nn.Module):
         return self.net.head(x)
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
-
-
 def image_of(side: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
 
@@ -95,7 +88,7 @@ def sliding_window(net: nn.Module, x: torch.Tensor, roi: int, layout: torch.memo
         return sliding_window_inference(x, (roi, roi), 1, net, overlap=0.25).argmax(1)
 
 
-def against_monai(side: int, width: int, repeats: int) -> None:
+def against_monai(record: Record, side: int, width: int, rounds: int) -> None:
     torch.manual_seed(0)
     shape, image = NetworkShape(4, width, 1, 2), image_of(side)
     net = UNet(width=width).eval().to(memory_format=torch.channels_last)
@@ -103,26 +96,22 @@ def against_monai(side: int, width: int, repeats: int) -> None:
     basic = BasicUNet(2, 1, 2, features=(width, 2 * width, 4 * width, 8 * width, 16 * width, width)).eval()
     x = torch.from_numpy(GREY.apply(image))[None]
     plain, last = torch.contiguous_format, torch.channels_last
-    ours_s = seconds(lambda: ours(net, image, shape), repeats)
-    print(
-        f"{side} x {side}, width {width}, {torch.get_num_threads()} threads; "
-        f"{describe(plan_within(image.shape, shape), shape)}\n"
-    )
-    print("| whole-image prediction | s | times ours |\n|---|---|---|")
-    print(f"| overlap-tile, unpadded | {ours_s:.2f} | 1.0 |", flush=True)
+    own = f"overlap-tile, unpadded, {describe(plan_within(image.shape, shape), shape)}"
+    candidates: dict[str, Callable[[], object]] = {own: lambda: ours(net, image, shape)}
     for name, peer, roi, layout in (
         ("MONAI sliding_window_inference, same-padded twin, roi 512", same, 512, plain),
         ("the same, channels_last", same, 512, last),
         ("the same, roi 1024, channels_last", same, 1024, last),
         ("MONAI sliding_window_inference, BasicUNet, roi 512", basic, 512, plain),
     ):
-        taken = seconds(lambda peer=peer, roi=roi, layout=layout: sliding_window(peer, x, roi, layout), repeats)
-        print(f"| {name} | {taken:.2f} | {taken / ours_s:.1f} |", flush=True)
+        candidates[name] = lambda peer=peer, roi=roi, layout=layout: sliding_window(peer, x, roi, layout)
+    times = in_turn(candidates, rounds=rounds)
+    for name, seconds in times.items():
+        record.add(name, seconds, ratio=seconds.median / times[own].median, to="overlap-tile, its time")
     alone_s = network_alone(net, image.shape, shape)
-    print(
-        f"\nThe network alone on the same tiles: {alone_s:.2f} s; "
-        f"reading from memory, normalising, stitching: {ours_s / alone_s - 1:+.1%}"
-    )
+    over = times[own].median / alone_s
+    record.add("overlap-tile: with reading from memory, normalising, stitching", times[own], ratio=over,
+               to="the network alone on the same tiles, its time")  # fmt: skip
 
 
 def network_alone(net: UNet, image_hw: tuple[int, int], shape: NetworkShape, passes: int = 8) -> float:
@@ -147,12 +136,10 @@ def make_run(path: Path, width: int) -> None:
     write_checkpoint(folder.best, {"state_dict": {f"net.{name}": value for name, value in state.items()}})
 
 
-def disk_to_disk(sides: list[int], width: int) -> None:
+def disk_to_disk(record: Record, sides: list[int], width: int) -> None:
     """Whole commands, less the seconds that one takes for a small image: start and imports."""
     shape = NetworkShape(4, width, 1, 2)
     net = UNet(width=width).eval().to(memory_format=torch.channels_last)
-    print("\n| disk to disk, 8 bit TIFF | s | less the start, s | ns a pixel | over the network alone | peak memory |")
-    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         make_run(folder / "run", width)
@@ -175,28 +162,28 @@ def disk_to_disk(sides: list[int], width: int) -> None:
             if side == SMALL:
                 start_s = taken
             else:
-                over = net_s / network_alone(net, (side, side), shape) - 1
-                cells = [
-                    f"{side} x {side}",
-                    f"{taken:.1f}",
-                    f"{net_s:.1f}",
-                    f"{net_s / side**2 * 1e9:.0f}",
-                    f"{over:+.1%}",
+                name = f"{side} x {side}, 8 bit TIFF, disk to disk"
+                over = net_s / network_alone(net, (side, side), shape)
+                record.rows += [
+                    Row(f"{name}, with the start", taken, "s"),
+                    Row(name, net_s, "s", ratio=over, to="the network alone on the same tiles, its time"),
+                    Row(f"{name}: a pixel", net_s / side**2 * 1e9, "ns"),
+                    Row(f"{name}: memory at most", used.ru_maxrss / 1e6, "GB"),
                 ]
-                print(f"| {' | '.join(cells)} | {used.ru_maxrss / 1e6:.2f} GB |", flush=True)
             (folder / "in.tif").unlink()
             (folder / "out.tif").unlink()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--large", type=int, default=16384)
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only-disk", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     use_machine(len(os.sched_getaffinity(0)))
-    if not asked.only_disk:
-        against_monai(asked.side, asked.width, asked.repeats)
-    disk_to_disk([asked.side, asked.large], asked.width)
+    record = Record("prediction", f"Prediction of a {asked.side} x {asked.side} image, width {asked.width}")
+    record.raise_limits()
+    against_monai(record, asked.side, asked.width, asked.rounds)
+    disk_to_disk(record, [asked.side, asked.large], asked.width)
+    record.write()

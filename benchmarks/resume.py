@@ -9,12 +9,13 @@ took; then the suite with two seeds, trained at the scale `smoke`, and the secon
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from harness import Record, Row, Seconds
 
 
 def unet_repro(*arguments: str, cwd: Path) -> float:
@@ -56,10 +57,12 @@ def main() -> None:
     asked = parser.parse_args()
     saving, training = checkpoint_share(asked.data)
     num_runs, seconds = restart_seconds(asked.data, asked.repeats)
-    print("| what | measured |\n|---|---|")
-    share = f"{saving:.2f} s of {training:.0f} s: {saving / training:.1%}"
-    print(f"| checkpoints, of a training at scale `cpu` | {share} |")
-    print(f"| starting a finished suite of {num_runs} runs again | {statistics.median(seconds):.1f} s |")
+    record = Record("resume", "What it costs that nothing can be lost")
+    record.rows.append(
+        Row("checkpoints of a training at scale cpu", saving, "s", ratio=saving / training, to="the training")
+    )
+    record.add(f"starting a finished suite of {num_runs} runs again", Seconds.of(seconds))
+    record.write()
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ class PlainUNet(nn.Module):
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
+def random_batch(tile: int) -> Batch:
+    out = output_size(tile, DEPTH)
+    return torch.randn(1, 1, tile, tile), torch.randint(0, 2, (1, out, out)), torch.rand(1, out, out) + 0.5
+
+
 def plain(width: int, batch: Batch) -> Callable[[], object]:
     net = PlainUNet(width)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.99)
@@ -102,8 +107,7 @@ def main() -> None:
     record = Record("training_step", "Training step, batch of one tile")
     found = {}
     for width, tile in itertools.product(asked.width, asked.tile):
-        out = output_size(tile, DEPTH)
-        batch = (torch.randn(1, 1, tile, tile), torch.randint(0, 2, (1, out, out)), torch.rand(1, out, out) + 0.5)
+        batch = random_batch(tile)
         candidates = {"plain": plain(width, batch), "ours": ours(width, batch)}
         found[width, tile] = in_turn(candidates, rounds=asked.rounds, warm_up=2)
         record.raise_limits()

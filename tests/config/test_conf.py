@@ -65,6 +65,15 @@ def test_the_default_is_the_papers_setting_but_for_width_and_steps():
     assert config.tiles["size"] == 572
 
 
+def test_own_data_is_one_training_that_the_command_line_can_change():
+    config = check(train("experiment=own_data", "optimizer=sgd", "model.width=32"))
+    assert config.experiment is None
+    assert config.scale == "own_data"
+    assert config.optimizer["_target_"] == "torch.optim.SGD"
+    assert (config.model["norm"], config.model["width"]) == ("instance", 32)
+    assert make("tiles", config.tiles).batch(config.model["depth"]).num_tiles == 1
+
+
 @pytest.mark.parametrize(
     ("overrides", "says", "mends"),
     [

@@ -2,8 +2,8 @@
 
 A tile's time is taken as ``flop / flop_rate + bytes / byte_rate + bytes that miss the cache / miss_rate + overhead``,
 summed over its convolutions. Larger tiles recompute less halo; a layer whose input and output do not fit the cache pays
-for it. The rates below were measured (``benchmarks/planner.py``); choosing needs their proportions only, and those are
-alike on other processors.
+for it. The rates below were measured (``benchmarks/cost_model.py``); choosing needs their proportions only, and those
+are alike on other processors.
 """
 
 import os

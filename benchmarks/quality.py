@@ -1,0 +1,180 @@
+"""Quality for equal training time on EM: slices 0-23 train, 24-29 validate, same augmentation, two cores.
+
+    python benchmarks/quality.py [--minutes 7] [--seeds 0 1 2]
+
+In turn, seed by seed: the paper's network, `experiment=own_data` at the same width, and MONAI's BasicUNet of that width
+(same padding, instance norm; default memory order, as its users get it), the peers with Adam 1e-3 and a cosine over the
+time. A padded network learns from every pixel of its tile (384, better than 560 on slices 18-23 after 0-17), an
+unpadded one from the valid centre. Time counts from the first step to the last, with drawing of tiles; validation comes
+after.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from harness import Record, Row
+from lightning.pytorch import seed_everything
+from monai.networks.nets import BasicUNet
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from unet_repro.commands.hydra_app import compose
+from unet_repro.config import TrainConfig, check, make
+from unet_repro.data.datamodule import From, TileData, WholeImage
+from unet_repro.data.splits import Split
+from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.losses import weighted_mean
+from unet_repro.metrics.isbi import THRESHOLDS, slice_measures
+from unet_repro.metrics.pixel import confusion, iou_per_class
+from unet_repro.placement import use_machine
+
+CELL = 1
+WIDTH = 16
+TICKS = 1000  # of a schedule, over the time
+EQUAL = ["data=isbi2012", f"model.width={WIDTH}", "augment=paper", f"trainer.max_steps={TICKS}", "trainer.val_every=1"]
+PEER = ["optimizer=adam", "optimizer.lr=1e-3", "schedule=cosine", "weight_map=none"]
+OURS, PEER_NET = "experiment=own_data", "MONAI BasicUNet"
+ARMS = {"the paper's network": PEER, OURS: [OURS], PEER_NET: [*PEER, "tiles.size=396", "tiles.budget=1x396"]}
+EM = (range(24), range(24, 30))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to."""
+
+    steps: int
+    iou: float  # of membranes, at equal probability
+    best_iou: float  # at the best threshold
+    v_rand: float  # unthinned, at the best threshold
+
+
+def train(name: str, overrides: Sequence[str], *, seed: int, minutes: float, slices: tuple[range, range]) -> Outcome:
+    config = check(compose("train", [*EQUAL, *overrides]))
+    seed_everything(seed, verbose=False)
+    data = tile_data(config, seed, slices)
+    padded = name.startswith("MONAI")
+    if padded:
+        levels = [WIDTH * 2**level for level in range(5)]
+        net = BasicUNet(spatial_dims=2, in_channels=1, out_channels=2, features=(*levels, WIDTH))
+        side = data.tiles.size // 16 * 16  # it pools four times
+        data.tiles, data.output_size = replace(data.tiles, size=side), side
+    else:
+        net = make("model", config.model, in_channels=1, num_classes=2).to(memory_format=torch.channels_last)
+    data.setup("fit")
+    assert data.train_tiles is not None
+    tiles, per_step = data.train_tiles, data.batch.num_tiles
+    loader = DataLoader(tiles, batch_size=per_step, sampler=From(0, len(tiles), per_step))
+    optimizer = make("optimizer", config.optimizer)(net.parameters())
+    schedule = make("schedule", config.schedule)(optimizer)
+    steps, ticks, start = 0, 0, time.perf_counter()
+    with tqdm(total=TICKS, desc=f"{name}, seed {seed}", bar_format="{l_bar}{bar}| {remaining} left") as bar:
+        for image, classes, weights in loader:
+            passed = int((time.perf_counter() - start) / (60 * minutes) * TICKS)
+            if passed >= TICKS:
+                break
+            while ticks < passed:
+                schedule.step()
+                ticks += 1
+                bar.update()
+            optimizer.zero_grad()
+            scores = net(image if padded else image.contiguous(memory_format=torch.channels_last))
+            weighted_mean(F.cross_entropy(scores, classes, reduction="none"), weights).backward()
+            optimizer.step()
+            steps += 1
+    net.eval()
+    return judged(data, (lambda image: whole(net, image)) if padded else (lambda image: tiled(net, image)), steps)
+
+
+def tile_data(config: TrainConfig, seed: int, slices: tuple[range, range]) -> TileData:
+    source = make("data", config.data)
+    samples = source.samples()
+    train_keys, val_keys = (tuple(samples[index].key for index in part) for part in slices)
+    return TileData(
+        samples=samples,
+        split=Split(train=train_keys, val=val_keys, test=()),
+        class_names=source.class_names,
+        tiles=make("tiles", config.tiles),
+        depth=config.model["depth"],
+        augment=make("augment", config.augment),
+        weight_map=make("weight_map", config.weight_map),
+        max_steps=100_000,
+        seed=seed,
+    )
+
+
+def tiled(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
+    return predict(net, image_CHW, plan_tiles(image_CHW.shape[1:], net.depth), device=torch.device("cpu"))
+
+
+def whole(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
+    with torch.inference_mode():
+        return net(torch.from_numpy(image_CHW)[None])[0]
+
+
+def judged(data: TileData, scores: Callable[[np.ndarray], Tensor], steps: int) -> Outcome:
+    """Validates; the thresholds are those of the challenge's measures."""
+    matrices = torch.zeros(len(THRESHOLDS), 2, 2, dtype=torch.int64)
+    v_rand = np.zeros(len(THRESHOLDS))
+    item: WholeImage
+    for item, sample in zip(data.val_images, data.samples["val"], strict=True):
+        probability = scores(item.image).softmax(0)[CELL]
+        truth = torch.from_numpy(item.classes)
+        for number, threshold in enumerate(THRESHOLDS):
+            matrices[number] += confusion(torch.where(probability > threshold, CELL, 1 - CELL), truth, 2)
+        v_rand += slice_measures(sample.labels, probability.numpy(), warping=False)["v_rand_unthinned"]
+    ious = iou_per_class(matrices)[:, 1 - CELL]
+    return Outcome(
+        steps, ious[THRESHOLDS.index(0.5)].item(), ious.max().item(), float(v_rand.max() / len(data.val_images))
+    )
+
+
+def recorded(found: dict[str, list[Outcome]], minutes: float) -> Record:
+    """Means, ranges over the seeds, and ours less BasicUNet as a share of the wider range of both."""
+    seeds = min(len(outcomes) for outcomes in found.values())
+    title = f"Quality after {minutes:g} minutes of training on EM, width {WIDTH}, {seeds} seeds (range, not quartiles)"
+    record = Record("quality", title)
+    for what, unit in (("iou", "membrane IoU"), ("best_iou", "at its best threshold"), ("v_rand", "V_rand"),
+                       ("steps", "steps")):  # fmt: skip
+        values = {name: [float(getattr(outcome, what)) for outcome in outcomes] for name, outcomes in found.items()}
+        margin = statistics.mean(values[OURS]) - statistics.mean(values[PEER_NET])
+        width = max(max(values[name]) - min(values[name]) for name in (OURS, PEER_NET))
+        for name, of_seeds in values.items():
+            judged = name == OURS and what != "steps" and seeds > 1
+            record.rows.append(
+                Row(
+                    f"{name}: {unit}",
+                    statistics.mean(of_seeds),
+                    "",
+                    (min(of_seeds), max(of_seeds)),
+                    margin / width if judged else None,
+                    "range over seeds: more than BasicUNet" if judged else "",
+                    ">= 1" if judged and what in ("iou", "v_rand") else "",
+                )
+            )
+    return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=7)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    asked = parser.parse_args()
+    use_machine(len(os.sched_getaffinity(0)))
+    found: dict[str, list[Outcome]] = {name: [] for name in ARMS}
+    for seed in asked.seeds:
+        for name, overrides in ARMS.items():
+            found[name].append(train(name, overrides, seed=seed, minutes=asked.minutes, slices=EM))
+            print(name, seed, found[name][-1], flush=True)
+        recorded(found, asked.minutes).write()
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.datamodule import From, TileData, WholeImage
 from unet_repro.data.splits import Split
 from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.inference.rotations import average_views
 from unet_repro.losses import weighted_mean
 from unet_repro.metrics.isbi import THRESHOLDS, slice_measures
 from unet_repro.metrics.pixel import confusion, iou_per_class
@@ -46,6 +48,10 @@ ARMS = {"the paper's network": PEER, OURS: [OURS], PEER_NET: [*PEER, "tiles.size
 EM = (range(24), range(24, 30))
 
 
+MEASURES = {"iou": "membrane IoU", "best_iou": "at its best threshold", "v_rand": "V_rand",
+            "iou_views": "membrane IoU, 8 views", "v_rand_views": "V_rand, 8 views", "steps": "steps"}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a training came to."""
@@ -54,6 +60,8 @@ class Outcome:
     iou: float  # of membranes, at equal probability
     best_iou: float  # at the best threshold
     v_rand: float  # unthinned, at the best threshold
+    iou_views: float  # of membranes, mean of eight views
+    v_rand_views: float
 
 
 def train(name: str, overrides: Sequence[str], *, seed: int, minutes: float, slices: tuple[range, range]) -> Outcome:
@@ -120,20 +128,27 @@ def whole(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
 
 
 def judged(data: TileData, scores: Callable[[np.ndarray], Tensor], steps: int) -> Outcome:
-    """Validates; the thresholds are those of the challenge's measures."""
+    """Validates, as predicted and by the mean of eight views."""
+    iou, best_iou, v_rand = measured(data, scores, views=1)
+    iou_views, _, v_rand_views = measured(data, scores, views=8)
+    return Outcome(steps, iou, best_iou, v_rand, iou_views, v_rand_views)
+
+
+def measured(
+    data: TileData, scores: Callable[[np.ndarray], Tensor], *, views: Literal[1, 8]
+) -> tuple[float, float, float]:
+    """Membrane IoU at equal probability and at the best threshold, and V_rand; thresholds as in the challenge."""
     matrices = torch.zeros(len(THRESHOLDS), 2, 2, dtype=torch.int64)
     v_rand = np.zeros(len(THRESHOLDS))
     item: WholeImage
     for item, sample in zip(data.val_images, data.samples["val"], strict=True):
-        probability = scores(item.image).softmax(0)[CELL]
+        probability = average_views(scores, item.image, views)[CELL]
         truth = torch.from_numpy(item.classes)
         for number, threshold in enumerate(THRESHOLDS):
             matrices[number] += confusion(torch.where(probability > threshold, CELL, 1 - CELL), truth, 2)
         v_rand += slice_measures(sample.labels, probability.numpy(), warping=False)["v_rand_unthinned"]
     ious = iou_per_class(matrices)[:, 1 - CELL]
-    return Outcome(
-        steps, ious[THRESHOLDS.index(0.5)].item(), ious.max().item(), float(v_rand.max() / len(data.val_images))
-    )
+    return ious[THRESHOLDS.index(0.5)].item(), ious.max().item(), float(v_rand.max() / len(data.val_images))
 
 
 def recorded(found: dict[str, list[Outcome]], minutes: float) -> Record:
@@ -141,8 +156,7 @@ def recorded(found: dict[str, list[Outcome]], minutes: float) -> Record:
     seeds = min(len(outcomes) for outcomes in found.values())
     title = f"Quality after {minutes:g} minutes of training on EM, width {WIDTH}, {seeds} seeds (range, not quartiles)"
     record = Record("quality", title)
-    for what, unit in (("iou", "membrane IoU"), ("best_iou", "at its best threshold"), ("v_rand", "V_rand"),
-                       ("steps", "steps")):  # fmt: skip
+    for what, unit in MEASURES.items():
         values = {name: [float(getattr(outcome, what)) for outcome in outcomes] for name, outcomes in found.items()}
         margin = statistics.mean(values[OURS]) - statistics.mean(values[PEER_NET])
         width = max(max(values[name]) - min(values[name]) for name in (OURS, PEER_NET))

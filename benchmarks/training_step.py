@@ -22,6 +22,7 @@ from unet_repro.models.unet import UNet
 from unet_repro.placement import use_machine
 
 DEPTH = 4
+SIDE, PRODUCTS = 2048, 10
 
 
 class PlainUNet(nn.Module):
@@ -89,6 +90,13 @@ def ours(width: int, batch: Batch) -> Callable[[], object]:
     return step
 
 
+def product() -> Callable[[], object]:
+    """A matrix product, the machine's limit, timed beside the steps so that both find the machine equally busy."""
+    a, b = torch.randn(2, SIDE, SIDE)
+    out = torch.empty(SIDE, SIDE)
+    return lambda: [torch.mm(a, b, out=out) for _ in range(PRODUCTS)]
+
+
 def flop(width: int, tile: int) -> int:
     """Operations of a step: forward, and twice that backward, but for the gradient of the image."""
     passed = layers((tile, tile), DEPTH, width=width)
@@ -108,7 +116,7 @@ def main() -> None:
     found = {}
     for width, tile in itertools.product(asked.width, asked.tile):
         batch = random_batch(tile)
-        candidates = {"plain": plain(width, batch), "ours": ours(width, batch)}
+        candidates = {"plain": plain(width, batch), "ours": ours(width, batch), "product": product()}
         found[width, tile] = in_turn(candidates, rounds=asked.rounds, warm_up=2)
         record.raise_limits()
     for (width, tile), times in found.items():
@@ -117,9 +125,10 @@ def main() -> None:
         faster = times["plain"].median / times["ours"].median
         goal = ">= 1.6" if (width, tile) == (8, 572) else ""
         record.add(f"{name}", times["ours"], ratio=faster, to="plain NCHW, times faster", goal=goal)
-        rate = flop(width, tile) / times["ours"].median / record.limits["fp32_flops"]
+        limit = PRODUCTS * 2 * SIDE**3 / times["product"].median
+        rate = flop(width, tile) / times["ours"].median / limit
         goal = ">= 0.85" if (width, tile) == (64, 572) else ""
-        record.add(f"{name}: operations", times["ours"], ratio=rate, to="fp32 matrix product", goal=goal)
+        record.add(f"{name}: operations", times["ours"], ratio=rate, to="fp32 matrix product, in turn", goal=goal)
     record.write()
 
 

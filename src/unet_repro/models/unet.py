@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from unet_repro.geometry import output_size
-from unet_repro.models.conv import Conv2d, InstanceNorm2d
+from unet_repro.models.conv import Conv2d, InstanceNorm2d, UpConv2d
 
 Norm = Literal["none", "batch", "instance", "group"]
 KERNEL = 3
@@ -49,7 +49,7 @@ class Up(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, norm: Norm) -> None:
         super().__init__()
-        self.up = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+        self.up = UpConv2d(in_channels, out_channels)
         self.conv = DoubleConv(2 * out_channels, out_channels, norm=norm)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:

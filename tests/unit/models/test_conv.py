@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from unet_repro.models import conv
-from unet_repro.models.conv import Conv2d, InstanceNorm2d, weight_gradient
+from unet_repro.models.conv import Conv2d, InstanceNorm2d, UpConv2d, up_weight_gradient, weight_gradient
 from unet_repro.models.unet import UNet
 
 ORDERS = [torch.contiguous_format, torch.channels_last]
@@ -41,6 +41,17 @@ def test_the_weights_gradient_is_that_of_torch(shape, out_channels, kernel):
     torch.testing.assert_close(weight_gradient(x, grad, kernel), expected)
 
 
+@settings(deadline=None)
+@given(shape=st.tuples(st.integers(1, 3), sizes, sizes, sizes), out_channels=sizes, scale=st.integers(1, 3))
+def test_the_gradient_of_an_up_convolutions_weights_is_that_of_torch(shape, out_channels, scale):
+    x = torch.randn(shape, dtype=torch.float64)
+    weight = torch.zeros(shape[1], out_channels, scale, scale, dtype=torch.float64, requires_grad=True)
+    out = functional.conv_transpose2d(x, weight, stride=scale)
+    grad = torch.randn_like(out)
+    (expected,) = torch.autograd.grad(out, weight, grad)
+    torch.testing.assert_close(up_weight_gradient(x, grad, scale), expected)
+
+
 @pytest.fixture
 def all_large(monkeypatch):
     """Every layer takes the way of large ones."""
@@ -48,7 +59,13 @@ def all_large(monkeypatch):
     monkeypatch.setattr(conv, "_LEAST_WORK", 0)
 
 
-@pytest.mark.usefixtures("all_large")
+@pytest.fixture(params=[0, conv._HEAVY_CHANNELS])
+def some_heavy(request, monkeypatch):
+    """Every layer's weights outweigh the image, or only those of very many channels."""
+    monkeypatch.setattr(conv, "_HEAVY_CHANNELS", request.param)
+
+
+@pytest.mark.usefixtures("all_large", "some_heavy")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(("channels", "out_channels", "kernel"), [(1, 4, 3), (3, 4, 3), (16, 32, 3), (32, 16, 1)])
 def test_the_convolution_is_that_of_torch(channels, out_channels, kernel, order):
@@ -68,20 +85,41 @@ def test_the_convolution_is_that_of_torch(channels, out_channels, kernel, order)
         torch.testing.assert_close(got, expected)
 
 
+@pytest.mark.usefixtures("all_large")
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_up_convolution_is_that_of_torch(order):
+    torch.manual_seed(0)
+    ours = UpConv2d(32, 16).double().to(memory_format=order)
+    theirs = nn.ConvTranspose2d(32, 16, 2, 2).double()
+    theirs.load_state_dict(ours.state_dict())
+    x, grad = in_order(
+        order, torch.randn(2, 32, 20, 15, dtype=torch.float64), torch.randn(2, 16, 40, 30, dtype=torch.float64)
+    )
+    assert takes_products(ours, x)
+    for got, expected in zip(
+        gradients(ours, x, grad, ours.parameters()), gradients(theirs, x, grad, theirs.parameters()), strict=True
+    ):
+        torch.testing.assert_close(got, expected)
+
+
 def takes_products(layer, x):
-    return "_Convolution" in type(layer(x).grad_fn).__name__
+    return type(layer(x).grad_fn).__name__ in ("_ConvolutionBackward", "_UpConvolutionBackward")
 
 
 def test_only_large_layers_in_training_take_their_gradient_by_products():
-    large, narrow = Conv2d(16, 32, 3), Conv2d(8, 8, 3)
+    large, narrow, first, up = Conv2d(16, 32, 3), Conv2d(8, 8, 3), Conv2d(1, 8, 3), UpConv2d(32, 16)
     assert takes_products(large, torch.zeros(1, 16, 140, 140))
+    assert takes_products(first, torch.zeros(1, 1, 1100, 1100))
+    assert takes_products(up, torch.zeros(1, 32, 140, 140))
     assert not takes_products(large, torch.zeros(1, 16, 60, 60))
     assert not takes_products(narrow, torch.zeros(1, 8, 570, 570))
     assert not takes_products(large.eval(), torch.zeros(1, 16, 140, 140))
+    assert not takes_products(up.eval(), torch.zeros(1, 32, 140, 140))
 
 
-def test_large_maps_are_taken_in_pieces_that_add_up():
-    x, grad = torch.randn(1, 16, 300, 300), torch.randn(1, 32, 298, 298)
+@pytest.mark.parametrize("side", [300, 301, 303])  # with and without rows beyond the last whole strip
+def test_large_maps_are_taken_in_pieces_that_add_up(side):
+    x, grad = torch.randn(1, 16, side, 300), torch.randn(1, 32, side - 2, 298)
     weight = torch.zeros(32, 16, 3, 3, dtype=torch.float64, requires_grad=True)
     (expected,) = torch.autograd.grad(functional.conv2d(x.double(), weight), weight, grad.double())
     assert (weight_gradient(x, grad, 3) - expected).norm() < 1e-6 * expected.norm()
@@ -125,11 +163,11 @@ def test_a_networks_gradients_in_channels_last_are_those_of_torchs_convolutions(
 
 
 def _plainly(net, x):
-    """The network's output with torch's own convolution in its place."""
+    """The network's output with torch's own convolutions in place of ours."""
     replaced = []
     for module in net.modules():
-        if isinstance(module, Conv2d):
-            module.forward = lambda t, m=module: nn.Conv2d.forward(m, t)
+        if isinstance(module, Conv2d | UpConv2d):
+            module.forward = lambda t, m=module: type(m).__base__.forward(m, t)
             replaced.append(module)
     out = net(x)
     for module in replaced:

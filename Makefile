@@ -64,9 +64,10 @@ $(VENV)/.bench: $(READY) # elasticdeform's wheel is built for NumPy 1
 	@touch $@
 
 bench: $(VENV)/.bench ## time what is fast here against this machine's limits and against peers; about half an hour
-	for name in training_step step_parts cost_model side_by_side suite commands parallel resume prediction; do \
+	for name in training_step weight_gradients step_parts cost_model side_by_side suite commands parallel resume prediction; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 	for name in augment weight_maps measures; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
+	if nvidia-smi >/dev/null 2>&1; then $(BIN)/python benchmarks/training_step.py --device cuda --batch 4 --tile 572; fi
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/table.py
 

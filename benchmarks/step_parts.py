@@ -18,7 +18,7 @@ from unet_repro.placement import use_machine
 PARTS = {  # by the beginning of an operator's name; the first that fits
     "convolutions, forward": ("aten::mkldnn_convolution", "aten::_convolution", "aten::_slow_conv", "aten::slow_conv"),
     "convolutions, gradients": ("aten::convolution_backward", "aten::_slow_conv2d_backward", "aten::mkldnn_transposed"),
-    "convolutions, gradients of weights by products": ("aten::addmm", "_Convolution"),
+    "convolutions, gradients of weights by products": ("aten::addmm", "aten::baddbmm", "aten::mm", "_Conv", "_Up"),
     "ReLU": ("aten::threshold_backward", "aten::clamp_min"),
     "loss": ("aten::_log_softmax", "aten::nll_loss", "aten::_nll", "aten::mul", "aten::mean", "aten::div"),
     "optimizer": ("Optimizer.", "aten::add_", "aten::_foreach"),

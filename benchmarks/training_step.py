@@ -98,9 +98,12 @@ def ours(width: int, batch: Batch) -> Callable[[], object]:
 
 
 def product(device: str) -> tuple[Callable[[], object], int]:
-    """The machine's limit, timed beside the steps so that both find it equally busy: matrix products, their number of
-    operations."""
-    side, number, kind = (8192, 10, torch.bfloat16) if device == "cuda" else (2048, 10, torch.float32)
+    """The machine's limit, timed beside the steps so that both find it equally busy.
+
+    Returns:
+        Matrix products, and their number of operations.
+    """
+    side, number, kind = (8192, 10, torch.bfloat16) if device == "cuda" else (2048, 3, torch.float32)
     a, b = torch.randn(2, side, side, device=device, dtype=kind)
     out = torch.empty_like(a)
     return lambda: [torch.mm(a, b, out=out) for _ in range(number)], number * 2 * side**3

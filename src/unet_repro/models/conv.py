@@ -150,7 +150,10 @@ def weight_gradient(x_BCHW: Tensor, grad_BKhw: Tensor, kernel: int) -> Tensor:
     strips = max(1, min(_STRIPS, _STRIPS_VALUES // (channels * out_channels)))
     row_bytes = images.element_size() * width * (channels + kernel * out_channels)
     piece = max(1, _PIECE_BYTES // (row_bytes * strips))  # image rows of a strip that stay in the cache
-    taps = images.new_zeros(kernel, strips, channels, kernel * out_channels)
+    # Many weights are summed in the order that channels-last ones have: turning them takes as long as the products.
+    has_many = strips < _STRIPS
+    sides = (kernel * out_channels, channels)
+    taps = images.new_zeros(kernel, strips, *(sides if has_many else sides[::-1]))
     # Filled where the kernel stays inside the image; zero elsewhere.
     windows = images.new_zeros(strips, piece, width, kernel, out_channels)
 
@@ -161,17 +164,22 @@ def weight_gradient(x_BCHW: Tensor, grad_BKhw: Tensor, kernel: int) -> Tensor:
             window = windows[:strips, :rows]
             for j in range(kernel):
                 window[:, :, j : j + w, j] = grad.view(strips, high, w, out_channels)[:, first : first + rows]
+            neighbours = window.reshape(strips, rows * width, -1)
             for i in range(kernel):
                 pixels = image[first + i :].as_strided(
-                    (strips, channels, rows * width), (high * width * channels, 1, channels)
+                    (strips, rows * width, channels), (high * width * channels, channels, 1)
                 )
-                taps[i, :strips].baddbmm_(pixels, window.reshape(strips, rows * width, -1))
+                left, right = (neighbours, pixels) if has_many else (pixels, neighbours)
+                taps[i, :strips].baddbmm_(left.mT, right)
 
     whole = h // strips * strips
     for image, grad in zip(images, grads, strict=True):
         add(image, grad[:whole], strips)
         add(image[whole:], grad[whole:], 1)
-    return taps.sum(1).view(kernel, channels, kernel, out_channels).permute(3, 1, 0, 2)
+    sums = taps.sum(1)
+    if has_many:
+        return sums.view(kernel, kernel, out_channels, channels).permute(2, 3, 0, 1)
+    return sums.view(kernel, channels, kernel, out_channels).permute(3, 1, 0, 2)
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):

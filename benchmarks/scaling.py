@@ -9,7 +9,7 @@ states for bf16: nothing of them was measured.
 import json
 from pathlib import Path
 
-from cost_model import DEPTH, counted, memory_bytes
+from cost_model import DEPTH, RATES, counted, memory_bytes
 from harness import RESULTS
 from training_step import flop
 
@@ -26,13 +26,11 @@ LARGE = 2236  # input tile of large predictions: the planner's choice at width 8
 
 
 def costs() -> dict[str, list[float]]:
-    """Seconds an operation, a byte and a missed byte, and of a pass, of this machine."""
+    """Seconds an operation, a byte and of a step, of this machine."""
     rows = {row["item"]: row["value"] for row in json.loads((RESULTS / "cost_model.json").read_text())["rows"]}
-    names = [f"{what} a second, fitted" for what in ("operations", "bytes", "bytes beyond the cache")]
-    return {
-        kind: [1e-9 / rows[f"{kind}: {name}"] for name in names] + [rows[f"{kind}: constant, fitted"] / 1e3]
-        for kind in ("forward", "step")
-    }
+    found = {kind: [1e-9 / rows[f"{kind}: {what} a second, fitted"] for what in RATES] for kind in ("forward", "step")}
+    found["step"].append(rows["step: constant, fitted"] / 1e3)
+    return found
 
 
 def main() -> None:

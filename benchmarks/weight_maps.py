@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from unet_repro.data import weight_maps
 from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.placement import use_machine
 
 Array = npt.NDArray[np.generic]
 W0, SIGMA_PX = 10.0, 5.0
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=130)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
+    use_machine(1)
 
     instances = voronoi_labels(options.size, options.cells)
     background = classes_from_instances(instances) == 0

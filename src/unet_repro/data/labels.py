@@ -1,5 +1,6 @@
 """Instance labels and the classes that a network is trained on."""
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -42,11 +43,25 @@ def classes_from_instances(instances: Labels) -> npt.NDArray[np.uint8]:
     >>> classes_from_instances(np.array([[1, 1, 2, 2]], np.int32))
     array([[1, 0, 0, 1]], dtype=uint8)
     """
-    big = np.iinfo(np.int32).max
-    highest = ndimage.maximum_filter(instances, size=3)
-    lowest = ndimage.minimum_filter(np.where(instances == 0, big, instances), size=3)
-    classes: npt.NDArray[np.uint8] = ((instances > 0) & (highest == lowest)).astype(np.uint8)
-    return classes
+    highest, lowest = extreme_ids(instances, np.ones((3, 3), np.uint8))
+    return np.asarray((instances > 0) & (highest == lowest), np.uint8)
+
+
+def extreme_ids(
+    instances: Labels, footprint: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Highest and lowest instance number under a footprint about each pixel.
+
+    Args:
+        instances: ``(H, W)`` int32, 0 = background.
+        footprint: ``(h, w)`` uint8 of odd sides, 1 where it looks.
+
+    Returns:
+        Two of ``(H, W)`` float64; where no instance is met, 0 and more than any of them.
+    """
+    ids = instances.astype(np.float64)  # OpenCV's morphology knows no int32; float64 holds every id exactly
+    lowest = cv2.erode(np.where(instances == 0, np.inf, ids), footprint)
+    return np.asarray(cv2.dilate(ids, footprint), np.float64), np.asarray(lowest, np.float64)
 
 
 def class_counts(classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

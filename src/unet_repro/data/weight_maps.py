@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from unet_repro.data.labels import NUM_CLASSES, Labels, classes_from_instances
+from unet_repro.data.labels import NUM_CLASSES, Labels, classes_from_instances, extreme_ids
 from unet_repro.errors import DataError
 
 Counts = npt.NDArray[np.float64]
@@ -111,7 +111,7 @@ def morphological(
     weights, background = _balance(classes, class_counts), classes == 0
     border = background & _two_within(instances, int(radius_px))
     if border.any():
-        weights += background * _gaussian(_distance_to(border), w0, sigma_px)
+        weights += background * _gaussian(_rounded(_distance(~border)), w0, sigma_px)
     return weights
 
 
@@ -211,25 +211,25 @@ def _two_nearest(instances: Labels, reach_px: int) -> tuple[Weights, Weights]:
         if box is None:
             continue
         grown = tuple(slice(max(side.start - reach_px, 0), side.stop + reach_px) for side in box)
-        distance = _distance_to(instances[grown] == number)
+        distance = _distance(instances[grown] != number)
         d1, d2 = nearest[grown], second[grown]
         np.minimum(d2, np.maximum(d1, distance), out=d2)
         np.minimum(d1, distance, out=d1)
-    return nearest, second
+    return _rounded(nearest), _rounded(second)
 
 
-def _distance_to(region: npt.NDArray[np.bool_]) -> Weights:
-    """Euclidean distance in pixels to the nearest pixel of a non-empty region, correctly rounded up to 1000 pixels."""
-    distance = cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # OpenCV's last bit differs from call to call; squared distances are whole numbers, so rounding them mends it.
+def _distance(outside: npt.NDArray[np.bool_]) -> Weights:
+    """Euclidean distance in pixels to the nearest pixel that is not ``outside``, of which there is one."""
+    return np.asarray(cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+
+
+def _rounded(distance: Weights) -> Weights:
+    """Correctly rounded up to 1000 pixels. OpenCV's last bit differs from call to call; squares are whole numbers."""
     return np.asarray(np.sqrt(np.rint(np.square(distance))), np.float32)
 
 
 def _two_within(instances: Labels, radius_px: int) -> npt.NDArray[np.bool_]:
     """Whether a disk around the pixel meets two different instances: highest and lowest id in it differ."""
-    ids = instances.astype(np.float64)  # OpenCV's morphology knows no int32; float64 holds every id exactly
     across = np.square(np.arange(-radius_px, radius_px + 1))
-    kernel = (across[:, None] + across <= radius_px**2).astype(np.uint8)
-    highest = cv2.dilate(ids, kernel)
-    lowest = cv2.erode(np.where(instances == 0, np.inf, ids), kernel)
+    highest, lowest = extreme_ids(instances, (across[:, None] + across <= radius_px**2).astype(np.uint8))
     return np.asarray((highest > 0) & (lowest < highest))

@@ -7,14 +7,16 @@ says when it is fitted to all the others: a case that helped to fit cannot flatt
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from harness import Record, Row, Seconds, in_turn
+from harness import Record, Row, Seconds
 from scipy.optimize import nnls
 from training_step import flop, ours, product, random_batch
 
@@ -26,8 +28,8 @@ from unet_repro.placement import use_machine
 DEPTH = 4
 FORWARD = {8: (316, 572, 828, 1212, 1724, 2236), 32: (316, 572, 1212), 64: (316, 572)}
 STEP = {8: (252, 380, 572, 828), 16: (252, 572), 32: (252, 380, 572), 64: (252, 380, 572)}
-ROUNDS = 7
-LEAST_S = 0.3  # that is timed at once
+ROUNDS = 9
+LEAST_S = 0.2  # that is timed at once
 RATES = ("operations", "bytes")
 # How often a step moves the weights: read forward and backward, gradient written and read, momentum and weights read
 # and written.
@@ -35,7 +37,11 @@ STEP_WEIGHTS = 8
 
 
 def one(kind: str, width: int, size: int) -> None:
-    """Prints quartiles of the seconds of a pass or step, bytes it takes at most, and the rate of a product in turn."""
+    """Prints quartiles of the seconds of a pass or step, bytes it takes at most, and its time in matrix products.
+
+    Guests of the machine slow some cases more than others: the median of rounds that each time both, one right after
+    the other.
+    """
     use_machine(len(os.sched_getaffinity(0)))
     peaks = [peak()]
     if kind == "step":
@@ -46,14 +52,20 @@ def one(kind: str, width: int, size: int) -> None:
         work = torch.inference_mode()(lambda: net(x))
     work()
     taken_bytes = peak() - peaks[0]
+    calls = max(1, round(LEAST_S / timed(work, 1)))
+    products, _ = product("cpu")
+    rounds = [(timed(work, calls), timed(products, 1)) for _ in range(ROUNDS)]
+    seconds = Seconds.of([taken for taken, _ in rounds])
+    in_products = statistics.median(taken / of_products for taken, of_products in rounds)
+    print(seconds.median, seconds.low, seconds.high, taken_bytes, in_products)
+
+
+def timed(work: Callable[[], object], calls: int) -> float:
+    """Seconds a call."""
     start = time.perf_counter()
-    work()
-    calls = max(1, round(LEAST_S / (time.perf_counter() - start)))
-    products, flops = product("cpu")
-    times = in_turn({"": lambda: [work() for _ in range(calls)], "products": products}, rounds=ROUNDS)
-    seconds = times[""]
-    quartiles = (part / calls for part in (seconds.median, seconds.low, seconds.high))
-    print(*quartiles, taken_bytes, flops / times["products"].median)
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - start) / calls
 
 
 def peak() -> int:
@@ -100,17 +112,17 @@ def main() -> None:
     record.raise_limits()
     for kind, grid in (("forward", FORWARD), ("step", STEP)):
         cases = [(width, size) for width, sizes in grid.items() for size in sizes]
-        measured, taken_bytes, rates = [], [], []
+        measured, taken_bytes, in_products = [], [], []
         for width, size in cases:
             command = [sys.executable, __file__, kind, str(width), str(size)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            *quartiles, memory, rate = map(float, done.stdout.split())
+            *quartiles, memory, products = map(float, done.stdout.split())
             measured.append(Seconds(*quartiles))
             taken_bytes.append(memory)
-            rates.append(rate)
+            in_products.append(products)
         table = np.array([counted(kind, *case) for case in cases], float)
-        # Guests of the machine slow some cases more than others: all as if the product had had its median rate.
-        times = np.array([seconds.median for seconds in measured]) * np.array(rates) / np.median(rates)
+        medians = np.array([seconds.median for seconds in measured])
+        times = np.array(in_products) * np.median(medians / in_products)  # as if all had found the machine equally busy
         for number, (width, size) in enumerate(cases):
             others = np.arange(len(cases)) != number
             modelled = table[number] @ fit(table[others], times[others])

@@ -71,7 +71,7 @@ def row(name: str, operations: float, seconds: float, number: float) -> str:
 
 def spoken(seconds: float) -> str:
     for unit, size in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        if seconds >= 2 * size:
+        if seconds >= (2 * size if unit != "s" else size):
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e3:.3g} ms"
 

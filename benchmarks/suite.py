@@ -22,6 +22,7 @@ from harness import Record, Row, Seconds
 
 PARTS = ("training steps", "drawing tiles", "validation", "checkpoints")
 WHOLE, OUTSIDE = "whole run", "outside of training steps"
+WITHOUT_START = f"{OUTSIDE}, without the start"
 
 
 class Clock:
@@ -103,7 +104,7 @@ def main() -> None:
     runs = json.loads(done.stdout.splitlines()[-1])
     times = {name: Seconds.of([parts[name] for parts in runs]) for name in (*PARTS, WHOLE)}
     times["W&B and the rest"] = Seconds.of([parts[WHOLE] - sum(parts[name] for name in PARTS) for parts in runs])
-    times[OUTSIDE] = Seconds.of([parts[WHOLE] - parts[PARTS[0]] for parts in runs])
+    times[WITHOUT_START] = Seconds.of([parts[WHOLE] - parts[PARTS[0]] for parts in runs])
     record = Record("suite", f"A run at the scale cpu on {asked.data}, one thread, of {asked.runs} of a worker")
     run_s = times[WHOLE].median
     for name, seconds in times.items():
@@ -112,10 +113,12 @@ def main() -> None:
     start_s = worker_s - asked.runs * run_s
     record.rows.append(Row("start of a worker", start_s, "s", ratio=start_s / run_s, to="the run"))
     for number in (1, asked.runs, 21):  # 21: half of the default suite
-        outside_s = start_s / number + times[OUTSIDE].median
-        item = f"{OUTSIDE}, with the start shared by {number}" if number > 1 else f"{OUTSIDE}, with a start of its own"
-        record.rows.append(Row(item, outside_s, "s", ratio=outside_s / (run_s + start_s / number),
-                               to="run and start", goal="<= 0.15"))  # fmt: skip
+        outside_s = start_s / number + times[WITHOUT_START].median
+        item, to = f"{OUTSIDE}, with the start shared by {number} runs", "run and share of start"
+        if number == 1:
+            item, to = OUTSIDE, "the whole command"
+        share = outside_s / (run_s + start_s / number)
+        record.rows.append(Row(item, outside_s, "s", ratio=share, to=to, goal="<= 0.15"))
     record.write()
 
 

@@ -19,13 +19,13 @@ def markdown(content: Content, before: Content | None = None) -> str:
     lines = [f"### {content['title']}", ""]
     head = ["", "median", "quartiles", "ratio", "to"]
     goals = any(row["goal"] for row in content["rows"])
-    earlier = {row["item"]: row for row in (before or {}).get("rows", [])}
+    earlier = {(row["item"], row["to"]): row for row in (before or {}).get("rows", [])}
     head += ["goal"] * goals + ["ratio before"] * bool(earlier)
     lines += [_line(head), _line(["---"] * len(head))]
     for row in content["rows"]:
         spread = "" if row["spread"] is None else " to ".join(_number(value) for value in row["spread"])
         cells = [row["item"], f"{_number(row['value'])} {row['unit']}".strip(), spread, _ratio(row), row["to"]]
-        cells += [_judged(row)] * goals + [_ratio(earlier.get(row["item"], {}))] * bool(earlier)
+        cells += [_judged(row)] * goals + [_ratio(earlier.get((row["item"], row["to"]), {}))] * bool(earlier)
         lines.append(_line(cells))
     told = f"`{content['command']}`, commit {content['commit']}, {machine['cores']} cores, {machine['threads']} threads"
     told += f", {machine['gpu']}" if "gpu" in machine else ""
@@ -41,7 +41,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def _ratio(row: Content) -> str:

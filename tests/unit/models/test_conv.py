@@ -125,6 +125,16 @@ def test_large_maps_are_taken_in_pieces_that_add_up(side):
     assert (weight_gradient(x, grad, 3) - expected).norm() < 1e-6 * expected.norm()
 
 
+@pytest.mark.parametrize(("channels", "out_channels"), [(256, 384), (512, 256), (512, 512)])
+def test_many_weights_too_in_the_order_that_they_are_turned_to_anyway(channels, out_channels):
+    x, grad = torch.randn(2, channels, 9, 8), torch.randn(2, out_channels, 7, 6)
+    weight = torch.zeros(out_channels, channels, 3, 3, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(functional.conv2d(x.double(), weight), weight, grad.double())
+    got = weight_gradient(x, grad, 3)
+    assert (got - expected).norm() < 1e-6 * expected.norm()
+    assert got.stride(1) == 1  # input channels lie side by side, as in channels-last weights
+
+
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("images", [1, 3])
 def test_instance_norm_is_group_norm_with_a_group_a_channel_in_any_memory_order(images, order):

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+import unet_repro  # noqa: F401, I001  (before torch: it makes waiting threads sleep)
+
 import cv2
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ annotations of a constructor are the schema of its configuration, so neither can
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 
@@ -34,7 +34,7 @@ class TrainerSettings:
     max_steps: int
     val_every: int
     max_val_images: int | None
-    precision: Literal["32-true", "64-true", "16-mixed", "bf16-mixed"]
+    precision: Literal["auto", "32-true", "64-true", "16-mixed", "bf16-mixed"]
     compile: bool
     accelerator: Literal["cpu", "gpu"]
     threads: int | None
@@ -110,7 +110,7 @@ def check(config: DictConfig) -> TrainConfig:
     """Resolves and checks a composed configuration.
 
     Returns:
-        Typed settings; its plain nodes are resolved containers.
+        Typed settings; its plain nodes are resolved containers, and ``trainer.precision`` is no longer ``auto``.
 
     Raises:
         ConfigError: For an unknown, missing or ill-typed key, or an interpolation that leads nowhere.
@@ -149,6 +149,11 @@ def check(config: DictConfig) -> TrainConfig:
             f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_every={trainer.val_every}",
             mend="choose them so that the last step is validated",
         )
+    if trainer.precision == "auto":  # part of a run's identity as what it becomes
+        from unet_repro.machine import multiplies_bf16  # noqa: PLC0415  (torch: not every command waits for it)
+
+        is_native = multiplies_bf16("cuda" if trainer.accelerator == "gpu" else "cpu")
+        return replace(checked, trainer=replace(trainer, precision="bf16-mixed" if is_native else "32-true"))
     return checked
 
 

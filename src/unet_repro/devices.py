@@ -64,9 +64,7 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
     before = {name: os.environ.get(name) for name in _PLACE}
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(num_devices), NODE_RANK="0")
     context = multiprocessing.get_context("spawn")
-    others = [
-        context.Process(target=_run, args=(function, arguments, rank), daemon=True) for rank in range(1, num_devices)
-    ]
+    others = [context.Process(target=_run, args=(function, arguments, rank)) for rank in range(1, num_devices)]
     try:
         for process in others:
             process.start()

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812
 import yaml
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -17,7 +16,8 @@ from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
 from unet_repro.errors import DataError
 from unet_repro.metrics.pixel import confusion, pixel_measures
-from unet_repro.placement import place
+from unet_repro.losses import summed_cross_entropy
+from unet_repro.machine import autocast, memory_order, use_machine
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
@@ -25,6 +25,7 @@ from unet_repro.task import SegmentationTask
 from unet_repro.train import build, read_data
 
 Part = Literal["train", "val", "test"]
+Precision = Literal[32, "bf16"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Trained:
         data: Its data, divided and normalised as they were for it.
         task: Its network with the weights of a checkpoint, in evaluation mode.
         device: Where the network lives.
+        precision: Of the network's products: ``32``, or ``bf16`` for bfloat16 autocast.
     """
 
     folder: RunFolder
@@ -44,6 +46,7 @@ class Trained:
     data: TileData
     task: SegmentationTask
     device: torch.device
+    precision: Precision = 32
 
     @property
     def data_name(self) -> str:
@@ -52,7 +55,8 @@ class Trained:
 
     def scores(self, image_CHW: npt.NDArray[np.float32]) -> torch.Tensor:
         """Class scores ``(K, H, W)`` of a normalised image of any size, by overlap-tiles."""
-        return self.task.predict_image(image_CHW)
+        with autocast(self.device, self.precision):
+            return self.task.predict_image(image_CHW)
 
     def images(self, part: Part) -> list[WholeImage]:
         """The labelled images of a part.
@@ -63,7 +67,7 @@ class Trained:
         return self.data.whole_images(part).items
 
 
-def open_trained(run: Path, checkpoint: Checkpoint) -> Trained:
+def open_trained(run: Path, checkpoint: Checkpoint, precision: Precision = 32) -> Trained:
     """Reads a run and its data.
 
     Raises:
@@ -72,14 +76,15 @@ def open_trained(run: Path, checkpoint: Checkpoint) -> Trained:
     folder = open_run(run)
     config = check(DictConfig(yaml.safe_load(folder.config.read_text())))
     folder.check_manifest(read_data(config).manifest)
-    place(config.trainer)
+    use_machine(config.trainer.threads)
     data, task = build(config)
     if not folder.network.exists():  # of a run trained before such files were written
         describe_network(folder, data.normalisation, data.class_names)
     load_network(task.net, folder.best if checkpoint == "best" else folder.last)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
+    task.net.to(memory_format=memory_order(device.type, config.model["width"], training=False))
     task.to(device).eval()
-    return Trained(folder, config, data, task, device)
+    return Trained(folder, config, data, task, device, precision)
 
 
 def trained_network(run: Path, checkpoint: Checkpoint) -> Network:
@@ -120,7 +125,7 @@ def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") 
     for image in tqdm(images, desc="evaluate", unit="image", leave=False):
         scores_KHW = trained.scores(image.image)
         classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
-        losses.append(F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="sum").double())
+        losses.append(summed_cross_entropy(scores_KHW, classes_HW))
         matrices.append(confusion(scores_KHW.argmax(0), classes_HW, len(names)))
         sizes.append(classes_HW.numel())
     return {

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from unet_repro.data.datamodule import WholeImage
@@ -23,6 +22,7 @@ from unet_repro.files import replacing
 from unet_repro.geometry import halo
 from unet_repro.inference.overlap_tile import Padding, TilePlan, plan_tiles, predict
 from unet_repro.inference.rotations import Views, average_views
+from unet_repro.losses import summed_cross_entropy
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.metrics.rand import v_rand
 from unet_repro.runs.folder import write_atomically
@@ -168,7 +168,7 @@ def _measures(trained: Trained, scores_KHW: Tensor, image: WholeImage) -> dict[s
     measured = pixel_measures(confusion(predicted_HW, classes_HW, len(names))[None], names)
     pieces = instances_from_mask(predicted_HW.cpu().numpy())
     return {
-        "loss": float(F.cross_entropy(scores_KHW[None], classes_HW[None])),
+        "loss": float(summed_cross_entropy(scores_KHW, classes_HW)) / classes_HW.numel(),
         **{name: float(value) for name, value in measured.items()},
         "v_rand": v_rand(instances_from_mask(image.classes), pieces),
     }

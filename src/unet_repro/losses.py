@@ -2,7 +2,24 @@
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+
+def summed_cross_entropy(scores_KHW: Tensor, classes_HW: Tensor) -> Tensor:
+    """Sum over pixels of the unweighted cross-entropy in nats, a float64 scalar.
+
+    On CUDA ``F.cross_entropy`` itself adds in no fixed order, and refuses to under deterministic algorithms.
+
+    Args:
+        scores_KHW: ``(K, H, W)`` float.
+        classes_HW: ``(H, W)`` int64.
+
+    >>> round(summed_cross_entropy(torch.zeros(2, 1, 3), torch.tensor([[0, 1, 1]])).exp().item(), 5)
+    8.0
+    """
+    losses_HW = F.cross_entropy(scores_KHW[None], classes_HW[None], reduction="none")
+    return losses_HW.sum(dtype=torch.float64)
 
 
 def weighted_mean(losses_Bhw: Tensor, weights_Bhw: Tensor) -> Tensor:

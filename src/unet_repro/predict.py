@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from unet_repro.errors import ConfigError, UserError
@@ -19,7 +20,7 @@ from unet_repro.inference.one_file import Kind, Predictor, Result, Scale, predic
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, describe, free_bytes, plan_within
 from unet_repro.inference.volume import Stitching, TileViews
-from unet_repro.placement import use_machine
+from unet_repro.machine import autocast, memory_order, multiplies_bf16, use_machine
 from unet_repro.runs.network import Checkpoint, Network
 from unet_repro.stacks.names import find_inputs, name_targets, written_suffix
 from unet_repro.stacks.reading import open_stack
@@ -46,6 +47,7 @@ class PredictSettings:
     instances: InstanceSettings = field(default_factory=InstanceSettings)
     views: TileViews = 1
     stitching: Stitching = "exact"
+    precision: Literal[32, "bf16", "auto"] = 32
     memory_gb: float | Literal["auto"] = "auto"
     device: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int | None = None
@@ -123,6 +125,8 @@ def predict(settings: PredictSettings) -> Outcome:
             outcome.failures.append(f"{path}: {error}")
     for plan in list(dict.fromkeys(job.plan for job in jobs))[:3]:
         tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, _shape(network))}")
+    if settings.precision == "auto":
+        tqdm.write(f"precision: {_precision(settings, device)}")
     with tqdm(total=sum(job.tiles_left for job in jobs), desc="predict", unit="tile", smoothing=0.1) as bar:
         for job in jobs:
             try:
@@ -155,9 +159,16 @@ def _device(settings: PredictSettings) -> torch.device:
 
 def _predictor(network: Network, settings: PredictSettings, device: torch.device) -> Predictor:
     use_machine(settings.threads)
-    net = network.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    order = memory_order(device.type, network.config.model["width"], training=False)
+    net = network.net.to(device, memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
+    precision = _precision(settings, device)
+
+    def scores(x_BCHW: Tensor) -> Tensor:
+        with autocast(device, precision):
+            return net(x_BCHW)  # type: ignore[no-any-return]
+
     return Predictor(
-        network=net,
+        network=scores,
         num_classes=len(network.class_names),
         normalisation=network.normalisation,
         device=device,
@@ -165,6 +176,12 @@ def _predictor(network: Network, settings: PredictSettings, device: torch.device
         stitching=settings.stitching,
         result=Result(settings.kind, settings.dtype, settings.instances),
     )
+
+
+def _precision(settings: PredictSettings, device: torch.device) -> Literal[32, "bf16"]:
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16" if multiplies_bf16(device.type) else 32
 
 
 def _shape(network: Network) -> NetworkShape:
@@ -190,7 +207,7 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
     depth = network.net.depth
     with open_stack(path, channels=network.in_channels) as stack:
         image_hw, num_planes = (stack.height, stack.width), stack.num_planes
-    journal = Journal(target, _signature(path, network, settings))
+    journal = Journal(target, _signature(path, network, settings, predictor.device))
     start = journal.read()
     if target.exists() and not (start is not None and start.done) and not settings.overwrite:
         raise ConfigError(f"the output {target} is there already", mend="add overwrite=true, or name another output")
@@ -212,7 +229,7 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
     return _Job(path, target, plan, num_planes, journal, start)
 
 
-def _signature(path: Path, network: Network, settings: PredictSettings) -> dict[str, Any]:
+def _signature(path: Path, network: Network, settings: PredictSettings, device: torch.device) -> dict[str, Any]:
     """All that an output's content depends on."""
     weights = network.folder.best if settings.checkpoint == "best" else network.folder.last
     stat = path.stat()
@@ -225,6 +242,7 @@ def _signature(path: Path, network: Network, settings: PredictSettings) -> dict[
         "dtype": settings.dtype,
         "instances": asdict(settings.instances),
         "views": settings.views,
+        "precision": _precision(settings, device),
         "stitching": settings.stitching,
     }
 

@@ -1,12 +1,15 @@
 """Trains one run, or returns it where it is done. Reads as the pipeline; the stages are in their own rooms."""
 
+import copy
 import functools
 import json
+import sys
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig
@@ -18,7 +21,17 @@ from unet_repro.data.splits import Manifest, Split, manifest
 from unet_repro.devices import SharedDropout, beside
 from unet_repro.errors import Abandoned, ConfigError, RunHeld, Stopped
 from unet_repro.files import sha256
-from unet_repro.placement import check_device, place
+from unet_repro.machine import (
+    autocast,
+    check_device,
+    faster_threads,
+    given_threads,
+    instruction_set,
+    memory_order,
+    quiet_lightning,
+    usable_cores,
+    use_machine,
+)
 from unet_repro.runs.checkpoint import CheckpointInMemory, check_architecture, resume_point
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
@@ -81,7 +94,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
         Abandoned: If ``on_row`` raises it.
     """
     config = check(composed)
-    check_device(config.trainer)
+    check_device(config.trainer.accelerator, config.trainer.devices, compiles=config.trainer.compile)
     folder = run_folder(config)
     if (result := folder.result()) is not None:
         return result
@@ -113,12 +126,15 @@ def _attempt(
     folder.begin(asdict(config), read_data(config).manifest)
     describe_network(folder, data.normalisation, data.class_names)
     try:
-        place(config.trainer)
-        with beside(_fit_beside, (config, folder.path), config.trainer.devices):
+        quiet_lightning()
+        threads = _threads(config, folder, data, task)
+        use_machine(threads)
+        folder.place({"threads": threads, "instruction_set": instruction_set()})
+        with beside(_fit_beside, (config, folder.path, threads), config.trainer.devices):
             recorder = _fit(config, folder, data, task, lease=lease, stop=stop, on_row=on_row)
         recorder.write_best()
         result = _result(config, folder, data, task, recorder)
-        proven = {**recorder.provenance(), "made_by": provenance()}
+        proven = {**recorder.provenance(), **folder.placement(), "made_by": provenance(config.trainer.accelerator)}
         mirror_finished(
             config,
             directory=folder.path,
@@ -169,6 +185,7 @@ def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTas
         schedule=make("schedule", config.schedule),
         class_names=data.class_names,
         seed=config.seed,
+        order=_order(config),
     )
     try:
         task.configure_optimizers()
@@ -177,6 +194,39 @@ def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTas
             f"torch refuses the optimizer or schedule: {error}", mend="change optimizer.*, schedule.*"
         ) from error
     return tiles, task
+
+
+def _order(config: TrainConfig) -> torch.memory_format:
+    device = "cuda" if config.trainer.accelerator == "gpu" else "cpu"
+    return memory_order(device, config.model["width"], training=True, precision=config.trainer.precision)
+
+
+def _threads(config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask) -> int:
+    """Threads of a training: as set, as the run began with (sums depend on it), as the environment says, or the faster.
+
+    The steps that are timed are those of a copy of the network on noise: the run itself is left as it is.
+    """
+    trainer = config.trainer
+    threads = trainer.threads or folder.placement().get("threads") or given_threads()
+    why = ""
+    if threads is None and (trainer.accelerator == "gpu" or trainer.devices > 1):
+        threads = max(1, usable_cores() // trainer.devices)
+    elif threads is None:
+        net, order = copy.deepcopy(task.net).train(), _order(config)
+        images = torch.randn(data.batch.num_tiles, data.in_channels, data.batch.tile_size, data.batch.tile_size)
+        images = images.to(net.head.weight.dtype, memory_format=order)
+
+        def step() -> None:
+            with autocast(images.device, trainer.precision):
+                net(images).sum().backward()
+
+        threads = faster_threads(step)
+        why = f" (the faster of 1 and {cores} here)" if (cores := usable_cores()) > 1 else ""
+    if trainer.progress:
+        kind = "channels-last" if _order(config) == torch.channels_last else "default"
+        many = "1 thread" if threads == 1 else f"{threads} threads"
+        sys.stderr.write(f"{trainer.precision}, {many}{why}, {kind} memory order, {instruction_set()}\n")
+    return threads
 
 
 def _check_share(config: TrainConfig, tiles: TileData) -> None:
@@ -259,7 +309,8 @@ def _fit(
 
 
 def _trainer(config: TrainConfig, folder: RunFolder, callbacks: list[Callback], memory: CheckpointInMemory) -> Trainer:
-    several = config.trainer.devices > 1
+    several, precision = config.trainer.devices > 1, config.trainer.precision
+    assert precision != "auto", "config.check resolves it"
     return Trainer(
         max_steps=config.trainer.max_steps,
         val_check_interval=config.trainer.val_every,
@@ -269,8 +320,9 @@ def _trainer(config: TrainConfig, folder: RunFolder, callbacks: list[Callback], 
         strategy="ddp" if several else "auto",
         sync_batchnorm=several,
         use_distributed_sampler=False,  # a tile's number says whose it is
-        precision=config.trainer.precision,
+        precision=precision,
         deterministic=config.trainer.deterministic,
+        benchmark=not config.trainer.deterministic,
         plugins=[LightningEnvironment(), memory],  # no scheduler's: ours are requeued by the launcher
         logger=False,  # W&B mirrors the recorder: Lightning would log a validation one step early
         callbacks=callbacks,
@@ -282,10 +334,11 @@ def _trainer(config: TrainConfig, folder: RunFolder, callbacks: list[Callback], 
     )
 
 
-def _fit_beside(config: TrainConfig, path: Path, rank: int) -> None:
+def _fit_beside(config: TrainConfig, path: Path, threads: int, rank: int) -> None:
     """What a further device does: the same fit, without a record."""
     data, task = build(config, rank)
-    place(config.trainer)
+    quiet_lightning()
+    use_machine(threads)
     _fit(config, RunFolder(path), data, task, lease=None, stop=StopRequest(), on_row=None)
 
 

@@ -1,8 +1,10 @@
 import signal
+import time
 
 import pytest
 import torch
 from tiny import tiny
+from torch._dynamo.utils import counters
 
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, Stopped
@@ -21,13 +23,29 @@ TWO = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch, of its own
+def test_a_network_is_compiled_once_for_all_tiles_before_the_clock_starts(tmp_path):
+    """Whole images of validation have other sizes than tiles, and are predicted without compiling."""
+    torch._dynamo.reset()
+    counters.clear()
+    settings = ["trainer.compile=true", "trainer.precision=bf16-mixed", "trainer.num_workers=2"]
+    started = time.monotonic()
+    folder, content = trained(tiny(tmp_path, *settings))
+    assert dict(counters["frames"]) == {"total": 1, "ok": 1}
+    assert folder.outcome()["seconds"] < 0.5 * (time.monotonic() - started)
+    assert {tensor.dtype for tensor in content["state_dict"].values()} == {torch.float32}
+
+
 def trained(config):
     train(config)
     folder = run_folder(check(config))
     return folder, torch.load(folder.last, weights_only=True)
 
 
-@pytest.mark.parametrize("override", ["model.dropout=0.5", "model.norm=instance", "model.norm=group"])
+@pytest.mark.parametrize(
+    "override", ["model.dropout=0.5", "model.norm=instance", "model.norm=group", "trainer.num_workers=1"]
+)
 def test_two_processes_train_what_one_does(tmp_path, override):
     one, content = trained(tiny(tmp_path / "one", *ONE, override))
     two, shared = trained(tiny(tmp_path / "two", *TWO, override))

@@ -54,6 +54,21 @@ def test_every_slice_is_measured_out_of_fold_once_a_seed(folds):
     assert rows[MEAN, "v_rand"].num_members == 1
 
 
+def test_bfloat16_measures_are_close_and_lie_beside_the_others(folds, tmp_path, monkeypatch):
+    _, runs = folds
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    measured = {}
+    for precision in ("32", "bf16"):
+        main(["evaluate", f"run={runs[0]}", f"precision={precision}", "warping=false", "output=out"])
+    for name in ("measures-val-last", "measures-val-last-bf16"):
+        with (tmp_path / "out" / f"{name}-images.csv").open() as file:
+            measured[name] = [float(row["iou"]) for row in csv.DictReader(file)]
+    exact, coarse = measured.values()
+    assert exact != coarse
+    assert coarse == pytest.approx(exact, abs=0.05)
+
+
 def test_the_best_threshold_is_that_of_the_whole_stack(folds):
     _, runs = folds
     (group,) = groups_of(runs)

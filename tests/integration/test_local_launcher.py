@@ -265,6 +265,8 @@ def test_there_is_a_place_for_each_visible_gpu(monkeypatch):
     assert slots(config("gpu", devices=2), **auto) == ["0,1", "2,3"]
     assert slots(config("gpu"), **{**auto, "jobs": 2}) == ["0", "1"]
     assert slots(config("gpu"), **{**auto, "gpus": None, "jobs": 2}) == [None, None]
+    with pytest.raises(ConfigError, match="trainer.devices=5, but the launcher has 4 GPUs"):
+        slots(config("gpu", devices=5), **auto)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a,7,6")
     assert slots(config("gpu"), **auto) == ["2", "GPU-5a", "7", "6"]
     with pytest.raises(ConfigError, match="enough for 4"):
@@ -273,6 +275,16 @@ def test_there_is_a_place_for_each_visible_gpu(monkeypatch):
         slots(config("gpu"), **{**auto, "gpus": 0})
     with pytest.raises(ConfigError, match="jobs=0"):
         slots(config("gpu"), **{**auto, "jobs": 0})
+
+
+@pytest.mark.parametrize("command", ["train -m seed=0,1", "search experiment=optimizer"])
+def test_runs_that_would_share_a_gpu_are_refused_before_any_starts(tmp_path, command):
+    settings = [*STACK, *NETWORK, "trainer.accelerator=gpu", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    refused = unet_repro(*command.split(), *settings, cwd=tmp_path)
+    assert refused.returncode == 2, refused.stderr
+    assert "hydra/launcher=joblib would train 2 runs at once on the same GPU" in refused.stderr
+    assert "hydra/launcher=local" in refused.stderr
+    assert not runs(tmp_path)
 
 
 class TwoArgumentsError(Exception):

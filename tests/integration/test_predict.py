@@ -17,6 +17,7 @@ import zarr
 from tiny import unet_repro
 from trained import GREY, random_run
 
+from unet_repro import predict as predict_module
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import DataError
@@ -118,6 +119,26 @@ def test_probabilities_as_whole_numbers(run, tmp_path, dtype):
     stored = cv2.imread(str(tmp_path / "p.png"), -1)
     assert stored.dtype == dtype
     np.testing.assert_allclose(stored / most, probability(run, grey(60, 50)), atol=0.51 / most + CLOSE)
+
+
+def test_bfloat16_is_close_is_another_prediction_and_automatic_is_what_the_processor_is_good_at(
+    run, tmp_path, monkeypatch, capsys
+):
+    image = grey(150, 130)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+
+    def written(name, precision, **options):
+        how = settings(run, tmp_path / "a.png", tmp_path / name, kind="probabilities", precision=precision, **options)
+        assert not predict(how).failures
+        return tifffile.imread(tmp_path / name)
+
+    exact, coarse = written("exact.tif", 32), written("coarse.tif", "bf16")
+    np.testing.assert_allclose(exact, probability(run, image), atol=CLOSE)
+    assert 0 < np.abs(coarse - exact).max() < 0.05
+    for native, like in ((True, coarse), (False, exact)):
+        monkeypatch.setattr(predict_module, "multiplies_bf16", lambda device, native=native: native)
+        np.testing.assert_array_equal(written("auto.tif", "auto", overwrite=True), like)
+        assert f"precision: {'bf16' if native else 32}" in capsys.readouterr().out
 
 
 def test_watershed_parts_what_components_join(run, tmp_path):

@@ -13,6 +13,7 @@ from unet_repro import train as train_module
 from unet_repro.config import check
 from unet_repro.errors import DataError, RunError, TrainingError
 from unet_repro.evaluate import evaluate
+from unet_repro.machine import use_machine
 from unet_repro.runs.folder import RunFolder
 from unet_repro.task import SegmentationTask
 from unet_repro.train import run_folder, train
@@ -67,6 +68,34 @@ def test_runs_differ_in_identity_only_where_numbers_can_differ(tmp_path):
 def test_a_run_shared_by_experiments_has_one_identity(tmp_path):
     ids = {run_folder(check(tiny(tmp_path, f"experiment={name}"))).run_id for name in ("tile_size", "weight_map")}
     assert ids == {run_folder(check(tiny(tmp_path))).run_id}
+
+
+def test_a_resumed_run_takes_the_threads_that_it_began_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    config = tiny(tmp_path, "trainer.threads=null", "trainer.progress=true")
+    monkeypatch.setattr(train_module, "faster_threads", lambda step: step() or 2)
+    honest, seen = SegmentationTask.training_step, []
+
+    def failing(self, batch, batch_idx):
+        seen.append(torch.get_num_threads())
+        if len(seen) == 4:
+            raise MemoryError
+        return honest(self, batch, batch_idx)
+
+    monkeypatch.setattr(SegmentationTask, "training_step", failing)
+    try:
+        with pytest.raises(MemoryError):
+            train(config)
+        monkeypatch.setattr(train_module, "faster_threads", lambda _: pytest.fail("chose anew"))
+        train(config)
+        assert set(seen) == {2}
+        folder = run_folder(check(config))
+        assert json.loads(folder.provenance.read_text())["threads"] == 2
+        train(tiny(tmp_path, "trainer.threads=1", "seed=1"))
+        assert seen[-1] == 1
+    finally:
+        use_machine(1)
+    assert "32-true, 2 threads (the faster of 1 and" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fails_at", [1, 3, 6])

@@ -29,7 +29,7 @@ NAMES = ("background", "cell")
 TILE, OUTPUT, DEPTH = 30, 14, 1
 
 
-def make_task(*, seed=0, net_seed=0, dropout=0.0, lr=0.05, schedule=constant):
+def make_task(*, seed=0, net_seed=0, dropout=0.0, lr=0.05, schedule=constant, order=torch.channels_last):
     torch.manual_seed(net_seed)
     return SegmentationTask(
         net=UNet(width=3, depth=DEPTH, dropout=dropout),
@@ -37,6 +37,7 @@ def make_task(*, seed=0, net_seed=0, dropout=0.0, lr=0.05, schedule=constant):
         schedule=schedule,
         class_names=NAMES,
         seed=seed,
+        order=order,
     )
 
 
@@ -216,6 +217,60 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_says_where_it_was_good(
     assert "learning rate 0.0125" in caught.value.what
     assert "last.ckpt, is of step 1" in caught.value.what
     assert "optimizer.lr" in caught.value.mend
+
+
+def test_a_loss_that_is_not_finite_is_found_before_a_validation_and_before_a_checkpoint(tmp_path):
+    batches = tiles(2)
+    batches[1][0][0, 0, 3, 3] = float("nan")
+    task = make_task()
+    with pytest.raises(TrainingError, match="step 1 "):
+        fit(task, batches)
+    assert not task.shown
+
+    class Save(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            if trainer.global_step == 2:
+                trainer.save_checkpoint(tmp_path / "last.ckpt")
+
+    with pytest.raises(TrainingError, match="step 1 "):
+        fit(make_task(), [*batches, *tiles(2)], callbacks=[Save()])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rehearsal_leaves_no_trace():
+    task = make_task(dropout=0.5)
+    task.net = UNet(width=3, depth=DEPTH, dropout=0.5, norm="batch")
+    before, random = copy.deepcopy(task.state_dict()), torch.get_rng_state()
+    task.rehearse(tiles(1)[0])
+
+    assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(parameter.grad is None for parameter in task.parameters())
+    task.on_validation_start()
+    assert task._train_sums.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_a_training_can_be_resumed_in_another_memory_order(tmp_path, kind):
+    """A fused optimizer takes its state for ordered as the weights are, and would mix up their elements."""
+    momentum = {"momentum": 0.9} if kind is torch.optim.SGD else {}
+
+    def task(order):
+        made = make_task(lr=0.01, order=order)
+        made.double()
+        made.make_optimizer = partial(kind, lr=0.01, fused=True, **momentum)
+        return made
+
+    batches = 4 * [(x.double(), classes, weights.double()) for x, classes, weights in tiles(1)]
+    whole = task(torch.channels_last)
+    fit(whole, batches)
+    trainer, _ = fit(task(torch.channels_last), batches, max_steps=2, val_every=2)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = task(torch.contiguous_format)
+    fit(resumed, batches, ckpt_path=tmp_path / "last.ckpt")
+
+    for one, other in zip(resumed.net.parameters(), whole.net.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
 class Mask(nn.Module):

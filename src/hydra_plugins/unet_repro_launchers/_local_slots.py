@@ -25,7 +25,7 @@ def slots(
         Value of ``CUDA_VISIBLE_DEVICES`` for each place; ``None`` leaves it as it is.
 
     Raises:
-        ConfigError: If a setting is out of range, or there are fewer GPUs than jobs.
+        ConfigError: If a setting is out of range, or there are fewer GPUs than jobs, or than one job needs.
     """
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise ConfigError(f"hydra.launcher.jobs={jobs} is not a number of runs", mend="use 1 or more, or null")
@@ -38,6 +38,11 @@ def slots(
         each = (config.trainer.threads or threads or cores) * (1 if on_gpu else config.trainer.devices)
         return [None] * (jobs or max(1, cores // each))
     places = grouped(names, config.trainer.devices if on_gpu else 1)
+    if not places:
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices}, but the launcher has {len(names)} GPUs to hand out",
+            mend="use fewer trainer.devices, or more hydra.launcher.gpus",
+        )
     if jobs is not None and jobs > len(places):
         raise ConfigError(
             f"hydra.launcher.jobs={jobs}, but the devices {','.join(names)} are enough for {len(places)}",

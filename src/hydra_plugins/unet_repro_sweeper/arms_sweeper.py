@@ -55,7 +55,7 @@ class ArmsSweeper(Sweeper):
         from unet_repro.console import told_to_user  # noqa: PLC0415
         from unet_repro.errors import SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
-        from unet_repro.trial.dry_run import print_plan  # noqa: PLC0415
+        from unet_repro.trial.dry_run import check_launcher, print_plan  # noqa: PLC0415
         from unet_repro.trial.ledger import Ledger, unique  # noqa: PLC0415
         from unet_repro.trial.plan import plan  # noqa: PLC0415
         from unet_repro.trial.progress import SweepProgress  # noqa: PLC0415
@@ -63,7 +63,9 @@ class ArmsSweeper(Sweeper):
 
         runs_dir = Path(self.config.runs_dir)
         with told_to_user():
-            entries = plan(self._compose, self._combinations(arguments))
+            combinations = self._combinations(arguments)
+            check_launcher(self.config.hydra.launcher, self._compose(combinations[0]).trainer.accelerator)
+            entries = plan(self._compose, combinations)
             if self.dry_run:
                 print_plan(entries, runs_dir, self.config.hydra.launcher, self._compose)
                 return []

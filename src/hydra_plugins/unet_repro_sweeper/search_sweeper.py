@@ -56,7 +56,7 @@ class SearchSweeper(ArmsSweeper):
         # Here, not above: Hydra imports every plugin at every start.
         from unet_repro.console import told_to_user  # noqa: PLC0415
         from unet_repro.errors import ConfigError, SweepFailed  # noqa: PLC0415
-        from unet_repro.trial.dry_run import side_by_side  # noqa: PLC0415
+        from unet_repro.trial.dry_run import check_launcher, side_by_side  # noqa: PLC0415
         from unet_repro.trial.final import check_final, compare_best  # noqa: PLC0415
         from unet_repro.trial.searches import Search, arms_of  # noqa: PLC0415
 
@@ -68,6 +68,7 @@ class SearchSweeper(ArmsSweeper):
                     mend="give each override one value; what is searched stands in hydra.sweeper.space",
                 )
             (given,) = combinations
+            check_launcher(self.config.hydra.launcher, self._compose(given).trainer.accelerator)
             search = Search(
                 trials=self.trials,
                 measure=self.measure,

@@ -16,6 +16,7 @@ from unet_repro.config import typed
 from unet_repro.console import told_to_user
 from unet_repro.evaluate import Part
 from unet_repro.inference.rotations import Views
+from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
 from unet_repro.runs.network import Checkpoint
 from unet_repro.trial.assessment import assess
@@ -32,6 +33,7 @@ class EvaluateSettings:
     part: Part
     checkpoint: Checkpoint | Literal["auto"]
     views: Views
+    precision: Literal[32, "bf16", "auto"]
     warping: bool
     output: Path | None
 
@@ -50,7 +52,11 @@ def task(config: DictConfig) -> None:
         checkpoint = settings.checkpoint
         if checkpoint == "auto":
             checkpoint = "last" if settings.part == "val" else "best"
+        precision = settings.precision
+        if precision == "auto":
+            precision = "bf16" if multiplies_bf16() else 32
         name = f"measures-{settings.part}-{checkpoint}" + (f"-{settings.views}-views" if settings.views > 1 else "")
+        name += "-bf16" if precision == "bf16" else ""
         together = Path("reports/evaluation") / (settings.comparison or "runs")
         folder = settings.output or (runs[0] if len(runs) == 1 else together)
         with tqdm(desc="evaluate", unit="image", leave=False) as bar:
@@ -60,6 +66,7 @@ def task(config: DictConfig) -> None:
                     part=settings.part,
                     checkpoint=checkpoint,
                     views=settings.views,
+                    precision=precision,
                     warping=settings.warping,
                     image_done=bar.update,
                 )

@@ -12,7 +12,7 @@ from unet_repro.commands import hydra_app
 from unet_repro.config import check
 from unet_repro.console import told_to_user
 from unet_repro.evaluations import evaluation
-from unet_repro.placement import die_with_parent
+from unet_repro.machine import die_with_parent
 from unet_repro.train import Result, train
 
 TRIAL_VARIABLE = "UNET_REPRO_TRIAL"  # set for a job that is a trial of a search

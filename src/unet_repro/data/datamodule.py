@@ -1,8 +1,11 @@
 """From a source to batches: normalised arrays, weight maps, and tiles drawn as a function of (seed, step, index)."""
 
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,13 +21,16 @@ from unet_repro.data.splits import Split
 from unet_repro.data.tiles import Tiles, draw_center
 from unet_repro.data.weight_cache import cached
 from unet_repro.data.weight_maps import WeightMap
-from unet_repro.errors import DataError
+from unet_repro.errors import ConfigError, DataError
 from unet_repro.geometry import output_size
 
 Pixels = npt.NDArray[np.float32]
+TrainBatch = tuple[Tensor, Tensor, Tensor]
+PREFETCH = 2  # batches that a loader process keeps ready
+_SHARED = Path("/dev/shm")  # where they lie, on Linux
 
 
-class TrainTiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class TrainTiles(Dataset[TrainBatch]):
     """Tile ``index`` of step ``step`` under number ``step * tiles_per_step + index``.
 
     What lies under a number depends on the seed and the number alone: not on the process, the worker, or what was drawn
@@ -63,8 +69,8 @@ class TrainTiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return self.num_tiles
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Image ``(C, S, S)`` float32, classes ``(s, s)`` int64, weights ``(s, s)`` float32."""
+    def __getitem__(self, number: int) -> TrainBatch:
+        """Image ``(C, S, S)`` float32, classes ``(s, s)`` uint8, weights ``(s, s)`` float32."""
         epoch, position = divmod(number, len(self.images))
         order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.images))
         chosen = int(order[position])
@@ -79,7 +85,7 @@ class TrainTiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
             output_size=self.output_size,
             seed=int(rng.integers(2**32)),
         )
-        return torch.from_numpy(image), torch.from_numpy(classes).long(), torch.from_numpy(weights)
+        return torch.from_numpy(image), torch.from_numpy(classes), torch.from_numpy(weights)
 
 
 class From(Sampler[int]):
@@ -182,8 +188,13 @@ class TileData(LightningDataModule):
         self.train_tiles: TrainTiles | None = None
 
     def setup(self, stage: str) -> None:
-        """Normalises, and computes (or reads from the cache) the weight maps, once."""
+        """Normalises, and computes (or reads from the cache) the weight maps, once.
+
+        Raises:
+            ConfigError: If shared memory does not hold the batches of the loader processes.
+        """
         if stage == "fit" and self.train_tiles is None:
+            self._check_shared_memory()
             self.train_tiles = self._make_train_tiles()
             self.val_images = self.whole_images("val")
 
@@ -218,7 +229,24 @@ class TileData(LightningDataModule):
             )
         return images
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    def blank_batch(self) -> TrainBatch:
+        """This device's share of a step's tiles, blank."""
+        number, size, output = self.batch.num_tiles // self._place()[1], self.tiles.size, self.output_size
+        images, classes = torch.zeros(number, self.in_channels, size, size), torch.zeros(number, output, output)
+        return images, classes.byte(), torch.ones_like(classes)
+
+    def _check_shared_memory(self) -> None:
+        batch_bytes = sum(part.nbytes for part in self.blank_batch())
+        needed = self.num_workers * PREFETCH * batch_bytes
+        if needed and _SHARED.is_dir() and needed > (free := shutil.disk_usage(_SHARED).free):
+            raise ConfigError(
+                f"trainer.num_workers={self.num_workers} keep {needed / 1e6:,.0f} MB of batches in {_SHARED}, "
+                f"which has {free / 1e6:,.0f} MB",
+                mend=f"use trainer.num_workers={free // (PREFETCH * batch_bytes)}, "
+                "or start the container with a larger --shm-size",
+            )
+
+    def train_dataloader(self) -> DataLoader[TrainBatch]:
         """Batches from the trainer's current step on."""
         assert self.train_tiles is not None, "Lightning calls setup first"
         step = self.trainer.global_step if self.trainer is not None else 0
@@ -228,8 +256,9 @@ class TileData(LightningDataModule):
             batch_size=self.batch.num_tiles // num_devices,
             sampler=From(step, len(self.train_tiles), self.batch.num_tiles, rank=rank, num_devices=num_devices),
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=False,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            prefetch_factor=PREFETCH if self.num_workers else None,
+            worker_init_fn=_one_thread,
         )
 
     def val_dataloader(self) -> DataLoader[WholeImage]:
@@ -241,6 +270,11 @@ class TileData(LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """Which device of a run this is, and of how many."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def _one_thread(_: int) -> None:
+    """OpenCV's in a loader process, as torch limits its own."""
+    cv2.setNumThreads(1)
 
 
 def _as_is(item: Any) -> Any:

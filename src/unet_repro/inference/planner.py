@@ -2,10 +2,11 @@
 
 A tile's time is taken as ``flop / flop_rate + bytes / byte_rate + bytes that miss the cache / miss_rate + overhead``,
 summed over its convolutions. Larger tiles recompute less halo; a layer whose input and output do not fit the cache pays
-for it. The rates below were measured (``benchmarks/cost_model.py``); choosing needs their proportions only, and those
-are alike on other processors.
+for it. The rates of the CPU were measured (``benchmarks/cost_model.py``), those of a GPU are calculated; choosing needs
+their proportions only, and those are alike on other processors of the kind.
 """
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ FLOAT_BYTES = 4
 MEMORY_FACTOR = 2.5
 SHARE_OF_FREE = 0.5  # of the memory that is free; the rest is for images, results and other programs
 MAX_AUTO_GB = 0.75  # larger tiles gain about three percent, and a process shall stay under 2 GB
+MAX_AUTO_GPU_GB = 16.0
+MAX_GPU_VALUES = 2**31 - 1  # that a layer reads, writes and waits for: where cuDNN's 32-bit indices end
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class CostModel:
     miss_rate: float = 123e9
     cache_bytes: int = 32 << 20
     overhead_s: float = 2.7e-3
+
+
+# Calculated, not measured: half of what an A100's data sheet says (float32 19.5 TFLOP/s, memory 2 TB/s), no penalty for
+# what misses the cache, and some 70 kernels a pass at 7 us.
+GPU = CostModel(flop_rate=9.75e12, byte_rate=1e12, miss_rate=math.inf, overhead_s=5e-4)
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,9 @@ def plan_within(
         image_hw: Height and width of the image.
         shape: Of the network.
         memory_gb: Limit for one forward pass, in 1e9 bytes; ``None`` takes half of what is free on the device, at most
-            ``MAX_AUTO_GB``.
+            ``MAX_AUTO_GB``, on a GPU ``MAX_AUTO_GPU_GB``.
         device: Where the network lives; ``None`` for the CPU.
-        model: Rates of the processor; ``None`` for the measured ones with this machine's cache.
+        model: Rates of the processor; ``None`` for the measured ones with this machine's cache, or those of a GPU.
 
     Raises:
         ConfigError: If the limit is not positive.
@@ -105,13 +113,17 @@ def plan_within(
     """
     if memory_gb is not None and memory_gb <= 0:
         raise ConfigError(f"memory_gb={memory_gb} is not positive", mend="use memory_gb=auto, or a number of gigabytes")
-    limit = memory_gb * 1e9 if memory_gb is not None else min(SHARE_OF_FREE * free_bytes(device), MAX_AUTO_GB * 1e9)
+    on_gpu = device is not None and device.type == "cuda"
+    most = 1e9 * (MAX_AUTO_GPU_GB if on_gpu else MAX_AUTO_GB)
+    limit = memory_gb * 1e9 if memory_gb is not None else min(SHARE_OF_FREE * free_bytes(device), most)
+    if on_gpu:
+        limit = min(limit, MEMORY_FACTOR * FLOAT_BYTES * MAX_GPU_VALUES)
     least = tile_bytes(smallest_tile(image_hw, shape.depth), shape)
     if least > limit:
         raise GeometryError(
             f"no tile fits into {limit / 1e9:.2g} GB of memory", mend=f"allow memory_gb={least / 1e9:.2g} or more"
         )
-    known = model or CostModel(cache_bytes=cache_bytes())
+    known = model or (GPU if on_gpu else CostModel(cache_bytes=cache_bytes()))
     return plan_tiles(
         image_hw,
         shape.depth,
@@ -139,7 +151,8 @@ def describe(plan: TilePlan, shape: NetworkShape) -> str:
 def free_bytes(device: torch.device | None = None) -> int:
     """Memory that this process may still take: of the GPU, or of the machine and its control group."""
     if device is not None and device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's, for its next tensors
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     free = []
     if (meminfo := Path("/proc/meminfo")).exists():
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())

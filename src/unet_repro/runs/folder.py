@@ -8,6 +8,7 @@ progress.json    step, of how many, seconds so far; rewritten while it runs
 last.ckpt        where a restarted run goes on; of a finished run, the end
 previous.ckpt    the one before, in case the last one is damaged; only while it is trained
 best.ckpt        weights at the best mean IoU on validation, written at the end
+placement.json   threads and instruction set of the latest attempt; a resumed run takes the same number of threads
 provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
 network.json     channels' statistics and class names: with a checkpoint, all that a prediction needs
 result.json      written last, atomically: there is a result, or there is none; a function of configuration and data
@@ -60,7 +61,7 @@ class RunFolder:
         self.history, self.progress = path / "history.csv", path / "progress.json"
         self.last, self.previous, self.best = path / "last.ckpt", path / "previous.ckpt", path / "best.ckpt"
         self.result_file, self.provenance = path / "result.json", path / "provenance.json"
-        self.network = path / "network.json"
+        self.network, self.placement_file = path / "network.json", path / "placement.json"
         self.error, self.log = path / "error.txt", path / "log.txt"
 
     @property
@@ -98,6 +99,14 @@ class RunFolder:
     def progress_now(self) -> dict[str, float] | None:
         """``step``, ``of`` and training ``seconds`` so far; ``None`` before the first step."""
         return self._read(self.progress)
+
+    def placement(self) -> dict[str, Any]:
+        """What ``place`` wrote; empty before the first attempt."""
+        return self._read(self.placement_file) or {}
+
+    def place(self, placement: dict[str, Any]) -> None:
+        """Writes how the run uses its machine."""
+        write_atomically(self.placement_file, json.dumps(placement, indent=1))
 
     def share_done(self) -> float:
         """Share of the training steps that are done, from 0 to 1."""

@@ -9,7 +9,7 @@ from unet_repro.config import TrainConfig
 from unet_repro.data.splits import Manifest
 
 # Raised whenever a change to the code changes the numbers of some run; old runs are then not taken for new ones.
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 _NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir"}
 PLACEMENT = {"accelerator", "devices", "deterministic", "threads", "num_workers", "save_every_s", "progress"}

@@ -12,8 +12,15 @@ import unet_repro
 
 
 @functools.cache
-def provenance() -> dict[str, str | None]:
-    """Versions, machine and commit that a result came from; the commit is ``None`` outside a checkout."""
+def provenance(accelerator: str) -> dict[str, str | None]:
+    """Versions, machine and commit that a result came from.
+
+    Args:
+        accelerator: Where it was computed: ``cpu`` or ``gpu``.
+
+    Returns:
+        Texts; the commit is ``None`` outside a checkout.
+    """
     git = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=Path(__file__).parent,
@@ -28,5 +35,5 @@ def provenance() -> dict[str, str | None]:
         "torch": torch.__version__,
         "lightning": lightning.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name() if accelerator == "gpu" else "cpu",
     }

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from unet_repro.errors import RunError, Stopped
@@ -63,6 +65,7 @@ class Recorder(Callback):
         self.seconds_before = self.saving_before = self.saving = 0.0
         self.attempts = 1
         self._before_validation: dict[str, Any] | None = None
+        self._hosts: dist.ProcessGroup | None = None  # of a run on several devices: decides without waiting for a GPU
         self._started = self._told = self._saved = time.monotonic()
         self._save_took = 0.0
 
@@ -84,6 +87,7 @@ class Recorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Starts the clock; history goes back to the checkpoint."""
         self.stop.listen()
+        self._hosts = dist.new_group(backend="gloo") if trainer.world_size > 1 else None
         self._started = self._saved = time.monotonic()
         if self.rows:
             self._write_history()
@@ -99,14 +103,14 @@ class Recorder(Callback):
         if self.lease is not None:
             self.lease.check()
         validates = trainer.global_step % self.val_every == 0
-        if self._is_asked_to_stop(trainer):
+        if self._is_asked_to_stop():
             self._stop(trainer, back=validates)
         if validates:
             return
-        if self._is_time_to_save(trainer):
+        if self._is_time_to_save():
             self._save(trainer)
         if (trainer.global_step + 1) % self.val_every == 0:
-            self._before_validation = copy.deepcopy(self._content(trainer))
+            self._before_validation = self._copy(trainer)
         if time.monotonic() - self._told > PROGRESS_EVERY_S:
             self._tell(trainer)
 
@@ -128,14 +132,14 @@ class Recorder(Callback):
             }
         self._write_history()
         pl_module.last_good_step = trainer.global_step  # type: ignore[assignment]
-        self._before_validation = copy.deepcopy(self._content(trainer)) if self.val_every == 1 else None
+        self._before_validation = self._copy(trainer) if self.val_every == 1 else None
         ends = trainer.global_step == trainer.max_steps
-        if self._is_time_to_save(trainer) or ends:
+        if self._is_time_to_save() or ends:
             self._save(trainer)
         if self.on_row is not None:
             self.on_row(row)
         self._tell(trainer)
-        if self._is_asked_to_stop(trainer) and not ends:
+        if self._is_asked_to_stop() and not ends:
             self._stop(trainer, back=False)
 
     def write_best(self) -> None:
@@ -177,12 +181,24 @@ class Recorder(Callback):
         trainer.save_checkpoint("memory")
         return self.memory.latest
 
-    def _is_time_to_save(self, trainer: Trainer) -> bool:
-        wait = max(self.save_every_s, self._save_took / SAVING_SHARE)
-        return _any(trainer, self.lease is not None and time.monotonic() - self._saved >= wait)
+    def _copy(self, trainer: Trainer) -> dict[str, Any]:
+        content = self._content(trainer)
+        return copy.deepcopy(content, {id(self.best_weights): self.best_weights})  # those are replaced, never changed
 
-    def _is_asked_to_stop(self, trainer: Trainer) -> bool:
-        return _any(trainer, self.stop.asked is not None)
+    def _is_time_to_save(self) -> bool:
+        wait = max(self.save_every_s, self._save_took / SAVING_SHARE)
+        return self._any(self.lease is not None and time.monotonic() - self._saved >= wait)
+
+    def _is_asked_to_stop(self) -> bool:
+        return self._any(self.stop.asked is not None)
+
+    def _any(self, here: bool) -> bool:
+        """What all devices of a run decide together: yes, if one of them says so."""
+        if self._hosts is None:
+            return here
+        decision = torch.tensor(int(here))
+        dist.all_reduce(decision, dist.ReduceOp.MAX, group=self._hosts)
+        return bool(decision)
 
     def _save(self, trainer: Trainer) -> None:
         self._write(self._content(trainer))
@@ -224,8 +240,3 @@ class Recorder(Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_atomically(self.folder.history, text.getvalue())
-
-
-def _any(trainer: Trainer, here: bool) -> bool:
-    """What all devices of a run decide together: yes, if one of them says so."""
-    return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)

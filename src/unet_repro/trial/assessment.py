@@ -20,7 +20,7 @@ from unet_repro.data.datamodule import WholeImage
 from unet_repro.data.labels import Labels
 from unet_repro.data.sample import GoldSource
 from unet_repro.errors import DataError
-from unet_repro.evaluate import Part, Trained, open_trained
+from unet_repro.evaluate import Part, Precision, Trained, open_trained
 from unet_repro.inference.instances import CANDIDATES, InstanceSettings, each_candidate, to_instances
 from unet_repro.inference.rotations import Views, average_views
 from unet_repro.metrics.cell_tracking import DetCounts, det_counts, seg_both_ways, seg_scores
@@ -100,6 +100,7 @@ def assess(
     part: Part,
     checkpoint: Checkpoint,
     views: Views = 1,
+    precision: Precision = 32,
     warping: bool = True,
     image_done: Callable[[], object] = lambda: None,
 ) -> Assessment:
@@ -110,6 +111,7 @@ def assess(
         part: Which images of each run: ``val`` (out of fold) or ``test`` (the other sequence).
         checkpoint: Which weights.
         views: Rotated views whose mean is taken.
+        precision: Of the networks' products.
         warping: Whether the warping error, which takes longest, is measured.
         image_done: Told after each image is predicted or measured.
 
@@ -125,7 +127,7 @@ def assess(
         seen: dict[str, _Seen] = {}
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
         for run in runs:
-            trained = open_trained(run, checkpoint)
+            trained = open_trained(run, checkpoint, precision)
             data, class_names = trained.data_name, trained.data.class_names
             found = _predict(trained, part, views, image_done)
             if both := seen.keys() & found.keys():

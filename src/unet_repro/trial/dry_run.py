@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from unet_repro.config import check
+from unet_repro.errors import ConfigError
 from unet_repro.trial.ledger import Entry
 from unet_repro.trial.measure import seconds_for
 from unet_repro.trial.status import RunStatus, counted, measured_speeds, status, tables, time_left
@@ -47,6 +48,19 @@ def _how(found: Sequence[RunStatus], new: Container[str]) -> str:
         return "Speeds: not known, for nothing was trained here and the device is on another machine"
     timed = any(name in new for name in known)
     return f"Speeds: {'timed just now, by a few steps, where new' if timed else 'from what was trained in this folder'}"
+
+
+def check_launcher(launcher: Mapping[str, Any], accelerator: str) -> None:
+    """Refuses joblib's launcher for runs on GPUs: it would put all of them on the first one.
+
+    Raises:
+        ConfigError: If it trains several at once.
+    """
+    if accelerator == "gpu" and "n_jobs" in launcher and side_by_side(launcher) > 1:
+        raise ConfigError(
+            f"hydra/launcher=joblib would train {side_by_side(launcher)} runs at once on the same GPU",
+            mend="use hydra/launcher=local, which gives each run a GPU of its own",
+        )
 
 
 def side_by_side(launcher: Mapping[str, Any]) -> int:

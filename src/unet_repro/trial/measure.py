@@ -3,14 +3,12 @@
 import time
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 
 from unet_repro.config import TrainConfig
-from unet_repro.losses import weighted_mean
-from unet_repro.placement import place
+from unet_repro.machine import autocast, use_machine
 from unet_repro.train import build
 
-STEPS = 2  # after one to warm up
+STEPS = 2  # after one to warm up, and to compile
 
 
 def seconds_for(config: TrainConfig) -> float | None:
@@ -22,21 +20,24 @@ def seconds_for(config: TrainConfig) -> float | None:
     Returns:
         Seconds; ``None`` where the device is not on this machine, as on the login node of a cluster.
     """
-    if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+    trainer = config.trainer
+    if trainer.accelerator == "gpu" and not torch.cuda.is_available():
         return None
-    place(config.trainer)
+    use_machine(trainer.threads)
     data, task = build(config)
     data.setup("fit")
-    device = torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
-    task.to(device).train()
+    device = torch.device("cuda" if trainer.accelerator == "gpu" else "cpu")
+    task.to(device, torch.float64 if trainer.precision == "64-true" else None).train()
+    if trainer.compile:
+        task.net.compile()
     optimizer = task.make_optimizer(task.net.parameters())
     batches = iter(data.train_dataloader())
     for step in range(1 + STEPS):
         if step == 1:
             started = time.monotonic()
-        images, classes, weights = (part.to(device) for part in next(batches))
-        scores = task.net(images.contiguous(memory_format=torch.channels_last))
-        loss = weighted_mean(F.cross_entropy(scores, classes, reduction="none"), weights)
+        images, classes, weights = (part.to(device, non_blocking=True) for part in next(batches))
+        with autocast(device, trainer.precision):
+            loss = task.training_step((images.to(task.dtype), classes, weights), 0)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch lacks it
         optimizer.step()
@@ -44,7 +45,7 @@ def seconds_for(config: TrainConfig) -> float | None:
     step_s = (time.monotonic() - started) / STEPS
     task.eval()
     started = time.monotonic()
-    task.predict_image(data.val_images[0].image).sum().item()
+    with autocast(device, trainer.precision):
+        task.predict_image(data.val_images[0].image).sum().item()
     image_s = time.monotonic() - started
-    trainer = config.trainer
     return trainer.max_steps * step_s + trainer.max_steps / trainer.val_every * len(data.val_images) * image_s

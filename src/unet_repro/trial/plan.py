@@ -82,7 +82,7 @@ def entry_of(
         data=read_data(config).name,
         variant=" ".join(override for override in given if not _is_unspoken(override)),
         run_id=run_folder(config).run_id,
-        overrides=tuple(overrides),
+        overrides=(*overrides, f"trainer.precision={config.trainer.precision}"),  # a node must not resolve auto anew
         cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
         comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
         speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,12 +13,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scipy import ndimage
 
-from unet_repro.data import weight_maps
+from unet_repro.data import datamodule, weight_maps
 from unet_repro.data.datamodule import TileData, TrainTiles
 from unet_repro.data.labels import class_counts, classes_from_instances
 from unet_repro.data.splits import Split, contiguous
 from unet_repro.data.tiles import Tiles
-from unet_repro.errors import DataError, GeometryError
+from unet_repro.errors import ConfigError, DataError, GeometryError
 
 CONF = Path(__file__).parents[3] / "conf" / "augment"
 TILE, OUTPUT, DEPTH = 30, 14, 1
@@ -59,9 +60,14 @@ def tile_data(samples, **changes):
 
 def batches(data, *, step=0):
     """All batches of a training from a step on."""
-    data.trainer = SimpleNamespace(global_step=step, global_rank=0, world_size=1)
+    return list(loader(data, step=step))
+
+
+def loader(data, *, step=0, device="cpu"):
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    data.trainer = SimpleNamespace(global_step=step, global_rank=0, world_size=1, strategy=strategy)
     data.setup("fit")
-    return list(data.train_dataloader())
+    return data.train_dataloader()
 
 
 def same(one, other):
@@ -91,10 +97,49 @@ def test_batches_have_the_tiles_and_types_that_training_takes(make_samples):
     image, classes, weights = batches(tile_data(make_samples()))[0]
 
     assert (image.shape, image.dtype) == ((3, 1, TILE, TILE), torch.float32)
-    assert (classes.shape, classes.dtype) == ((3, OUTPUT, OUTPUT), torch.int64)
+    assert (classes.shape, classes.dtype) == ((3, OUTPUT, OUTPUT), torch.uint8)
     assert (weights.shape, weights.dtype) == ((3, OUTPUT, OUTPUT), torch.float32)
     assert set(classes.unique().tolist()) <= {0, 1}
     assert weights.min() > 0
+
+
+def test_a_blank_batch_is_like_the_others(make_samples):
+    data = tile_data(make_samples())
+    like = [(part.shape, part.dtype, part.stride()) for part in batches(data)[0]]
+
+    assert [(part.shape, part.dtype, part.stride()) for part in data.blank_batch()] == like
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda:1", True)])
+def test_batches_are_pinned_for_gpus_alone(make_samples, device, pinned):
+    assert loader(tile_data(make_samples()), device=device).pin_memory is pinned
+
+
+def test_loader_processes_take_one_thread_each(make_samples, monkeypatch):
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    data = tile_data(make_samples(), num_workers=1, tiles=Tiles(size=TILE, budget=f"1x{TILE}"))
+    monkeypatch.setattr(
+        TrainTiles, "__getitem__", lambda *_: torch.tensor([torch.get_num_threads(), cv2.getNumThreads()])
+    )
+    try:
+        torch.set_num_threads(2)
+        cv2.setNumThreads(2)
+        assert {tuple(batch[0].tolist()) for batch in loader(data)} == {(1, 1)}
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
+
+
+def test_more_batches_than_shared_memory_holds_are_refused_before_training(make_samples, monkeypatch):
+    batch_bytes = 3 * (4 * TILE**2 + 5 * OUTPUT**2)
+    monkeypatch.setattr(datamodule, "_SHARED", Path())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4 * batch_bytes))
+    for enough in (0, 2):
+        tile_data(make_samples(), num_workers=enough).setup("fit")
+
+    with pytest.raises(ConfigError, match=r"trainer.num_workers=3 keep 0 MB of batches") as caught:
+        tile_data(make_samples(), num_workers=3).setup("fit")
+    assert "trainer.num_workers=2" in caught.value.mend
 
 
 @pytest.mark.parametrize(("budget", "size", "number"), [("2x42", 22, 7), ("1x22", 42, 1), (5000, 30, 6)])

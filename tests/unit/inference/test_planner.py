@@ -75,6 +75,17 @@ def test_auto_takes_a_share_of_what_is_free(monkeypatch):
     assert tile_bytes(plan_within((4096, 4096), SHAPE).tile_hw, SHAPE) <= 50_000_000
 
 
+def test_a_gpu_has_a_limit_of_its_own(monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(planner, "free_bytes", lambda _: 10**12)
+    wide = NetworkShape(depth=4, width=64, in_channels=1, num_classes=2)
+    auto, generous = (plan_within((20_000, 20_000), wide, device=gpu, memory_gb=gigabytes) for gigabytes in (None, 80))
+
+    assert planner.MAX_AUTO_GB * 1e9 < tile_bytes(auto.tile_hw, wide) <= planner.MAX_AUTO_GPU_GB * 1e9
+    assert all(layer.in_values < 2**31 for layer in layers(generous.tile_hw, 4, width=64))
+    assert generous.input_pixels <= auto.input_pixels
+
+
 def test_free_memory_and_cache_are_read():
     assert planner.free_bytes() > 10_000_000
     assert planner.cache_bytes() >= 1 << 18

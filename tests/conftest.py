@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-import unet_repro  # noqa: F401, I001  (before torch: it makes waiting threads sleep)
+import unet_repro  # noqa: F401  # first, before torch: it makes waiting threads sleep
 
+# isort: split
 import cv2
 import numpy as np
 import pytest

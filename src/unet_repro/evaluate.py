@@ -15,9 +15,9 @@ from tqdm import tqdm
 from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
 from unet_repro.errors import DataError
-from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.losses import summed_cross_entropy
 from unet_repro.machine import autocast, memory_order, use_machine
+from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network

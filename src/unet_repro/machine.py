@@ -62,8 +62,9 @@ def memory_order(device: str, width: int, *, training: bool, precision: str = "3
 
 
 def autocast(device: torch.device, precision: str | int) -> torch.autocast:
-    """Context in which convolutions multiply as ``precision`` says: ``bf16...``, or as the network's weights are."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=str(precision).startswith("bf16"))
+    """Context in which convolutions multiply as ``precision`` says: ``bf16``, Lightning's names, or 32 for float32."""
+    kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    return torch.autocast(device.type, kind, enabled=precision in ("bf16", "bf16-mixed", "16-mixed"))
 
 
 def given_threads() -> int | None:
@@ -85,7 +86,7 @@ def check_device(accelerator: str, devices: int, *, compiles: bool) -> None:
     """
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
         raise ConfigError(
-            f"trainer.accelerator=gpu trainer.devices={devices}, but torch sees {torch.cuda.device_count()} CUDA devices",
+            f"trainer.accelerator=gpu trainer.devices={devices}, but torch sees {torch.cuda.device_count()} CUDA GPUs",
             mend="use trainer=cpu, or fewer trainer.devices",
         )
     compilers = (os.environ.get("CC"), os.environ.get("CXX"), "cc", "c++", "gcc", "g++", "clang")
@@ -118,18 +119,15 @@ def faster_threads(step: Callable[[], object]) -> int:
     cores = usable_cores()
     if cores == 1:
         return 1
-    best = {1: float("inf"), cores: float("inf")}
+    times: dict[int, list[float]] = {1: [], cores: []}
     end = time.monotonic() + _TRIAL_S
-    for number in range(1_000_000):
-        for threads in best:
+    while len(times[cores]) < 2 or time.monotonic() < end:
+        for threads, taken in times.items():
             use_machine(threads)
             start = time.perf_counter()
             step()
-            if number:  # the first round warms up
-                best[threads] = min(best[threads], time.perf_counter() - start)
-        if number >= 1 and time.monotonic() > end:
-            break
-    chosen = min(best, key=best.__getitem__)
+            taken.append(time.perf_counter() - start)
+    chosen = min(times, key=lambda threads: min(times[threads][1:]))  # the first step warms up
     use_machine(chosen)
     return chosen
 

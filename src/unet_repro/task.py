@@ -126,9 +126,10 @@ class SegmentationTask(LightningModule):
         if copied is not None:
             copied.synchronize()
         if not values.isfinite().all():
+            good = self.last_good_step
+            saved = f"last.ckpt is of step {good}" if good else "there is no checkpoint yet"
             raise TrainingError(
-                f"the loss is {values[0].item()} at step {step} (learning rate {self._rate:g}); "
-                f"the last good checkpoint, last.ckpt, is of step {self.last_good_step}",
+                f"the loss is {values[0].item()} at step {step} (learning rate {self._rate:g}); {saved}",
                 mend="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
             )
         self._train_sums += torch.cat([values, torch.ones(1, dtype=torch.float64)])

@@ -150,7 +150,7 @@ def test_resuming_keeps_optimizer_schedule_and_statistics(tmp_path, monkeypatch,
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path):
     config = tiny(tmp_path, "optimizer.lr=1e30", "logger.mode=disabled")
-    with pytest.raises(TrainingError, match=r"step [1-8] \(learning rate 1e\+30\).*last good checkpoint.*step"):
+    with pytest.raises(TrainingError, match=r"step [1-8] \(learning rate 1e\+30\); there is no checkpoint yet"):
         train(config)
     folder = run_folder(check(config))
     assert folder.state == "failed"

@@ -131,7 +131,6 @@ class Recorder(Callback):
                 name: tensor.detach().to("cpu", copy=True) for name, tensor in pl_module.state_dict().items()
             }
         self._write_history()
-        pl_module.last_good_step = trainer.global_step  # type: ignore[assignment]
         self._before_validation = self._copy(trainer) if self.val_every == 1 else None
         ends = trainer.global_step == trainer.max_steps
         if self._is_time_to_save() or ends:
@@ -202,6 +201,7 @@ class Recorder(Callback):
 
     def _save(self, trainer: Trainer) -> None:
         self._write(self._content(trainer))
+        trainer.lightning_module.last_good_step = trainer.global_step  # type: ignore[assignment]
 
     def _write(self, content: dict[str, Any]) -> None:
         if self.lease is None:

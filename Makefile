@@ -63,16 +63,18 @@ $(VENV)/.bench: $(READY) # elasticdeform's wheel is built for NumPy 1
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-binary elasticdeform --editable '.[bench]'
 	@touch $@
 
-bench: $(VENV)/.bench ## time what is fast here against this machine's limits and against peers; about half an hour
-	for name in training_step weight_gradients step_parts cost_model side_by_side suite commands parallel resume prediction; do \
+bench: $(VENV)/.bench ## time what is fast here against this machine's limits and against peers; over an hour
+	$(BIN)/python benchmarks/training_step.py $(if $(wildcard ../before/src),--before ../before/src)
+	for name in neighbour cost_model suite commands parallel resume prediction; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 	for name in augment weight_maps measures; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
 	if nvidia-smi >/dev/null 2>&1; then $(BIN)/python benchmarks/training_step.py --device cuda --batch 4 --tile 572; fi
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/table.py
 
-bench-quality: $(VENV)/.bench ## quality for equal training time on EM, against MONAI; a little over an hour
+bench-quality: $(VENV)/.bench ## quality on EM: for equal training time against MONAI, and of bf16; over two hours
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/table.py
 
 stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an undisturbed one, and put it on record

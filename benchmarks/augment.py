@@ -11,7 +11,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # all of these are read once, at import
 
-import argparse
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ import elasticdeform
 import numpy as np
 import torch
 from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
-from harness import Record, in_turn
+from harness import Record, in_turn, options
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scipy import ndimage
@@ -100,16 +99,13 @@ def candidates() -> dict[str, Callable[[int], object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=25)
-    rounds = parser.parse_args().rounds
+    rounds = options(__doc__, rounds=25).rounds
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     runs, seeds = candidates(), itertools.count()
     times = in_turn({name: lambda run=run: run(next(seeds)) for name, run in runs.items()}, rounds=rounds, warm_up=2)
     ours = times["augment=elastic"].median
     record = Record("augment", f"Cut and augment one {TILE} tile with labels and weights, one thread")
-    record.raise_limits()
     for name, seconds in times.items():
         record.add(name, seconds, ratio=seconds.median / ours, to="augment=elastic, its time", goal=GOALS.get(name, ""))
     record.write()

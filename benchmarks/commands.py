@@ -1,10 +1,8 @@
 """Seconds from a command to its end, for those that shall not wait for torch: ``python benchmarks/commands.py``."""
 
-import subprocess
-import sys
 import tempfile
 
-from harness import Record, in_turn
+from harness import UNET_REPRO, Record, in_turn, run
 
 GOAL_S = 1.0
 
@@ -13,17 +11,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
 
         def command(*arguments: str) -> None:
-            subprocess.run(
-                [sys.executable, "-m", "unet_repro", *arguments], cwd=folder, capture_output=True, check=True
-            )
+            run(*UNET_REPRO, *arguments, cwd=folder)
 
         command("train", "-m", "seed=0,1", "scale=smoke", "model.depth=1", "data.num_slices=6", "logger.mode=disabled",
                 "experiment=optimizer")  # fmt: skip
-        commands = {
-            "unet-repro --help": ["--help"],
-            "unet-repro tiles 572": ["tiles", "572"],
-            "unet-repro sweep-status": ["sweep-status"],
-        }
+        commands = {f"unet-repro {line}": line.split() for line in ("--help", "tiles 572", "sweep-status")}
         times = in_turn({name: lambda a=arguments: command(*a) for name, arguments in commands.items()}, rounds=7)
     record = Record("commands", "Whole commands that shall not wait for torch")
     for name, seconds in times.items():

@@ -1,10 +1,14 @@
-"""What all benchmarks share: this machine's limits, candidates timed in turn, and results on record.
+"""What all benchmarks share: this machine's limits, candidates timed in turn, levels, and results on record.
 
-A benchmark measures in one process: its candidates run in turn, round after round, so that a busy machine slows all
-alike, and ratios of medians stand where seconds would mislead. ``Record.write`` writes ``results/<name>.json``;
-``table.py`` reads it.
+Candidates run in turn, round after round, in one process: a busy machine slows all alike, and ratios of medians stand
+where seconds would mislead. ``at_levels`` repeats a benchmark as if the processor had no more than AVX2.
+``Record.write`` writes ``results/<name>.json``; ``table.py`` reads it.
+
+A script imports torch before ``unet_repro``, too late for the package's setting of how OpenMP's threads wait; the
+processes that it starts inherit the setting.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -18,26 +22,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from table import markdown
 
 import unet_repro
+from unet_repro.machine import instruction_set, multiplies_bf16, usable_cores
 
 RESULTS = Path(os.environ.get("UNET_REPRO_BENCH", Path(__file__).parent / "results"))
-SOURCE = Path(unet_repro.__file__).parent  # of what is measured: with PYTHONPATH another checkout's
+SOURCE = Path(unet_repro.__file__).parent
+DATA = "isbi2012" if Path(os.environ.get("UNET_REPRO_DATA", "data"), "isbi2012").is_dir() else "synthetic"
+UNET_REPRO = ("-m", "unet_repro")
+LEVELS = {
+    "native": {},
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+}
+LEVEL_VARIABLE = "UNET_REPRO_BENCH_LEVEL"  # set in the process that measures a level
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Times of one candidate: median and quartiles."""
+    """Times of one candidate: median, quartiles and the shortest."""
 
     median: float
     low: float
     high: float
+    best: float
 
     @classmethod
     def of(cls, times: list[float]) -> "Seconds":
         low, median, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else 3 * times
-        return cls(median, low, high)
+        return cls(median, low, high, min(times))
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,7 @@ class Row:
         ratio: How often the reference holds this, or how much of a limit this is; ``None`` for the reference itself.
         to: What the ratio is to.
         goal: The least (``>=``) or greatest (``<=``) ratio wanted, as ``">= 1.6"``.
+        share: Operations a second as a share of the machine's limit for this precision.
     """
 
     item: str
@@ -61,80 +76,142 @@ class Row:
     ratio: float | None = None
     to: str = ""
     goal: str = ""
+    share: float | None = None
 
 
 @dataclass
 class Record:
-    """A benchmark's results."""
+    """A benchmark's results.
+
+    Attributes:
+        limits: See ``limits``; those of fewer threads than cores have the number after a comma.
+        levels: Instruction set and limits of each level.
+    """
 
     name: str
     title: str
     rows: list[Row] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
+    levels: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, item: str, seconds: Seconds, *, ratio: float | None = None, to: str = "", goal: str = "") -> None:
+    def add(self, item: str, seconds: Seconds, **compared: Any) -> None:
+        """A row of seconds; ``ratio``, ``to``, ``goal`` and ``share`` as in ``Row``."""
         scale, unit = (1e3, "ms") if seconds.median < 1 else (1, "s")
-        self.rows.append(
-            Row(item, seconds.median * scale, unit, (seconds.low * scale, seconds.high * scale), ratio, to, goal)
-        )
+        spread = (seconds.low * scale, seconds.high * scale)
+        self.rows.append(Row(item, seconds.median * scale, unit, spread, **compared))
 
     def raise_limits(self) -> None:
         """Measures the limits, and keeps the best of the call: a busy moment must not pass for the machine's limit."""
         for name, rate in limits().items():
-            self.limits[name] = max(rate, self.limits.get(name, 0.0))
+            key = limit_key(name, torch.get_num_threads())
+            self.limits[key] = max(rate, self.limits.get(key, 0.0))
 
     def write(self) -> None:
         """Writes ``results/<name>.json``, and shows the table."""
         RESULTS.mkdir(parents=True, exist_ok=True)
-        content = _rounded({**asdict(self), "command": _command(), "commit": _commit(), "machine": machine()})
+        content = {**asdict(self), "command": _command(), "commit": _commit(), "machine": machine()}
+        content = json.loads(json.dumps(content), parse_float=lambda text: float(f"{float(text):.4g}"))
         (RESULTS / f"{self.name}.json").write_text(json.dumps(content, indent=1) + "\n")
         print(markdown(content), flush=True)
 
 
+def at_levels(record: Record, measure: Callable[[Record, str], None]) -> None:
+    """Runs this script once a level, each in a process of its own, and writes all rows as one record.
+
+    The instruction sets of torch's libraries are settings of the environment, read before torch is imported. A machine
+    without AVX-512 is measured once.
+
+    Args:
+        record: Still empty.
+        measure: Adds rows and limits to a record; its second argument is the level's name.
+    """
+    if (level := os.environ.get(LEVEL_VARIABLE)) is not None:
+        measure(record, level)
+        print(json.dumps({**asdict(record), "instruction_set": instruction_set()}))
+        return
+    for level in LEVELS if instruction_set().startswith("AVX512") else ("native",):
+        found = json.loads(run(*sys.argv, **LEVELS[level], **{LEVEL_VARIABLE: level}).splitlines()[-1])
+        record.rows += [Row(**{**row, "item": f"{level}, {row['item']}"}) for row in found["rows"]]
+        record.levels[level] = {name: found[name] for name in ("instruction_set", "limits")}
+    record.write()
+
+
+def options(description: str | None, **defaults: Any) -> argparse.Namespace:
+    """The command line: an option for each default, of its type; a list takes several values."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in defaults.items():
+        several = isinstance(default, list)
+        kind = type(default[0] if several else default)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, nargs="+" if several else None)
+    return parser.parse_args()
+
+
+def run(*arguments: str, cwd: str | Path | None = None, **environment: str) -> str:
+    """Output of ``python ARGUMENTS``; a failure ends the benchmark with its message."""
+    env = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)}\nended with status {done.returncode}:\n{done.stderr}")
+    return done.stdout
+
+
 def in_turn(candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, Seconds]:
     """Times every candidate once a round, in turn; the order is turned round each time."""
+    wait_for_gpu = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(-warm_up, rounds):
         for name in list(candidates)[:: 1 if number % 2 == 0 else -1]:
-            synchronise()
+            wait_for_gpu()
             start = time.perf_counter()
             candidates[name]()
-            synchronise()
+            wait_for_gpu()
             if number >= 0:
                 times[name].append(time.perf_counter() - start)
     return {name: Seconds.of(values) for name, values in times.items()}
 
 
-def synchronise() -> None:
-    """Waits for the GPU, where there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def limits(*, size: int = 2048, side: int = 128, copy_mb: int = 256, rounds: int = 7) -> dict[str, float]:
+    """The best rates that torch's libraries reach now, with the present number of threads.
 
-
-def limits(*, size: int = 2048, copy_mb: int = 256, rounds: int = 7) -> dict[str, float]:
-    """What this machine can do at best, now and with torch's present number of threads.
+    Args:
+        size: Rows and columns of the matrix product.
+        side: Pixels and channels of the convolution, 3x3, in both memory orders.
+        copy_mb: Size of the copy.
+        rounds: The fastest counts.
 
     Returns:
-        ``fp32_flops``: of a square matrix product; ``copy_bytes``: read and written a second by a large copy; with CUDA
-        also ``cuda_bf16_flops``.
+        ``fp32_flops`` and, where the processor multiplies bfloat16, ``bf16_flops``: the better of matrix product and
+        convolution; ``copy_bytes``: read and written a second; with CUDA ``cuda_bf16_flops``: of a matrix product.
     """
-    a, b = torch.randn(2, size, size)
     source = torch.ones(copy_mb << 18)
     target = torch.empty_like(source)
-    out = torch.empty(size, size)
-    jobs: dict[str, Callable[[], object]] = {
-        "fp32": lambda: torch.mm(a, b, out=out),
-        "copy": lambda: target.copy_(source),
-    }
+    jobs: dict[str, Callable[[], object]] = {"copy_bytes": lambda: target.copy_(source)}
+    counts = {"copy_bytes": 2 * (copy_mb << 20)}
+    for kind in (torch.float32, torch.bfloat16) if multiplies_bf16() else (torch.float32,):
+        name = "fp32_flops" if kind == torch.float32 else "bf16_flops"
+        a, b = torch.randn(2, size, size, dtype=kind)
+        jobs[f"{name} product"], counts[f"{name} product"] = (lambda a=a, b=b: a @ b), 2 * size**3
+        for order in (torch.channels_last, torch.contiguous_format):
+            x, w = (torch.randn(n, side, k, k, dtype=kind).to(memory_format=order) for n, k in ((1, side), (side, 3)))
+            jobs[f"{name} {order}"] = lambda x=x, w=w: F.conv2d(x, w, padding=1)
+            counts[f"{name} {order}"] = 2 * 9 * side**4
     if torch.cuda.is_available():
-        side = 8192
-        big = torch.randn(2, side, side, device="cuda", dtype=torch.bfloat16)
-        jobs["bf16"] = lambda: big[0] @ big[1]
-    times = in_turn(jobs, rounds=rounds)
-    found = {"fp32_flops": 2 * size**3 / times["fp32"].low, "copy_bytes": 2 * (copy_mb << 20) / times["copy"].low}
-    if "bf16" in times:
-        found["cuda_bf16_flops"] = 2 * side**3 / times["bf16"].low
+        big = torch.randn(2, 8192, 8192, device="cuda", dtype=torch.bfloat16)
+        jobs["cuda_bf16_flops"], counts["cuda_bf16_flops"] = (lambda: big[0] @ big[1]), 2 * 8192**3
+    found: dict[str, float] = {}
+    for job, seconds in in_turn(jobs, rounds=rounds).items():
+        name = job.split()[0]
+        found[name] = max(found.get(name, 0.0), counts[job] / seconds.best)
     return found
+
+
+def limit_key(name: str, threads: int) -> str:
+    """Name of a limit in a record."""
+    return name if threads == usable_cores() else f"{name}, {counted(threads)}"
+
+
+def counted(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads > 1)}"
 
 
 def machine() -> dict[str, object]:
@@ -144,8 +221,9 @@ def machine() -> dict[str, object]:
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     found: dict[str, object] = {
         "processor": models[0] if models else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
+        "instruction_set": instruction_set(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
@@ -162,18 +240,7 @@ def _commit() -> str:
     """Commit of the measured source, with a plus where files differ from it."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=SOURCE, capture_output=True, text=True, check=False
-        ).stdout.strip()
+        done = subprocess.run(["git", *arguments], cwd=SOURCE, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
 
     return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
-
-
-def _rounded(content: Any) -> Any:
-    if isinstance(content, float):
-        return float(f"{content:.4g}")
-    if isinstance(content, dict):
-        return {key: _rounded(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_rounded(value) for value in content]
-    return content

@@ -3,10 +3,8 @@
 ``python benchmarks/measures.py [--rounds 5]``; synthetic slice, its truth blurred and noisy as the probability.
 """
 
-import argparse
-
 import numpy as np
-from harness import Record, in_turn
+from harness import Record, in_turn, options
 from scipy import ndimage
 
 from unet_repro.data.labels import instances_from_mask
@@ -20,9 +18,7 @@ from unet_repro.metrics.warping import warping_error
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = options(__doc__, rounds=5).rounds
     truth = Synthetic(num_slices=6, size_px=512).samples()[0].labels
     assert truth is not None
     cells = truth > 0

@@ -4,13 +4,10 @@ Both are `hydra/launcher=local`, whole commands with start and planning; in turn
 a busy machine slows them alike: python benchmarks/parallel.py
 """
 
-import argparse
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from harness import Record, in_turn
+from harness import UNET_REPRO, Record, in_turn, options, run
 
 
 def sweep(runs_dir: Path, num_runs: int, steps: int, jobs: int, threads: int) -> None:
@@ -18,23 +15,15 @@ def sweep(runs_dir: Path, num_runs: int, steps: int, jobs: int, threads: int) ->
         "data=synthetic", "data.num_slices=6", "model.width=8", "tiles.size=572", "tiles.budget=1x572",
         f"trainer.max_steps={steps}", f"trainer.val_every={steps}", "trainer.max_val_images=1", "logger.mode=disabled",
     ]  # fmt: skip
-    command = [
-        sys.executable, "-m", "unet_repro", "train", "-m", *settings, f"seed=range({num_runs})", f"runs_dir={runs_dir}",
+    run(*UNET_REPRO, "train", "-m", *settings, f"seed=range({num_runs})", f"runs_dir={runs_dir}",
         "hydra/launcher=local", f"hydra.launcher.jobs={jobs}", f"hydra.launcher.threads={threads}",
-        f"trainer.threads={threads}",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or len(list(runs_dir.glob("*/result.json"))) != num_runs:
-        raise SystemExit(f"{' '.join(command)}\nended with status {done.returncode}:\n{done.stderr}")
+        f"trainer.threads={threads}")  # fmt: skip
+    if len(list(runs_dir.glob("*/result.json"))) != num_runs:
+        raise SystemExit(f"not all of {num_runs} runs were trained")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, and threads of the single one")
-    parser.add_argument("--runs", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=20, help="of each run")
-    parser.add_argument("--rounds", type=int, default=1)
-    asked = parser.parse_args()
+    asked = options(__doc__, jobs=2, runs=12, steps=20, rounds=1)  # jobs: runs side by side, threads of the single one
     settings = {
         f"JOBS=1, {asked.jobs} threads": {"jobs": 1, "threads": asked.jobs},
         f"JOBS={asked.jobs}, one thread each": {"jobs": asked.jobs, "threads": 1},

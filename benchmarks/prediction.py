@@ -2,37 +2,36 @@
 
     python benchmarks/prediction.py [--side 4096] [--large 16384] [--width 8]
 
-Everything that is compared runs in one call, in turn; untrained networks take as long as trained ones. The MONAI rows
-use the allocator setting that this program makes for its process too.
+Everything that is compared runs in one call, in turn; untrained networks take as long as trained ones. MONAI is
+measured as its users get it (default memory order, roi 512) and at its best (channels-last, roi 1024), with a
+same-padded twin of the network. All rows use this project's allocator setting. Whole commands run at the native level.
 """
 
-import argparse
 import copy
 import dataclasses
-import os
-import subprocess
-import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tifffile
 import torch
 import yaml
-from harness import Record, Row, in_turn
+from harness import UNET_REPRO, Record, Row, at_levels, in_turn, options, run
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import BasicUNet
-from torch import nn
+from torch import Tensor, nn
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.data.normalise import Normalisation, normaliser
 from unet_repro.inference.planner import NetworkShape, describe, plan_within
 from unet_repro.inference.volume import Plane, predict_plane
+from unet_repro.machine import autocast, memory_order, multiplies_bf16, usable_cores, use_machine
 from unet_repro.models.unet import UNet
-from unet_repro.placement import use_machine
 from unet_repro.runs.checkpoint import write_checkpoint
 from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.runs.network import describe_network
@@ -40,13 +39,17 @@ from unet_repro.runs.network import describe_network
 GREY = Normalisation((128.0,), (60.0,))
 CPU = torch.device("cpu")
 SMALL = 256  # side of an image whose command is nothing but start
+ALONE = "the network alone on the same tiles, its time"
+PLAIN, LAST = torch.contiguous_format, torch.channels_last
 # Runs a command and prints its peak memory in kB. A process's own peak begins at that of the one that started it, so
 # this one, which holds nothing, stands between.
 WATCHED = (
     "import resource, subprocess, sys\n"
-    "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
+    "subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL, check=True)\n"
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 )
+
+Net = Callable[[Tensor], Tensor]
 
 
 class SamePadded(nn.Module):
@@ -59,7 +62,7 @@ class SamePadded(nn.Module):
             if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
                 module.padding = (1, 1)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         skips = []
         for level, block in enumerate(self.net.down):
             x = block(self.net.pool(x) if level else x)
@@ -70,11 +73,22 @@ class SamePadded(nn.Module):
         return self.net.head(x)
 
 
-def image_of(side: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+def precisions() -> tuple[str, ...]:
+    """As `unet_repro predict` calls them."""
+    return ("32", "bf16") if multiplies_bf16() else ("32",)
 
 
-def ours(net: UNet, image: np.ndarray, shape: NetworkShape) -> np.ndarray:
+def network(net: nn.Module, precision: str, order: torch.memory_format) -> Net:
+    net = copy.deepcopy(net).eval().to(memory_format=order)
+
+    def scores(x: Tensor) -> Tensor:
+        with autocast(CPU, precision):
+            return net(x)
+
+    return scores
+
+
+def ours(net: Net, image: np.ndarray, shape: NetworkShape) -> np.ndarray:
     classes = np.empty(image.shape, np.uint8)
     plan = plan_within(image.shape, shape)
 
@@ -89,42 +103,44 @@ def ours(net: UNet, image: np.ndarray, shape: NetworkShape) -> np.ndarray:
     return classes
 
 
-def sliding_window(net: nn.Module, x: torch.Tensor, roi: int, layout: torch.memory_format) -> torch.Tensor:
-    net.to(memory_format=layout)
+def sliding_window(net: Net, x: Tensor, roi: int) -> Tensor:
     with torch.inference_mode():
         return sliding_window_inference(x, (roi, roi), 1, net, overlap=0.25).argmax(1)
 
 
 def against_monai(record: Record, side: int, width: int, rounds: int) -> None:
-    torch.manual_seed(0)
-    shape, image = NetworkShape(4, width, 1, 2), image_of(side)
-    net = UNet(width=width).eval().to(memory_format=torch.channels_last)
-    same = SamePadded(net).eval()
-    basic = BasicUNet(2, 1, 2, features=(width, 2 * width, 4 * width, 8 * width, 16 * width, width)).eval()
+    shape, image = NetworkShape(4, width, 1, 2), np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+    net = UNet(width=width)
+    same, basic = SamePadded(net), BasicUNet(2, 1, 2, features=(*(width * 2**level for level in range(5)), width))
     x = torch.from_numpy(GREY.apply(image))[None]
-    plain, last = torch.contiguous_format, torch.channels_last
     own = f"overlap-tile, unpadded, {describe(plan_within(image.shape, shape), shape)}"
-    candidates: dict[str, Callable[[], object]] = {own: lambda: ours(net, image, shape)}
-    for name, peer, roi, layout in (
-        ("MONAI sliding_window_inference, same-padded twin, roi 512", same, 512, plain),
-        ("the same, channels_last", same, 512, last),
-        ("the same, roi 1024, channels_last", same, 1024, last),
-        ("MONAI sliding_window_inference, BasicUNet, roi 512", basic, 512, plain),
-    ):
-        candidates[name] = lambda peer=peer, roi=roi, layout=layout: sliding_window(peer, x, roi, layout)
+    best = "MONAI at its best: channels-last, roi 1024"
+    order = memory_order("cpu", width, training=False)
+    candidates: dict[str, Callable[[], object]] = {
+        "MONAI at its defaults: roi 512": partial(sliding_window, network(same, "32", PLAIN), x, 512),
+        "MONAI at its defaults, BasicUNet: roi 512": partial(sliding_window, network(basic, "32", PLAIN), x, 512),
+    }
+    for precision in precisions():
+        candidates[f"{best}, {precision}"] = partial(sliding_window, network(same, precision, LAST), x, 1024)
+        candidates[f"{own}, {precision}"] = partial(ours, network(net, precision, order), image, shape)
     times = in_turn(candidates, rounds=rounds)
     for name, seconds in times.items():
-        record.add(name, seconds, ratio=seconds.median / times[own].median, to="overlap-tile, its time")
-    alone_s = network_alone(net, image.shape, shape)
-    over = times[own].median / alone_s
-    record.add("overlap-tile: with reading from memory, normalising, stitching", times[own], ratio=over,
-               to="the network alone on the same tiles, its time")  # fmt: skip
+        if not name.startswith(own):
+            slower = seconds.median / times[f"{own}, 32"].median
+            record.add(name, seconds, ratio=slower, to="overlap-tile in 32, its time")
+    for precision in precisions():
+        seconds = times[f"{own}, {precision}"]
+        faster, goal = times[f"{best}, {precision}"].median / seconds.median, ">= 1.5" if precision == "32" else ""
+        record.add(f"{own}, {precision}", seconds, ratio=faster, to=f"MONAI's best in {precision}, times faster",
+                   goal=goal)  # fmt: skip
+        over = seconds.median / network_alone(network(net, precision, order), image.shape, shape)
+        record.add(f"with reading from memory, normalising, stitching, {precision}", seconds, ratio=over, to=ALONE)
 
 
-def network_alone(net: UNet, image_hw: tuple[int, int], shape: NetworkShape, passes: int = 8) -> float:
+def network_alone(net: Net, image_hw: tuple[int, int], shape: NetworkShape, passes: int = 8) -> float:
     """Seconds of all tiles of a plan, from some of them, warm."""
     plan = plan_within(image_hw, shape)
-    x = torch.zeros(1, shape.in_channels, *plan.tile_hw).to(memory_format=torch.channels_last)
+    x = torch.zeros(1, shape.in_channels, *plan.tile_hw).to(memory_format=LAST)
     with torch.inference_mode():
         net(x)
         start = time.perf_counter()
@@ -138,42 +154,36 @@ def make_run(path: Path, width: int) -> None:
     config = check(compose("train", [f"model.width={width}"]))
     write_atomically(folder.config, yaml.safe_dump(dataclasses.asdict(config)))
     describe_network(folder, GREY, ("membrane", "cell"))
-    torch.manual_seed(0)
     state = UNet(width=width, dropout=0.1).state_dict()
     write_checkpoint(folder.best, {"state_dict": {f"net.{name}": value for name, value in state.items()}})
 
 
-def disk_to_disk(record: Record, sides: list[int], width: int) -> None:
+def disk_to_disk(record: Record, sides: list[int], width: int, precision: str) -> None:
     """Whole commands, less the seconds that one takes for a small image: start and imports."""
     shape = NetworkShape(4, width, 1, 2)
-    net = UNet(width=width).eval().to(memory_format=torch.channels_last)
+    net = network(UNet(width=width), precision, memory_order("cpu", width, training=False))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         make_run(folder / "run", width)
         start_s = 0.0
         for side in (SMALL, SMALL, *sides):  # the first one fills the disk's cache
-            mapped = tifffile.memmap(folder / "in.tif", shape=(side, side), dtype=np.uint8)
-            for top in range(0, side, 1024):
-                rows = mapped[top : top + 1024]
-                rows[:] = np.random.default_rng(top).integers(0, 256, rows.shape, np.uint8)
-            mapped.flush()
-            del mapped, rows
-            command = [
-                sys.executable, "-c", WATCHED, sys.executable, "-m", "unet_repro", "predict", f"run={folder / 'run'}",
-                f"input={folder / 'in.tif'}", f"output={folder / 'out.tif'}",
-            ]  # fmt: skip
+            image = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+            tifffile.imwrite(folder / "in.tif", image)
             start = time.perf_counter()
-            peak_kb = int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            peak_kb = int(
+                run("-c", WATCHED, *UNET_REPRO, "predict", f"run={folder / 'run'}", f"input={folder / 'in.tif'}",
+                    f"output={folder / 'out.tif'}", f"precision={precision}")
+            )  # fmt: skip
             taken = time.perf_counter() - start
             net_s = taken - start_s
             if side == SMALL:
                 start_s = taken
             else:
-                name = f"{side} x {side}, 8 bit TIFF, disk to disk"
+                name = f"{side} x {side}, 8 bit TIFF, disk to disk, {precision}"
                 over = net_s / network_alone(net, (side, side), shape)
                 record.rows += [
                     Row(f"{name}, with the start", taken, "s"),
-                    Row(name, net_s, "s", ratio=over, to="the network alone on the same tiles, its time"),
+                    Row(name, net_s, "s", ratio=over, to=ALONE),
                     Row(f"{name}: a pixel", net_s / side**2 * 1e9, "ns"),
                     Row(f"{name}: memory at most", peak_kb / 1e6, "GB"),
                 ]
@@ -181,16 +191,16 @@ def disk_to_disk(record: Record, sides: list[int], width: int) -> None:
             (folder / "out.tif").unlink()
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=4096)
-    parser.add_argument("--large", type=int, default=16384)
-    parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    use_machine(len(os.sched_getaffinity(0)))
-    record = Record("prediction", f"Prediction of a {asked.side} x {asked.side} image, width {asked.width}")
+def measure(record: Record, level: str, asked: Namespace) -> None:
+    use_machine(usable_cores())
+    torch.manual_seed(0)
     record.raise_limits()
     against_monai(record, asked.side, asked.width, asked.rounds)
-    disk_to_disk(record, [asked.side, asked.large], asked.width)
-    record.write()
+    for precision in precisions() if level == "native" else ():
+        disk_to_disk(record, [asked.side, asked.large], asked.width, precision)
+
+
+if __name__ == "__main__":
+    asked = options(__doc__, side=4096, large=16384, width=8, rounds=3)
+    title = f"Prediction of a {asked.side} x {asked.side} image, width {asked.width}"
+    at_levels(Record("prediction", title), lambda record, level: measure(record, level, asked))

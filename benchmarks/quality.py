@@ -2,25 +2,26 @@
 
     python benchmarks/quality.py [--minutes 7] [--seeds 0 1 2]
 
-In turn, seed by seed: the paper's network, `experiment=own_data` at the same width, and MONAI's BasicUNet of that width
-(same padding, instance norm; default memory order, as its users get it), the peers with Adam 1e-3 and a cosine over the
-time. A padded network learns from every pixel of its tile (384, better than 560 on slices 18-23 after 0-17), an
-unpadded one from the valid centre. Time counts from the first step to the last, with drawing of tiles; validation comes
-after.
+In turn, seed by seed: the paper's network, `experiment=own_data` at the same width (bf16 where it chooses so), and
+MONAI's BasicUNet of that width (same padding, instance norm; default memory order and float32, as its users get it),
+the peers with Adam 1e-3 and a cosine over the time. A padded network learns from every pixel of its tile (384, better
+than 560 on slices 18-23 after 0-17), an unpadded one from the valid centre. Time counts from the first step to the
+last, with drawing of tiles; validation comes after, in float32.
 """
 
-import argparse
-import os
+import unet_repro  # noqa: F401 - before torch, which reads how OpenMP's threads wait
+
+# isort: split
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from harness import Record, Row
+from harness import Record, Row, options
 from lightning.pytorch import seed_everything
 from monai.networks.nets import BasicUNet
 from torch import Tensor
@@ -34,10 +35,11 @@ from unet_repro.data.splits import Split
 from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.inference.rotations import average_views
 from unet_repro.losses import weighted_mean
+from unet_repro.machine import autocast, memory_order, usable_cores, use_machine
 from unet_repro.metrics.isbi import THRESHOLDS, slice_measures
 from unet_repro.metrics.pixel import confusion, iou_per_class
-from unet_repro.placement import use_machine
 
+CPU = torch.device("cpu")
 CELL = 1
 WIDTH = 16
 TICKS = 1000  # of a schedule, over the time
@@ -46,36 +48,22 @@ PEER = ["optimizer=adam", "optimizer.lr=1e-3", "schedule=cosine", "weight_map=no
 OURS, PEER_NET = "experiment=own_data", "MONAI BasicUNet"
 ARMS = {"the paper's network": PEER, OURS: [OURS], PEER_NET: [*PEER, "tiles.size=396", "tiles.budget=1x396"]}
 EM = (range(24), range(24, 30))
+IOU, V_RAND = "membrane IoU", "V_rand"  # at equal probability; unthinned, at the best threshold
 
 
-MEASURES = {"iou": "membrane IoU", "best_iou": "at its best threshold", "v_rand": "V_rand",
-            "iou_views": "membrane IoU, 8 views", "v_rand_views": "V_rand, 8 views", "steps": "steps"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a training came to."""
-
-    steps: int
-    iou: float  # of membranes, at equal probability
-    best_iou: float  # at the best threshold
-    v_rand: float  # unthinned, at the best threshold
-    iou_views: float  # of membranes, mean of eight views
-    v_rand_views: float
-
-
-def train(name: str, overrides: Sequence[str], *, seed: int, minutes: float, slices: tuple[range, range]) -> Outcome:
+def train(name: str, overrides: Sequence[str], *, seed: int, minutes: float) -> dict[str, float]:
     config = check(compose("train", [*EQUAL, *overrides]))
     seed_everything(seed, verbose=False)
-    data = tile_data(config, seed, slices)
-    padded = name.startswith("MONAI")
+    data = tile_data(config, seed)
+    precision, padded = config.trainer.precision, name == PEER_NET
+    order = torch.contiguous_format if padded else memory_order("cpu", WIDTH, training=True, precision=precision)
     if padded:
         levels = [WIDTH * 2**level for level in range(5)]
         net = BasicUNet(spatial_dims=2, in_channels=1, out_channels=2, features=(*levels, WIDTH))
         side = data.tiles.size // 16 * 16  # it pools four times
         data.tiles, data.output_size = replace(data.tiles, size=side), side
     else:
-        net = make("model", config.model, in_channels=1, num_classes=2).to(memory_format=torch.channels_last)
+        net = make("model", config.model, in_channels=1, num_classes=2).to(memory_format=order)
     data.setup("fit")
     assert data.train_tiles is not None
     tiles, per_step = data.train_tiles, data.batch.num_tiles
@@ -93,18 +81,19 @@ def train(name: str, overrides: Sequence[str], *, seed: int, minutes: float, sli
                 ticks += 1
                 bar.update()
             optimizer.zero_grad()
-            scores = net(image if padded else image.contiguous(memory_format=torch.channels_last))
-            weighted_mean(F.cross_entropy(scores, classes, reduction="none"), weights).backward()
+            with autocast(CPU, precision):
+                scores = net(image.contiguous(memory_format=order))
+            weighted_mean(F.cross_entropy(scores.float(), classes.long(), reduction="none"), weights).backward()
             optimizer.step()
             steps += 1
     net.eval()
     return judged(data, (lambda image: whole(net, image)) if padded else (lambda image: tiled(net, image)), steps)
 
 
-def tile_data(config: TrainConfig, seed: int, slices: tuple[range, range]) -> TileData:
+def tile_data(config: TrainConfig, seed: int) -> TileData:
     source = make("data", config.data)
     samples = source.samples()
-    train_keys, val_keys = (tuple(samples[index].key for index in part) for part in slices)
+    train_keys, val_keys = (tuple(samples[index].key for index in part) for part in EM)
     return TileData(
         samples=samples,
         split=Split(train=train_keys, val=val_keys, test=()),
@@ -119,7 +108,7 @@ def tile_data(config: TrainConfig, seed: int, slices: tuple[range, range]) -> Ti
 
 
 def tiled(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
-    return predict(net, image_CHW, plan_tiles(image_CHW.shape[1:], net.depth), device=torch.device("cpu"))
+    return predict(net, image_CHW, plan_tiles(image_CHW.shape[1:], net.depth), device=CPU)
 
 
 def whole(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
@@ -127,11 +116,12 @@ def whole(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
         return net(torch.from_numpy(image_CHW)[None])[0]
 
 
-def judged(data: TileData, scores: Callable[[np.ndarray], Tensor], steps: int) -> Outcome:
+def judged(data: TileData, scores: Callable[[np.ndarray], Tensor], steps: int) -> dict[str, float]:
     """Validates, as predicted and by the mean of eight views."""
     iou, best_iou, v_rand = measured(data, scores, views=1)
     iou_views, _, v_rand_views = measured(data, scores, views=8)
-    return Outcome(steps, iou, best_iou, v_rand, iou_views, v_rand_views)
+    return {IOU: iou, "at its best threshold": best_iou, V_RAND: v_rand, f"{IOU}, 8 views": iou_views,
+            f"{V_RAND}, 8 views": v_rand_views, "steps": steps}  # fmt: skip
 
 
 def measured(
@@ -151,41 +141,31 @@ def measured(
     return ious[THRESHOLDS.index(0.5)].item(), ious.max().item(), float(v_rand.max() / len(data.val_images))
 
 
-def recorded(found: dict[str, list[Outcome]], minutes: float) -> Record:
+def recorded(found: dict[str, list[dict[str, float]]], minutes: float) -> Record:
     """Means, ranges over the seeds, and ours less BasicUNet as a share of the wider range of both."""
     seeds = min(len(outcomes) for outcomes in found.values())
     title = f"Quality after {minutes:g} minutes of training on EM, width {WIDTH}, {seeds} seeds (range, not quartiles)"
     record = Record("quality", title)
-    for what, unit in MEASURES.items():
-        values = {name: [float(getattr(outcome, what)) for outcome in outcomes] for name, outcomes in found.items()}
+    for what in found[OURS][0]:
+        values = {name: [outcome[what] for outcome in outcomes] for name, outcomes in found.items()}
         margin = statistics.mean(values[OURS]) - statistics.mean(values[PEER_NET])
         width = max(max(values[name]) - min(values[name]) for name in (OURS, PEER_NET))
         for name, of_seeds in values.items():
-            judged = name == OURS and what != "steps" and seeds > 1
-            record.rows.append(
-                Row(
-                    f"{name}: {unit}",
-                    statistics.mean(of_seeds),
-                    "",
-                    (min(of_seeds), max(of_seeds)),
-                    margin / width if judged else None,
-                    "range over seeds: more than BasicUNet" if judged else "",
-                    ">= 1" if judged and what in ("iou", "v_rand") else "",
-                )
-            )
+            row = Row(f"{name}: {what}", statistics.mean(of_seeds), "", (min(of_seeds), max(of_seeds)))
+            if name == OURS and what != "steps" and seeds > 1:
+                goal = ">= 1" if what in (IOU, V_RAND) else ""
+                row = replace(row, ratio=margin / width, to="range over seeds: more than BasicUNet", goal=goal)
+            record.rows.append(row)
     return record
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=7)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    asked = parser.parse_args()
-    use_machine(len(os.sched_getaffinity(0)))
-    found: dict[str, list[Outcome]] = {name: [] for name in ARMS}
+    asked = options(__doc__, minutes=7.0, seeds=[0, 1, 2])
+    use_machine(usable_cores())
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ARMS}
     for seed in asked.seeds:
         for name, overrides in ARMS.items():
-            found[name].append(train(name, overrides, seed=seed, minutes=asked.minutes, slices=EM))
+            found[name].append(train(name, overrides, seed=seed, minutes=asked.minutes))
             print(name, seed, found[name][-1], flush=True)
         recorded(found, asked.minutes).write()
 

@@ -6,26 +6,18 @@ One training at the scale `cpu` with the default `trainer.save_every_s`, whose o
 took; then the suite with two seeds, trained at the scale `smoke`, and the seconds of the same command once all is done.
 """
 
-import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from harness import Record, Row, Seconds
+from harness import DATA, UNET_REPRO, Record, Row, Seconds, options, run
 
 
 def unet_repro(*arguments: str, cwd: Path) -> float:
     """Seconds of one command."""
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "unet_repro", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)}\nended with status {done.returncode}:\n{done.stderr}")
+    run(*UNET_REPRO, *arguments, cwd=cwd)
     return time.perf_counter() - started
 
 
@@ -50,11 +42,7 @@ def restart_seconds(data: str, repeats: int) -> tuple[int, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    here = "isbi2012" if Path(os.environ.get("UNET_REPRO_DATA", "data"), "isbi2012").is_dir() else "synthetic"
-    parser.add_argument("--data", default=here)
-    parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
+    asked = options(__doc__, data=DATA, repeats=3)
     saving, training = checkpoint_share(asked.data)
     num_runs, seconds = restart_seconds(asked.data, asked.repeats)
     record = Record("resume", "What it costs that nothing can be lost")

@@ -7,15 +7,11 @@ Both checkouts train the same run, in single and in double precision. Kernels th
 bits; in double precision they must be gone, for there is nothing else to differ.
 """
 
-import argparse
 import csv
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from harness import SOURCE, Record, Row
+from harness import DATA, SOURCE, UNET_REPRO, Record, Row, options, run
 
 TOLERANCES = {"32-true": 1e-3, "64-true": 2e-7}  # relative; the record of losses itself has single precision
 LOSSES = ("train/loss", "train/ce", "val/loss")
@@ -24,26 +20,16 @@ LOSSES = ("train/loss", "train/ce", "val/loss")
 def losses(source: Path, precision: str, data: str, steps: int) -> list[float]:
     """All losses of a run that a checkout trains."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, "-m", "unet_repro", "train", f"data={data}", "optimizer=adam", f"trainer.max_steps={steps}",
-            "trainer.val_every=5", "trainer.progress=false", f"trainer.precision={precision}", "logger.mode=disabled",
-        ]  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(source.resolve())}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)}\nended with status {done.returncode}:\n{done.stderr}")
+        run(*UNET_REPRO, "train", f"data={data}", "optimizer=adam", f"trainer.max_steps={steps}", "trainer.val_every=5",
+            "trainer.progress=false", f"trainer.precision={precision}", "logger.mode=disabled",
+            cwd=folder, PYTHONPATH=str(source.resolve()))  # fmt: skip
         (history,) = Path(folder).glob("runs/*/history.csv")
         rows = list(csv.DictReader(history.open()))
     return [float(row[name]) for row in rows for name in LOSSES if row[name]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--before", type=Path, required=True, help="the `src` of a checkout of the earlier commit")
-    here = "isbi2012" if Path(os.environ.get("UNET_REPRO_DATA", "data"), "isbi2012").is_dir() else "synthetic"
-    parser.add_argument("--data", default=here)
-    parser.add_argument("--steps", type=int, default=20)
-    asked = parser.parse_args()
+    asked = options(__doc__, before=Path("../before/src"), data=DATA, steps=20)
     record = Record("same_losses", f"Losses of {asked.steps} steps at the scale cpu on {asked.data}, before and after")
     for precision, tolerance in TOLERANCES.items():
         before, after = (losses(src, precision, asked.data, asked.steps) for src in (asked.before, SOURCE.parent))

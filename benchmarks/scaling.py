@@ -9,7 +9,7 @@ states for bf16: nothing of them was measured.
 import json
 from pathlib import Path
 
-from cost_model import DEPTH, RATES, counted, memory_bytes
+from cost_model import CONSTANT, DEPTH, RATES, counted, memory_bytes
 from harness import RESULTS
 from training_step import flop
 
@@ -26,10 +26,13 @@ LARGE = 2236  # input tile of large predictions: the planner's choice at width 8
 
 
 def costs() -> dict[str, list[float]]:
-    """Seconds an operation, a byte and of a step, of this machine."""
+    """Seconds an operation, a byte and of a pass or step, of this machine."""
     rows = {row["item"]: row["value"] for row in json.loads((RESULTS / "cost_model.json").read_text())["rows"]}
-    found = {kind: [1e-9 / rows[f"{kind}: {what} a second, fitted"] for what in RATES] for kind in ("forward", "step")}
-    found["step"].append(rows["step: constant, fitted"] / 1e3)
+    found = {}
+    for kind in ("forward", "step"):
+        name = f"native, {kind}"
+        rates = [1e-9 / rows[f"{name}: {what} a second, fitted"] for what in RATES]
+        found[kind] = [*rates, rows[f"{name}: {CONSTANT}"] / 1e3]
     return found
 
 

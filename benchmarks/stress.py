@@ -4,10 +4,10 @@
     python benchmarks/stress.py --runs 4 --kills 6   # a shorter form, in the tests
 
 A worker is killed with SIGKILL as often as chance has it, now and then the whole sweep with all its workers; the same
-command is then started again. Ends with status 1 unless every ``result.json``, ``history.csv`` and weight is equal.
+command is then started again. Kills are `--every-s` seconds apart on average; `--publish README` writes the result
+between its markers there. Ends with status 1 unless every ``result.json``, ``history.csv`` and weight is equal.
 """
 
-import argparse
 import contextlib
 import os
 import random
@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import torch
+from harness import options
 from tqdm import tqdm
 
 from unet_repro.files import sha256
@@ -112,26 +113,18 @@ class Chaos:
 
 def main() -> None:
     """Runs both sweeps and compares."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=12)
-    parser.add_argument("--kills", type=int, default=50, help="at least so many")
-    parser.add_argument("--steps", type=int, default=1500, help="of each run")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--every-s", type=float, default=1.5, help="mean seconds between kills")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--publish", type=Path, metavar="README", help="write the result between its markers there")
-    asked = parser.parse_args()
+    asked = options(__doc__, runs=12, kills=50, steps=1500, jobs=2, every_s=1.5, seed=0, publish="")
     with tempfile.TemporaryDirectory() as scratch:
         calm, wild = Path(scratch) / "calm/runs", Path(scratch) / "wild/runs"
         for runs_dir in (calm, wild):
             runs_dir.mkdir(parents=True)
-        options = {"runs": asked.runs, "steps": asked.steps, "jobs": asked.jobs}
+        sizes = {"runs": asked.runs, "steps": asked.steps, "jobs": asked.jobs}
         started = time.monotonic()
-        done = subprocess.run(command(calm, **options), capture_output=True, text=True, check=False)
+        done = subprocess.run(command(calm, **sizes), capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"the undisturbed sweep failed:\n{done.stderr}")
         calm_s = time.monotonic() - started
-        chaos = Chaos(command(wild, **options), wild, kills=asked.kills, every_s=asked.every_s, seed=asked.seed)
+        chaos = Chaos(command(wild, **sizes), wild, kills=asked.kills, every_s=asked.every_s, seed=asked.seed)
         started = time.monotonic()
         chaos.run()
         wild_s = time.monotonic() - started
@@ -149,9 +142,9 @@ def main() -> None:
     if equal != asked.runs:
         sys.exit("not all runs are equal")
     if asked.publish:
-        made = provenance()
+        made = provenance("cpu")
         by = f"commit {made['commit']}, torch {made['torch']}, {made['machine']}, {os.cpu_count()} cores."
-        renew(asked.publish, f"{told}\n\n`make stress`; {by}", begin=BEGIN, end=END)
+        renew(Path(asked.publish), f"{told}\n\n`make stress`; {by}", begin=BEGIN, end=END)
 
 
 if __name__ == "__main__":

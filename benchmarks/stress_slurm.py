@@ -6,7 +6,6 @@ Jobs have one minute, of which SLURM takes 20 to 50 s for its warning; runs need
 every ``result.json``, ``history.csv`` and weight is equal to an undisturbed sweep's.
 """
 
-import argparse
 import os
 import random
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests" / "integration")]
 
+from harness import options
 from slurm_cluster import Cluster
 from stress import command, fingerprints
 
@@ -45,19 +45,14 @@ def disturbed(cluster: Cluster, arguments: list[str], log: Path, *, requeues: in
 
 def main() -> None:
     """Runs both sweeps and compares."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=3000, help="of each run")
-    parser.add_argument("--requeues", type=int, default=20)
-    parser.add_argument("--every-s", type=float, default=8, help="mean seconds between requeues")
-    asked = parser.parse_args()
+    asked = options(__doc__, runs=12, steps=3000, requeues=20, every_s=8.0)  # mean seconds between requeues
     with tempfile.TemporaryDirectory(prefix="slurm") as scratch:
         folders = {name: Path(scratch) / name for name in ("cluster", "calm", "wild")}
         for folder in folders.values():
             folder.mkdir()
-        options = {"runs": asked.runs, "steps": asked.steps, "jobs": 2}
-        subprocess.run(command(folders["calm"], **options), check=True, stderr=subprocess.DEVNULL)
-        local = command(folders["wild"], **options)
+        sizes = {"runs": asked.runs, "steps": asked.steps, "jobs": 2}
+        subprocess.run(command(folders["calm"], **sizes), check=True, stderr=subprocess.DEVNULL)
+        local = command(folders["wild"], **sizes)
         through = [argument for argument in local if not argument.startswith(("hydra/launcher", "hydra.launcher"))]
         with Cluster(folders["cluster"]) as cluster:
             sweep, log = [*through, *SLURM], Path(scratch) / "log"

@@ -6,19 +6,15 @@ One command trains several seeds one after another, as a suite's worker does: on
 once; what its first run alone imports (W&B's own start) counts as start too.
 """
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from harness import Record, Row, Seconds
+from harness import DATA, Record, Row, Seconds, options, run
 
 PARTS = ("training steps", "drawing tiles", "validation", "checkpoints")
 WHOLE, OUTSIDE = "whole run", "outside of training steps"
@@ -86,22 +82,14 @@ def one(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    here = "isbi2012" if Path(os.environ.get("UNET_REPRO_DATA", "data"), "isbi2012").is_dir() else "synthetic"
-    parser.add_argument("--data", default=here)
-    parser.add_argument("--runs", type=int, default=4)
-    asked = parser.parse_args()
+    asked = options(__doc__, data=DATA, runs=4)
     seeds = ",".join(map(str, range(asked.runs)))
-    run = ["-m", f"data={asked.data}", "trainer.threads=1", "trainer.progress=false", f"seed={seeds}"]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, __file__, "--one", *run], cwd=folder, capture_output=True, text=True, check=False
-        )
+        printed = run(__file__, "--one", "-m", f"data={asked.data}", "trainer.threads=1", "trainer.progress=false",
+                      f"seed={seeds}", cwd=folder)  # fmt: skip
         worker_s = time.perf_counter() - start
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    runs = json.loads(done.stdout.splitlines()[-1])
+    runs = json.loads(printed.splitlines()[-1])
     times = {name: Seconds.of([parts[name] for parts in runs]) for name in (*PARTS, WHOLE)}
     times["W&B and the rest"] = Seconds.of([parts[WHOLE] - sum(parts[name] for name in PARTS) for parts in runs])
     times[WITHOUT_START] = Seconds.of([parts[WHOLE] - parts[PARTS[0]] for parts in runs])

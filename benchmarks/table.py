@@ -9,6 +9,12 @@ from typing import Any
 
 HERE = Path(__file__).parent
 START, END = "<!-- results: written by benchmarks/table.py -->", "<!-- end of results -->"
+LIMITS = {
+    "fp32_flops": "fp32 {:.0f} GFLOP/s",
+    "bf16_flops": "bf16 {:.0f} GFLOP/s",
+    "copy_bytes": "copy {:.1f} GB/s read and written",
+    "cuda_bf16_flops": "CUDA bf16 matrix product {:.0f} GFLOP/s",
+}
 
 Content = dict[str, Any]
 
@@ -20,20 +26,32 @@ def markdown(content: Content, before: Content | None = None) -> str:
     head = ["", "median", "quartiles", "ratio", "to"]
     goals = any(row["goal"] for row in content["rows"])
     earlier = {(row["item"], row["to"]): row for row in (before or {}).get("rows", [])}
-    head += ["goal"] * goals + ["ratio before"] * bool(earlier)
+    shares = any(row.get("share") for row in content["rows"])
+    head += ["goal"] * goals + ["of the limit"] * shares + ["ratio before"] * bool(earlier)
     lines += [_line(head), _line(["---"] * len(head))]
     for row in content["rows"]:
         spread = "" if row["spread"] is None else " to ".join(_number(value) for value in row["spread"])
         cells = [row["item"], f"{_number(row['value'])} {row['unit']}".strip(), spread, _ratio(row), row["to"]]
-        cells += [_judged(row)] * goals + [_ratio(earlier.get((row["item"], row["to"]), {}))] * bool(earlier)
+        cells += [_judged(row)] * goals + [_ratio(row, "share")] * shares
+        cells += [_ratio(earlier.get((row["item"], row["to"]), {}))] * bool(earlier)
         lines.append(_line(cells))
-    told = f"`{content['command']}`, commit {content['commit']}, {machine['cores']} cores, {machine['threads']} threads"
-    told += f", {machine['gpu']}" if "gpu" in machine else ""
-    told += f", {machine['processor']}, torch {machine['torch']}"
-    limits = {"fp32_flops": "fp32 matrix product {:.0f} GFLOP/s", "copy_bytes": "copy {:.1f} GB/s read and written",
-              "cuda_bf16_flops": "bf16 matrix product {:.0f} GFLOP/s"}  # fmt: skip
-    told += "".join(f", {limits[name].format(value / 1e9)}" for name, value in content["limits"].items())
-    return "\n".join([*lines, "", f"{told}.", ""])
+    footer = [f"`{content['command']}`", f"commit {content['commit']}", f"{machine['cores']} cores"]
+    footer += [f"{machine['threads']} threads", *(machine[key] for key in ("gpu", "processor") if key in machine)]
+    footer += [machine["instruction_set"]] if "instruction_set" in machine else []
+    footer += [f"torch {machine['torch']}", *_limits(content["limits"])]
+    levels = "".join(
+        f" {name} ({level['instruction_set']}): {', '.join(_limits(level['limits']))}."
+        for name, level in content.get("levels", {}).items()
+    )
+    return "\n".join([*lines, "", f"{', '.join(footer)}.{levels}", ""])
+
+
+def _limits(limits: dict[str, float]) -> list[str]:
+    found = []
+    for name, value in limits.items():
+        kind, _, threads = name.partition(", ")
+        found.append(LIMITS[kind].format(value / 1e9) + (f" ({threads})" if threads else ""))
+    return found
 
 
 def _line(cells: list[str]) -> str:
@@ -44,8 +62,8 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
-def _ratio(row: Content) -> str:
-    return "" if row.get("ratio") is None else f"{_number(row['ratio'])}"
+def _ratio(row: Content, key: str = "ratio") -> str:
+    return "" if row.get(key) is None else _number(row[key])
 
 
 def _judged(row: Content) -> str:

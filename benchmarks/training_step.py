@@ -1,29 +1,40 @@
-"""Times a training step (forward, weighted cross-entropy, backward, optimizer) against a plain implementation.
+"""Times a training step against plain torch and against an earlier commit.
 
-    python benchmarks/training_step.py [--rounds 7] [--width 8 16 64] [--tile 252 572] [--device cpu] [--batch 1]
+    python benchmarks/training_step.py [--before ../before/src] [--width 8 16 64] [--tile 252 572] [--threads 1 2]
 
-*plain NCHW* is the network as tutorials write it: default memory order, sliced and concatenated skips, log-softmax and
-weighting as torch's functions. SGD with momentum, all cores; in turn. With `--device cuda --batch 4` ours is as
-`trainer=gpu` runs it, bf16 and compiled, and the limit a bf16 matrix product.
+A step is forward pass, weighted cross-entropy, backward pass and SGD with momentum. *plain* is the network as tutorials
+write it (skips sliced and concatenated) in float32, in both memory orders; *before* the network of an earlier commit,
+channels-last as it was trained; *after* this one, with memory order and precision by `machine.py`. All run in one
+process, in turn, with this project's allocator setting. With `--device cuda --batch 4` the step is as `trainer=gpu`
+runs it: bf16, compiled.
 """
 
-import argparse
+import importlib
 import itertools
-import os
+import sys
+from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from harness import Record, in_turn
+from harness import Record, Seconds, at_levels, counted, in_turn, limit_key, options
 from torch import Tensor, nn
 
 from unet_repro.geometry import layers, output_size
 from unet_repro.losses import weighted_mean
+from unet_repro.machine import autocast, memory_order, multiplies_bf16, usable_cores, use_machine
 from unet_repro.models.unet import UNet
-from unet_repro.placement import use_machine
 
 DEPTH = 4
 RUN_STEPS, RUN_GOAL_S = 4000, 60  # of the scale `paper`, on a data-centre GPU
+LARGE_FLOP, LARGE_ROUNDS = 2e11, 3  # on CPU, where a step of so many takes more than two seconds
+PLAIN = {"plain NCHW": torch.contiguous_format, "plain channels-last": torch.channels_last}
+BEFORE, FP32, BF16 = "before", "after, fp32", "after, bf16"
+
+Batch = tuple[Tensor, Tensor, Tensor]
+Step = Callable[[], object]
 
 
 class PlainUNet(nn.Module):
@@ -55,7 +66,21 @@ class PlainUNet(nn.Module):
         return self.head(x)
 
 
-Batch = tuple[Tensor, Tensor, Tensor]
+def unet_of(source: Path) -> type[nn.Module]:
+    """The network of another checkout's `src`; this one's modules are in place again afterwards."""
+
+    def modules() -> list[str]:
+        return [name for name in sys.modules if name.split(".")[0] == "unet_repro"]
+
+    ours = {name: sys.modules.pop(name) for name in modules()}
+    sys.path.insert(0, str(source.resolve(strict=True)))
+    try:
+        return importlib.import_module("unet_repro.models.unet").UNet
+    finally:
+        sys.path.pop(0)
+        for name in modules():
+            del sys.modules[name]
+        sys.modules.update(ours)
 
 
 def random_batch(tile: int, tiles: int = 1, device: str = "cpu") -> Batch:
@@ -64,49 +89,27 @@ def random_batch(tile: int, tiles: int = 1, device: str = "cpu") -> Batch:
     return image.to(device), torch.randint(0, 2, (tiles, out, out)).to(device), weights.to(device)
 
 
-def plain(width: int, batch: Batch) -> Callable[[], object]:
+def step_of(net: nn.Module, batch: Batch, order: torch.memory_format, precision: str = "32-true") -> Step:
+    """A step; ``precision`` as in ``trainer.precision``."""
     x, classes, weights = batch
-    net = PlainUNet(width).to(x.device)
+    net.to(x.device, memory_format=order)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.99)
 
     def step() -> None:
         optimizer.zero_grad()
-        losses = F.nll_loss(F.log_softmax(net(x), 1), classes, reduction="none")
-        ((losses * weights).sum() / weights.sum()).backward()
+        with autocast(x.device, precision):
+            scores = net(x.contiguous(memory_format=order))
+        weighted_mean(F.cross_entropy(scores.float(), classes, reduction="none"), weights).backward()
         optimizer.step()
 
     return step
 
 
-def ours(width: int, batch: Batch) -> Callable[[], object]:
-    x, classes, weights = batch
-    on_gpu = x.device.type == "cuda"
-    net = UNet(width=width).to(x.device, memory_format=torch.channels_last)
-    if on_gpu:
+def ours(width: int, batch: Batch, precision: str = "32-true") -> Step:
+    device, net = batch[0].device.type, UNet(width=width)
+    if device == "cuda":
         net.compile()
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.99)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=on_gpu):
-            scores = net(x.contiguous(memory_format=torch.channels_last))
-            loss = weighted_mean(F.cross_entropy(scores, classes, reduction="none"), weights)
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def product(device: str) -> tuple[Callable[[], object], int]:
-    """The machine's limit, timed beside the steps so that both find it equally busy.
-
-    Returns:
-        Matrix products, and their number of operations.
-    """
-    side, number, kind = (8192, 10, torch.bfloat16) if device == "cuda" else (2048, 3, torch.float32)
-    a, b = torch.randn(2, side, side, device=device, dtype=kind)
-    out = torch.empty_like(a)
-    return lambda: [torch.mm(a, b, out=out) for _ in range(number)], number * 2 * side**3
+    return step_of(net, batch, memory_order(device, width, training=True, precision=precision), precision)
 
 
 def flop(width: int, tile: int) -> int:
@@ -115,40 +118,63 @@ def flop(width: int, tile: int) -> int:
     return 3 * sum(layer.flop for layer in passed) - passed[0].flop
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--width", type=int, nargs="+", default=[8, 16, 64])
-    parser.add_argument("--tile", type=int, nargs="+", default=[252, 572])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--batch", type=int, default=1, help="tiles a step")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    asked = parser.parse_args()
-    use_machine(asked.threads)
-    torch.manual_seed(0)
+def candidates(width: int, batch: Batch, before: type[nn.Module] | None) -> dict[str, Step]:
+    found = {name: step_of(PlainUNet(width), batch, order) for name, order in PLAIN.items()}
+    if before:
+        found[BEFORE] = step_of(before(width=width), batch, torch.channels_last)
+    if batch[0].device.type == "cpu":
+        found[FP32] = ours(width, batch)
+    if multiplies_bf16(batch[0].device.type):
+        found[BF16] = ours(width, batch, "bf16-mixed")
+    return found
+
+
+def compared(name: str, times: dict[str, Seconds]) -> dict[str, Any]:
+    """A candidate's ratio and goal."""
+    seconds, best = times[name].median, min(times[plain].median for plain in PLAIN)
+    if name == FP32:
+        return {"ratio": seconds / best, "to": "best plain, its time", "goal": "<= 1.03"}
+    if name == BF16 and BEFORE in times:
+        return {"ratio": times[BEFORE].median / seconds, "to": "before, times faster", "goal": ">= 1.5"}
+    return {"ratio": best / seconds, "to": "best plain, times faster"} if name == BF16 else {}
+
+
+def measure(record: Record, asked: Namespace) -> None:
     on_gpu = asked.device == "cuda"
-    name = "training_step_cuda" if on_gpu else "training_step"
-    record = Record(name, f"Training step, batch of {asked.batch} {'tile' if asked.batch == 1 else 'tiles'}")
-    record.raise_limits()
-    limit = f"{'bf16' if on_gpu else 'fp32'} matrix product, in turn"
-    products, product_flop = product(asked.device)
-    for width, tile in itertools.product(asked.width, asked.tile):
-        batch = random_batch(tile, asked.batch, asked.device)
-        candidates = {"plain": plain(width, batch), "ours": ours(width, batch), "product": products}
-        times = in_turn(candidates, rounds=asked.rounds, warm_up=2)
+    torch.backends.cudnn.benchmark = True  # as Lightning's Trainer is set
+    before = unet_of(Path(asked.before)) if asked.before else None
+    found: dict[tuple[int, int, int], dict[str, Seconds]] = {}
+    for threads, width, tile in itertools.product(asked.threads, asked.width, asked.tile):
+        use_machine(threads)
+        few = not on_gpu and asked.batch * flop(width, tile) > LARGE_FLOP
+        rounds, warm_up = (min(asked.rounds, LARGE_ROUNDS), 1) if few else (asked.rounds, 3)
+        steps = candidates(width, random_batch(tile, asked.batch, asked.device), before)
+        found[threads, width, tile] = in_turn(steps, rounds=rounds, warm_up=warm_up)
         record.raise_limits()
-        name, largest = f"width {width}, tile {tile}", (width, tile) == (64, 572)
-        record.add(f"{name}, plain NCHW", times["plain"])
-        faster = times["plain"].median / times["ours"].median
-        goal = ">= 1.6" if (width, tile) == (8, 572) and not on_gpu else ""
-        record.add(f"{name}", times["ours"], ratio=faster, to="plain NCHW, times faster", goal=goal)
-        rate = asked.batch * flop(width, tile) / times["ours"].median / (product_flop / times["product"].median)
-        goal = (">= 0.4" if on_gpu else ">= 0.85") if largest else ""
-        record.add(f"{name}: operations", times["ours"], ratio=rate, to=limit, goal=goal)
-        if largest and on_gpu:
-            share = RUN_STEPS * times["ours"].median / RUN_GOAL_S
-            record.add(f"{name}: {RUN_STEPS} steps", times["ours"], ratio=share, to="a minute", goal="<= 1")
-    record.write()
+    for (threads, width, tile), times in found.items():
+        case = f"width {width}, tile {tile}, {counted(threads)}"
+        for name, seconds in times.items():
+            limit = f"{'cuda_' if on_gpu else ''}{'bf16' if name == BF16 else 'fp32'}_flops"
+            rate = record.limits.get(limit_key(limit, threads))
+            share = asked.batch * flop(width, tile) / seconds.median / rate if rate else None
+            record.add(f"{case}, {name}", seconds, share=share, **compared(name, times))
+        if on_gpu and (width, tile) == (64, 572):
+            whole = RUN_STEPS * times[BF16].median / RUN_GOAL_S
+            record.add(f"{case}: {RUN_STEPS} steps", times[BF16], ratio=whole, to="a minute", goal="<= 1")
+
+
+def main() -> None:
+    cores = usable_cores()
+    asked = options(__doc__, before="", rounds=5, width=[8, 16, 64], tile=[252, 572], threads=sorted({1, cores}),
+                    device="cpu", batch=1)  # fmt: skip
+    torch.manual_seed(0)
+    title = f"Training step, batch of {asked.batch} tile{'s' * (asked.batch > 1)}"
+    if asked.device == "cuda":
+        record, asked.threads = Record("training_step_cuda", title), [cores]
+        measure(record, asked)
+        record.write()
+    else:
+        at_levels(Record("training_step", title), lambda record, _: measure(record, asked))
 
 
 if __name__ == "__main__":

@@ -5,18 +5,17 @@
 Synthetic Voronoi cells with gaps of a few pixels, like an EM slice; scipy's transform, one thread.
 """
 
-import argparse
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from harness import Record, Row, in_turn
+from harness import Record, Row, in_turn, options
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from unet_repro.data import weight_maps
 from unet_repro.data.labels import class_counts, classes_from_instances
-from unet_repro.placement import use_machine
+from unet_repro.machine import use_machine
 
 Array = npt.NDArray[np.generic]
 W0, SIGMA_PX = 10.0, 5.0
@@ -41,14 +40,10 @@ def border(nearest: Array, second: Array) -> Array:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--cells", type=int, default=130)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    asked = options(__doc__, size=512, cells=130, repeats=5)
     use_machine(1)
 
-    instances = voronoi_labels(options.size, options.cells)
+    instances = voronoi_labels(asked.size, asked.cells)
     background = classes_from_instances(instances) == 0
     counts = class_counts(classes_from_instances(instances))
     balance = weight_maps.class_balance(instances, counts).astype(np.float64)
@@ -72,23 +67,23 @@ def main() -> None:
         "paper": (weight_maps.paper, reference_paper),
     }
     num_cells = len(np.unique(instances)) - 1
-    record = Record("weight_maps", f"Weight maps of {options.size} x {options.size} pixels with {num_cells} cells")
+    record = Record("weight_maps", f"Weight maps of {asked.size} x {asked.size} pixels with {num_cells} cells")
     for name, (weight_map, reference) in pairs.items():
         candidates = {"ours": lambda f=weight_map: f(instances, counts)}
         if reference is None:
-            record.add(name, in_turn(candidates, rounds=options.repeats)["ours"])
+            record.add(name, in_turn(candidates, rounds=asked.repeats)["ours"])
             continue
-        times = in_turn({**candidates, "reference": reference}, rounds=options.repeats)
+        times = in_turn({**candidates, "reference": reference}, rounds=asked.repeats)
         record.add(f"{name}, one transform per cell", times["reference"])
         faster = times["reference"].median / times["ours"].median
         record.add(name, times["ours"], ratio=faster, to="one transform per cell, times faster", goal=">= 50")
         difference = np.abs(weight_map(instances, counts) - reference()).max()
         record.rows.append(Row(f"{name}, largest difference", float(difference), ""))
-    few = voronoi_labels(options.size, options.cells // 2)
+    few = voronoi_labels(asked.size, asked.cells // 2)
     times = in_turn(
         {str(len(labels)): lambda labels=labels: weight_maps.paper(np.vstack(labels), counts)
          for labels in ([few], [few, few + few.max() * (few > 0)])},
-        rounds=options.repeats,
+        rounds=asked.repeats,
     )  # fmt: skip
     ratio = times["2"].median / times["1"].median
     record.add("paper, twice the image with twice the cells", times["2"], ratio=ratio, to="the half, its time")

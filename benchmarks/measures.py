@@ -8,7 +8,7 @@ from harness import Record, in_turn, options
 from scipy import ndimage
 
 from unet_repro.data.labels import instances_from_mask
-from unet_repro.data.synthetic import Synthetic
+from unet_repro.data.sources.synthetic import Synthetic
 from unet_repro.inference.instances import CANDIDATES, each_candidate
 from unet_repro.metrics.cell_tracking import det_counts, seg_scores
 from unet_repro.metrics.isbi import THRESHOLDS, slice_measures

@@ -15,7 +15,7 @@ from harness import UNET_REPRO, Record, Row, options
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
-from unet_repro.evaluations import evaluation
+from unet_repro.evaluation.evaluations import evaluation
 from unet_repro.machine import usable_cores
 from unet_repro.train import run_folder
 

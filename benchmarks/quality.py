@@ -34,10 +34,10 @@ from unet_repro.data.datamodule import From, TileData, WholeImage
 from unet_repro.data.splits import Split
 from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.inference.rotations import average_views
-from unet_repro.losses import weighted_mean
 from unet_repro.machine import autocast, memory_order, usable_cores, use_machine
 from unet_repro.metrics.isbi import THRESHOLDS, slice_measures
 from unet_repro.metrics.pixel import confusion, iou_per_class
+from unet_repro.training.losses import weighted_mean
 
 CPU = torch.device("cpu")
 CELL = 1

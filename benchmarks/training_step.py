@@ -23,9 +23,9 @@ from harness import Record, Seconds, at_levels, counted, in_turn, limit_key, opt
 from torch import Tensor, nn
 
 from unet_repro.geometry import layers, output_size
-from unet_repro.losses import weighted_mean
 from unet_repro.machine import autocast, memory_order, multiplies_bf16, usable_cores, use_machine
 from unet_repro.models.unet import UNet
+from unet_repro.training.losses import weighted_mean
 
 DEPTH = 4
 RUN_STEPS, RUN_GOAL_S = 4000, 60  # of the scale `paper`, on a data-centre GPU

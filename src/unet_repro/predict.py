@@ -13,10 +13,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unet_repro.errors import ConfigError, UserError
-from unet_repro.evaluate import trained_network
+from unet_repro.evaluation.trained_run import trained_network
+from unet_repro.inference.file import Kind, Predictor, Result, Scale, predict_file
 from unet_repro.inference.instances import InstanceSettings
 from unet_repro.inference.journal import Journal, Position
-from unet_repro.inference.one_file import Kind, Predictor, Result, Scale, predict_file
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, describe, free_bytes, plan_within
 from unet_repro.inference.volume import Stitching, TileViews

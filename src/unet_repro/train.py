@@ -18,7 +18,6 @@ from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.datamodule import TileData
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Manifest, Split, manifest
-from unet_repro.devices import SharedDropout, beside
 from unet_repro.errors import Abandoned, ConfigError, RunHeld, Stopped
 from unet_repro.files import sha256
 from unet_repro.machine import (
@@ -40,9 +39,10 @@ from unet_repro.runs.network import describe_network
 from unet_repro.runs.provenance import provenance
 from unet_repro.runs.recorder import OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
-from unet_repro.task import SegmentationTask
 from unet_repro.tracking.mirror import mirror_finished, online_mirror
 from unet_repro.tracking.step_bar import StepBar
+from unet_repro.training.ranks import SharedDropout, beside
+from unet_repro.training.task import SegmentationTask
 
 Result = dict[str, Any]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import tiny
 
-from unet_repro import evaluations
 from unet_repro.errors import ConfigError, RunError
-from unet_repro.evaluate import open_trained
-from unet_repro.evaluations import EVALUATIONS, evaluation, is_evaluated, path_of
+from unet_repro.evaluation import evaluations
+from unet_repro.evaluation.evaluations import EVALUATIONS, evaluation, is_evaluated, path_of
+from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.train import train
 
 KEY = "train/05"

@@ -107,7 +107,7 @@ def test_the_programs_own_warnings_are_not_switched_off(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", sys.argv)
     with pytest.raises(SystemExit):
         main(["predict", "run=nowhere", "input=a", "output=b"])
-    assert not logging.getLogger("unet_repro.data.synthetic").disabled
+    assert not logging.getLogger("unet_repro.data.sources.synthetic").disabled
     assert not logging.getLogger("unet_repro.data.weight_cache").disabled
 
 
@@ -237,7 +237,7 @@ def test_a_record_whose_partial_file_is_gone_does_not_leave_holes(run, tmp_path,
     tifffile.imwrite(tmp_path / "a.tif", grey(300, 200))
     how = {"kind": kind, "memory_gb": 0.002}
     assert not predict(settings(run, tmp_path / "a.tif", tmp_path / "whole.tif", **how)).failures
-    monkeypatch.setattr("unet_repro.inference.one_file.NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr("unet_repro.inference.file.NOTE_EVERY_S", 0.0)
     write = Journal.write
 
     def stop(journal, position):
@@ -276,7 +276,7 @@ def test_a_prediction_killed_in_the_middle_ends_byte_for_byte_like_an_undisturbe
     tifffile.imwrite(tmp_path / "a.tif", np.stack([grey(900, 700, seed=seed) for seed in range(2)]))
     command = [f"run={run}", "input=a.tif", *options, "memory_gb=0.004", "device=cpu", "threads=1"]
     program = (
-        "import sys, unet_repro.inference.one_file as f; f.NOTE_EVERY_S = 0.0\n"
+        "import sys, unet_repro.inference.file as f; f.NOTE_EVERY_S = 0.0\n"
         "from unet_repro.cli import main; main(['predict', *sys.argv[1:]])"
     )
 

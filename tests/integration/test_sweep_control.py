@@ -12,7 +12,7 @@ from tiny import NETWORK, STACK, unet_repro
 
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import RECORD, hold
-from unet_repro.trial.ledger import Ledger
+from unet_repro.sweep.ledger import Ledger
 
 SWEEP = ["train", "-m", *STACK, *NETWORK, "experiment=optimizer"]
 BROKEN = "+experiment.arms.broken=['optimizer.lr=1e30']"

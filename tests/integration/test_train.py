@@ -12,11 +12,11 @@ from tiny import tiny
 from unet_repro import train as train_module
 from unet_repro.config import check
 from unet_repro.errors import DataError, RunError, TrainingError
-from unet_repro.evaluate import evaluate
+from unet_repro.evaluation.trained_run import evaluate
 from unet_repro.machine import use_machine
 from unet_repro.runs.folder import RunFolder
-from unet_repro.task import SegmentationTask
 from unet_repro.train import run_folder, train
+from unet_repro.training.task import SegmentationTask
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,13 @@ from wandb_server import KEY, WandbServer, serving
 from unet_repro.commands.wandb_sync import main
 from unet_repro.errors import RunError, UserError
 from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.ledger import Entry, Ledger
 from unet_repro.tracking.finished import read_config, read_history, write_finished
 from unet_repro.tracking.offline import is_complete
 from unet_repro.tracking.panels import Panel
 from unet_repro.tracking.reading import offline_file
 from unet_repro.tracking.upload import Upload, has_arrived
 from unet_repro.tracking.wandb_run import finish, log_rows, open_run
-from unet_repro.trial.ledger import Entry, Ledger
 
 ROWS = [{"step": step, "train/loss": 1 / step, "val/iou": step / 1000} for step in range(10, 410, 10)]
 

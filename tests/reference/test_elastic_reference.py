@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from unet_repro.data.remap import bicubic_matrix, source_map
-from unet_repro.data.warp import TileWarp
+from unet_repro.data.augment.remap import bicubic_matrix, source_map
+from unet_repro.data.augment.warp import TileWarp
 
 
 def keys(distance, a=-0.75):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from unet_repro.inference.overlap_tile import plan_tiles, predict
-from unet_repro.losses import summed_cross_entropy
 from unet_repro.models.unet import UNet
-from unet_repro.schedules import constant
-from unet_repro.task import SegmentationTask
+from unet_repro.training.losses import summed_cross_entropy
+from unet_repro.training.schedules import constant
+from unet_repro.training.task import SegmentationTask
 
 META = torch.device("meta")
 TILE, OUTPUT, DEPTH = 30, 14, 1

@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
-    from unet_repro.trial.ledger import Entry
+    from unet_repro.sweep.ledger import Entry
 
 
 class ArmsSweeper(Sweeper):
@@ -55,11 +55,11 @@ class ArmsSweeper(Sweeper):
         from unet_repro.console import told_to_user  # noqa: PLC0415
         from unet_repro.errors import SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
-        from unet_repro.trial.dry_run import check_launcher, print_plan  # noqa: PLC0415
-        from unet_repro.trial.ledger import Ledger, unique  # noqa: PLC0415
-        from unet_repro.trial.plan import plan  # noqa: PLC0415
-        from unet_repro.trial.progress import SweepProgress  # noqa: PLC0415
-        from unet_repro.trial.rounds import train_all  # noqa: PLC0415
+        from unet_repro.sweep.dry_run import check_launcher, print_plan  # noqa: PLC0415
+        from unet_repro.sweep.ledger import Ledger, unique  # noqa: PLC0415
+        from unet_repro.sweep.plan import plan  # noqa: PLC0415
+        from unet_repro.sweep.progress import SweepProgress  # noqa: PLC0415
+        from unet_repro.sweep.run_all import train_all  # noqa: PLC0415
 
         runs_dir = Path(self.config.runs_dir)
         with told_to_user():
@@ -82,10 +82,10 @@ class ArmsSweeper(Sweeper):
 
     def _evaluate(self, entries: Sequence["Entry"], runs_dir: Path) -> list[str]:
         """Measures what the experiments ask for on runs that are trained; most did so as they ended."""
-        from unet_repro.evaluations import is_evaluated  # noqa: PLC0415
+        from unet_repro.evaluation.evaluations import is_evaluated  # noqa: PLC0415
         from unet_repro.runs.folder import RunFolder  # noqa: PLC0415
-        from unet_repro.trial.progress import SweepProgress  # noqa: PLC0415
-        from unet_repro.trial.rounds import train_all  # noqa: PLC0415
+        from unet_repro.sweep.progress import SweepProgress  # noqa: PLC0415
+        from unet_repro.sweep.run_all import train_all  # noqa: PLC0415
 
         def is_done(entry: "Entry") -> bool:
             return is_evaluated(runs_dir / entry.run_id, entry.evaluations)

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra_plugins.unet_repro_sweeper.arms_sweeper import ArmsSweeper
 
 if TYPE_CHECKING:
-    from unet_repro.trial.ledger import Entry
+    from unet_repro.sweep.ledger import Entry
 
 
 class SearchSweeper(ArmsSweeper):
@@ -56,9 +56,9 @@ class SearchSweeper(ArmsSweeper):
         # Here, not above: Hydra imports every plugin at every start.
         from unet_repro.console import told_to_user  # noqa: PLC0415
         from unet_repro.errors import ConfigError, SweepFailed  # noqa: PLC0415
-        from unet_repro.trial.dry_run import check_launcher, side_by_side  # noqa: PLC0415
-        from unet_repro.trial.final import check_final, compare_best  # noqa: PLC0415
-        from unet_repro.trial.searches import Search, arms_of  # noqa: PLC0415
+        from unet_repro.search.compare import check_final, compare_best  # noqa: PLC0415
+        from unet_repro.search.search import Search, arms_of  # noqa: PLC0415
+        from unet_repro.sweep.dry_run import check_launcher, side_by_side  # noqa: PLC0415
 
         with told_to_user():
             combinations = self._combinations(arguments)
@@ -91,7 +91,7 @@ class SearchSweeper(ArmsSweeper):
 
     def _launch_trials(self, entries: Sequence["Entry"], told: Mapping[str, str]) -> Sequence[JobReturn]:
         """Trains trials; their jobs are told, by their environment, which trial each is."""
-        from unet_repro.trial.search import VARIABLE  # noqa: PLC0415
+        from unet_repro.search.study import VARIABLE  # noqa: PLC0415
 
         return self.launcher.launch(
             [

@@ -14,13 +14,13 @@ from tqdm import tqdm
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
 from unet_repro.console import told_to_user
-from unet_repro.evaluate import Part
+from unet_repro.evaluation.assessment import assess
+from unet_repro.evaluation.groups import groups_of, runs_of
+from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
 from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
 from unet_repro.runs.network import Checkpoint
-from unet_repro.trial.assessment import assess
-from unet_repro.trial.members import groups_of, runs_of
 
 
 @dataclass(frozen=True)

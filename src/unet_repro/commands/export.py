@@ -10,7 +10,7 @@ from unet_repro.commands import hydra_app
 from unet_repro.config import typed
 from unet_repro.console import told_to_user
 from unet_repro.errors import ConfigError
-from unet_repro.evaluate import trained_network
+from unet_repro.evaluation.trained_run import trained_network
 from unet_repro.export.bioimageio import export_bioimageio
 from unet_repro.export.onnx import TOLERANCE, export_onnx
 from unet_repro.runs.network import Checkpoint

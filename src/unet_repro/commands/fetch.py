@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from unet_repro.data import sources
+from unet_repro.data.sources import registry as sources
 
 
 def main(arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ from unet_repro.report.publish import publish
 from unet_repro.report.table import REPORT_DIR, print_tables, write_tables
 from unet_repro.report.verdicts import print_verdicts, write_verdicts
 from unet_repro.runs.folder import write_atomically
-from unet_repro.trial.ledger import Ledger
+from unet_repro.sweep.ledger import Ledger
 
 
 def main(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ from unet_repro.commands import hydra_app
 from unet_repro.commands.report import report
 from unet_repro.commands.train import task
 from unet_repro.config import conf_dir
-from unet_repro.data import sources
+from unet_repro.data.sources import registry as sources
 from unet_repro.errors import ConfigError, SweepFailed
 
 EXPERIMENTS = ("tile_size", "weight_map", "optimizer", "lr_schedule")

@@ -9,12 +9,12 @@ from tqdm import tqdm
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
 from unet_repro.console import told_to_user
-from unet_repro.data.isbi2012 import NUM_SLICES
+from unet_repro.data.sources.isbi2012 import NUM_SLICES
 from unet_repro.errors import ConfigError
+from unet_repro.evaluation.groups import runs_of
+from unet_repro.evaluation.isbi_submission import predict_test_slices, write_volume
 from unet_repro.inference.rotations import Views
 from unet_repro.runs.network import Checkpoint
-from unet_repro.submission import predict_test_slices, write_volume
-from unet_repro.trial.members import runs_of
 
 
 @dataclass(frozen=True)

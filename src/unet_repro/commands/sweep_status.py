@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from unet_repro.errors import RunError
-from unet_repro.trial.ledger import Ledger
-from unet_repro.trial.status import RunStatus, counted, measured_speeds, status, tables, time_left
+from unet_repro.sweep.ledger import Ledger
+from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, time_left
 
 WATCH_EVERY_S = 2.0
 PIPE_WIDTH = 200  # where no terminal says how wide it is

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from unet_repro.commands import hydra_app
 from unet_repro.config import check
 from unet_repro.console import told_to_user
-from unet_repro.evaluations import evaluation
+from unet_repro.evaluation.evaluations import evaluation
 from unet_repro.machine import die_with_parent
 from unet_repro.train import Result, train
 
@@ -46,6 +46,6 @@ def _reporter() -> Callable[[dict[str, float]], None] | None:
     """Where rows go as well: to the study, if this job is a trial of a search."""
     if TRIAL_VARIABLE not in os.environ:
         return None
-    from unet_repro.trial.search import reporter  # noqa: PLC0415  (imports optuna)
+    from unet_repro.search.study import reporter  # noqa: PLC0415  (imports optuna)
 
     return reporter()

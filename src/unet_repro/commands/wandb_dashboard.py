@@ -16,12 +16,12 @@ from unet_repro.report.page_data import question_of
 from unet_repro.report.table import REPORT_DIR
 from unet_repro.report.verdicts import decisive, to_markdown
 from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.sweep.ledger import Ledger, unique
 from unet_repro.tracking import dashboard
 from unet_repro.tracking.dashboard import Comparison
 from unet_repro.tracking.finished import read_config
 from unet_repro.tracking.upload import check_server
 from unet_repro.tracking.verdict_run import log_verdicts
-from unet_repro.trial.ledger import Ledger, unique
 
 MADE = "wandb-dashboard.json"  # what a repeated call writes anew, in the folder of the runs
 _MEANWHILE = "everything is in the local page, reports/ablations/index.html, meanwhile"

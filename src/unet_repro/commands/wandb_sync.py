@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from unet_repro.errors import RunError, UserError
 from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.ledger import Ledger, unique
 from unet_repro.tracking.finished import about, ensure_offline_run, read_config
 from unet_repro.tracking.reading import offline_file
 from unet_repro.tracking.upload import Upload, check_server, has_arrived
-from unet_repro.trial.ledger import Ledger, unique
 
 
 @dataclass(frozen=True)

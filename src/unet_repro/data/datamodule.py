@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from unet_repro.data.augment import Augment
+from unet_repro.data.augment.augment import Augment
 from unet_repro.data.labels import NUM_CLASSES, class_counts, classes_from_instances
 from unet_repro.data.normalise import Normalisation
 from unet_repro.data.sample import Sample

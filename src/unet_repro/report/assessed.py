@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.summaries import Row, rows_of
 from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
 from unet_repro.runs.folder import write_atomically
-from unet_repro.trial.assessment import MEAN, Assessment, ImageMeasures
-from unet_repro.trial.summary import Row, rows_of
 
 # Measure -> how it is written in tables.
 NAMES = {

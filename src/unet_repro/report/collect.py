@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.runs.folder import RunFolder
-from unet_repro.trial.ledger import Entry, Ledger
+from unet_repro.sweep.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
+from unet_repro.evaluation.assessment import Assessment, ImageMeasures
 from unet_repro.inference.instances import to_instances
-from unet_repro.trial.assessment import Assessment, ImageMeasures
 
 CROP_PX = 192
 

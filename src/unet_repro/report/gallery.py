@@ -18,10 +18,10 @@ from unet_repro.data.labels import classes_from_instances
 from unet_repro.data.normalise import channels_first
 from unet_repro.data.sample import Sample
 from unet_repro.errors import DataError
-from unet_repro.evaluations import path_of
+from unet_repro.evaluation.evaluations import path_of
 from unet_repro.report.weights_figure import all_weight_maps
 from unet_repro.train import Data, read_data
-from unet_repro.trial.records import Run
+from unet_repro.trial.finished_runs import Run
 
 CROP_PX = 192
 NUM_TILES = 3  # the first, the middle and the last of the images that judge

@@ -24,11 +24,11 @@ from unet_repro.report.gallery import (
 )
 from unet_repro.report.verdicts import as_dict, comparison_id, judge_all
 from unet_repro.runs.folder import RunFolder
+from unet_repro.stats import estimate
+from unet_repro.sweep.ledger import Entry, Ledger, unique
 from unet_repro.trial.claims import CLAIMS
-from unet_repro.trial.ledger import Entry, Ledger, unique
-from unet_repro.trial.records import Run
+from unet_repro.trial.finished_runs import Run
 from unet_repro.trial.seed_runs import REFERENCES
-from unet_repro.trial.stats import estimate
 
 _METRICS = (
     ("val/iou", "mean IoU", True),

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from unet_repro.runs.folder import write_atomically
+from unet_repro.sweep.ledger import Entry, Ledger
 from unet_repro.trial.claims import CLAIMS
-from unet_repro.trial.ledger import Entry, Ledger
+from unet_repro.trial.finished_runs import Run, finished
 from unet_repro.trial.measures import MEASURES
-from unet_repro.trial.records import Run, finished
 from unet_repro.trial.verdict import Effect, Verdict, judge
 
 _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "refused": "magenta", "pending": "dim"}

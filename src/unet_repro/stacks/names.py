@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from unet_repro.data.folder import natural_key
+from unet_repro.data.sources.folder import natural_key
 from unet_repro.errors import ConfigError, DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".zarr", ".npy")  # that can be read

@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from unet_repro.data.datamodule import WholeImages
 from unet_repro.runs.recorder import Recorder
-from unet_repro.task import SegmentationTask
 from unet_repro.tracking.panels import Panel, log_panel
 from unet_repro.tracking.wandb_run import finish, log_rows
+from unet_repro.training.task import SegmentationTask
 
 
 class WandbMirror(Callback):

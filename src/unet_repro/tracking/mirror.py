@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from unet_repro.config import TrainConfig
     from unet_repro.data.datamodule import WholeImages
     from unet_repro.runs.recorder import Recorder
-    from unet_repro.task import SegmentationTask
     from unet_repro.tracking.callback import WandbMirror
+    from unet_repro.training.task import SegmentationTask
 
 
 def online_mirror(

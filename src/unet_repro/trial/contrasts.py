@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unet_repro.trial.stats import Expectation
+from unet_repro.stats import Expectation
 
 
 @dataclass(frozen=True)

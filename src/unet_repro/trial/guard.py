@@ -11,8 +11,8 @@ from typing import Any
 
 from unet_repro.runs.identity import PLACEMENT
 from unet_repro.trial.claims import Claim
+from unet_repro.trial.finished_runs import Run
 from unet_repro.trial.measures import MEASURES
-from unet_repro.trial.records import Run
 
 # Sections of a configuration that say where and how something is recorded; the data speak through the manifest.
 _ASIDE = {"data", "logger", "experiment", "arm", "scale", "runs_dir", "seed"}

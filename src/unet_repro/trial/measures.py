@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_repro.trial.records import Run
+from unet_repro.trial.finished_runs import Run
 
 WHOLE_RUN = ""  # the key of a value that is not an image's
 Values = dict[str, float]  # by image

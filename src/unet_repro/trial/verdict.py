@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from unet_repro.stats import ALPHA, Estimate, estimate, estimate_share, holm, p_values, seeds_needed
 from unet_repro.trial.claims import Claim
 from unet_repro.trial.contrasts import Contrast, Term
+from unet_repro.trial.finished_runs import Run
 from unet_repro.trial.guard import Guard, Runs, guard
 from unet_repro.trial.measures import MEASURES, Values
-from unet_repro.trial.records import Run
-from unet_repro.trial.stats import ALPHA, Estimate, estimate, estimate_share, holm, p_values, seeds_needed
 
 Word = Literal["supported", "refuted", "inconclusive", "pending", "refused"]
 Outcome = Literal["higher", "lower", "equivalent", "unclear"]

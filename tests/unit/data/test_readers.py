@@ -13,10 +13,10 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unet_repro.data.cell_tracking import CellTracking
-from unet_repro.data.folder import Folder, natural_key
-from unet_repro.data.isbi2012 import Isbi2012
 from unet_repro.data.read import read_image, read_label_pages, read_labels, read_pages
+from unet_repro.data.sources.cell_tracking import CellTracking
+from unet_repro.data.sources.folder import Folder, natural_key
+from unet_repro.data.sources.isbi2012 import Isbi2012
 from unet_repro.errors import DataError
 
 Array = np.ndarray[Any, Any]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from unet_repro.errors import DataError
+from unet_repro.evaluation.assessment import Assessment, ImageMeasures
 from unet_repro.inference.instances import InstanceSettings
 from unet_repro.report.collect import collect
 from unet_repro.report.crops import FALSE_CELL, MISSED_CELL, draw_cases, error_colours
@@ -12,8 +13,7 @@ from unet_repro.report.figures import draw_all
 from unet_repro.report.publish import BEGIN, END, publish
 from unet_repro.report.table import print_tables, to_csv, to_markdown, write_tables
 from unet_repro.runs.folder import RunFolder
-from unet_repro.trial.assessment import Assessment, ImageMeasures
-from unet_repro.trial.ledger import Entry, Ledger
+from unet_repro.sweep.ledger import Entry, Ledger
 
 SHOWN = {
     "made": {"command": "make reproduce-ablations SEEDS=2"},

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from unet_repro.trial.ledger import Entry
-from unet_repro.trial.records import Run
+from unet_repro.sweep.ledger import Entry
+from unet_repro.trial.finished_runs import Run
 
 IMAGES = [f"train/{n}" for n in range(24, 30)]
 TRAINED = [f"train/{n}" for n in range(23)]

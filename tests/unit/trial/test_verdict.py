@@ -8,7 +8,7 @@ from made_runs import IMAGES, made_arms, made_run
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
-from unet_repro.evaluations import EVALUATIONS
+from unet_repro.evaluation.evaluations import EVALUATIONS
 from unet_repro.trial.claims import CLAIMS, Claim
 from unet_repro.trial.contrasts import Contrast, Term, versus
 from unet_repro.trial.measures import MEASURES, collapsed, iou_at_equal_time, roughness, steps_to_iou

@@ -1,0 +1,1 @@
+"""Augmentation of one tile: drawn by a seed, applied in one interpolation."""

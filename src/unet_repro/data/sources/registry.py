@@ -1,0 +1,274 @@
+"""Where the public data sets are: on this machine, and at their publishers', with terms and hashes."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import pooch
+from filelock import FileLock
+
+from unet_repro.data.sources.download import Patience, download, explained, unpack
+from unet_repro.errors import DataError
+
+ROOT_VARIABLE = "UNET_REPRO_DATA"
+
+_ALIASES = {"hela": "DIC-C2DH-HeLa", "u373": "PhC-C2DH-U373"}
+_CTC_CREDIT = "Maska et al., Nature Methods 2023, 10.1038/s41592-023-01879-y"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file at its publisher's.
+
+    Attributes:
+        path: Below the address of its data set.
+        local: Below the folder of its data set, or beside it if it is an archive.
+        sha256: As published, in hexadecimal.
+    """
+
+    path: str
+    local: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One data set at its publisher's.
+
+    Attributes:
+        name: As in ``data=<name>`` and ``unet-repro fetch <name>``.
+        folder: Its folder below the data root.
+        base_url: What all its addresses begin with.
+        files: What to download: the set's files, or one zip archive that holds ``folder``.
+        parts: Files or folders below ``folder`` that are all there once the set is complete.
+        licence: Terms of use.
+        cite: What to cite.
+    """
+
+    name: str
+    folder: str
+    base_url: str
+    files: tuple[RemoteFile, ...]
+    parts: tuple[str, ...]
+    licence: str
+    cite: str
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it comes as one zip file."""
+        return self.files[0].local.endswith(".zip")
+
+
+@cache
+def registry() -> dict[str, Remote]:
+    """All data sets that ``fetch`` knows, by name.
+
+    >>> sorted(registry())
+    ['DIC-C2DH-HeLa', 'PhC-C2DH-U373', 'isbi2012']
+    """
+    return {
+        one.name: one
+        for one in (
+            _isbi2012(),
+            _cell_tracking(
+                "DIC-C2DH-HeLa",
+                sha256="832fed2d05bb7488cf9c51a2994b75f8f3f53b3c3098856211f2d39023c34e1a",
+                provider="G. van Cappellen, Erasmus MC",
+            ),
+            _cell_tracking(
+                "PhC-C2DH-U373",
+                sha256="b18185c18fce54e8eeb93e4bbb9b201d757add9409bbf2283b8114185a11bc9e",
+                provider="S. Kumar, UC Berkeley",
+            ),
+        )
+    }
+
+
+def _isbi2012() -> Remote:
+    lines = (resources.files("unet_repro.data.sources") / "isbi2012_sha256.txt").read_text("ascii").splitlines()
+    pairs = [line.split() for line in lines]
+    # The mirror keeps test slices one folder higher than training slices.
+    files = tuple(RemoteFile(local.replace("test/image/", "test/"), local, sha256) for sha256, local in pairs)
+    return Remote(
+        name="isbi2012",
+        folder="isbi2012",
+        base_url="https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/data/membrane",
+        files=files,
+        parts=tuple(file.local for file in files),
+        licence="for generating or testing non-commercial image segmentation software",
+        cite="Cardona et al., PLoS Biology 2010, 10.1371/journal.pbio.1000502; "
+        "Arganda-Carreras et al., Frontiers in Neuroanatomy 2015, 10.3389/fnana.2015.00142",
+    )
+
+
+def _cell_tracking(name: str, *, sha256: str, provider: str) -> Remote:
+    return Remote(
+        name=name,
+        folder=name,
+        base_url="http://data.celltrackingchallenge.net/training-datasets",
+        files=(RemoteFile(f"{name}.zip", f"{name}.zip", sha256),),
+        parts=tuple(f"{sequence}{kind}" for sequence in ("01", "02") for kind in ("", "_GT/SEG", "_ST/SEG")),
+        licence=f"credit to the Cell Tracking Challenge and to {provider}; see celltrackingchallenge.net",
+        cite=_CTC_CREDIT,
+    )
+
+
+def remote(name: str) -> Remote:
+    """Looks a data set up by name or alias.
+
+    Raises:
+        DataError: If there is none of that name.
+
+    >>> remote("hela").folder
+    'DIC-C2DH-HeLa'
+    """
+    known = registry()
+    found = known.get(_ALIASES.get(name.lower(), name))
+    if found is None:
+        raise DataError(f"data set {name!r} is unknown", mend=f"use one of {', '.join([*known, *_ALIASES])}")
+    return found
+
+
+def describe(name: str) -> str:
+    """Says where a data set comes from, under which terms, and what to cite.
+
+    Raises:
+        DataError: If there is none of that name.
+    """
+    found = remote(name)
+    return f"{found.name} from {found.base_url}\n  terms: {found.licence}\n  cite:  {found.cite}"
+
+
+def search_roots() -> list[Path]:
+    """Where data sets are looked for: ``$UNET_REPRO_DATA``, then ``./data``."""
+    variable = os.environ.get(ROOT_VARIABLE)
+    return ([Path(variable)] if variable else []) + [Path("data")]
+
+
+def locate(name: str) -> Path:
+    """Finds the folder of a data set on this machine.
+
+    Raises:
+        DataError: If it is in none of the search roots, or unknown.
+    """
+    found = remote(name)
+    there = [root for root in search_roots() if (root / found.folder).is_dir()]
+    for root in sorted(there, key=lambda root: not _complete(found, root)):  # a whole set before a half one
+        return root / found.folder
+    places = " and ".join(str((root / found.folder).absolute()) for root in search_roots())
+    raise DataError(
+        f"data set {found.name} is not there: looked for {places}",
+        mend=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that holds {found.folder}",
+    )
+
+
+def available(name: str) -> bool:
+    """Whether a data set is on this machine, complete by its files' names.
+
+    Raises:
+        DataError: If there is none of that name.
+    """
+    found = remote(name)
+    return any(_complete(found, root) for root in search_roots())
+
+
+def _complete(found: Remote, root: Path) -> bool:
+    return all((root / found.folder / part).exists() for part in found.parts)
+
+
+def fetch(name: str, *, root: Path | None = None, base_url: str | None = None, timeout_s: float = 30.0) -> Path:
+    """Downloads a data set, unless it is there, and checks it by SHA-256.
+
+    A broken download goes on where it stopped; files that are there and right are not downloaded again.
+
+    Args:
+        name: Name or alias.
+        root: Below which folder; ``None`` = the first of the search roots.
+        base_url: Address of a mirror, instead of the publisher's.
+        timeout_s: Longest wait for a connection and between two pieces of data.
+
+    Returns:
+        The folder of the data set.
+
+    Raises:
+        DataError: If it cannot be downloaded or written, or is not what was published.
+    """
+    return _fetch(remote(name), root or search_roots()[0], base_url, Patience(timeout_s))
+
+
+def _fetch(found: Remote, root: Path, base_url: str | None, patience: Patience) -> Path:
+    folder = root / found.folder
+    try:
+        if not _right(found, root):
+            root.mkdir(parents=True, exist_ok=True)
+            # Workers of a sweep may all find the data missing: one downloads, the others wait and find them.
+            wait_s = -1.0 if patience.deadline is None else patience.next_wait_s()
+            with FileLock(root / f".{found.folder}.lock", timeout=wait_s):
+                _download(found, root, base_url, patience)
+    except OSError as error:
+        raise explained(error, where=folder) from error
+    finally:
+        _remove_empty(folder)  # what nothing was downloaded into must not be taken for a data set
+    _log.info("%s\n  is in %s", describe(found.name), folder)
+    return folder
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes the folder and those below it where they hold no file."""
+    for path in (*sorted(folder.rglob("*"), reverse=True), folder):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _right(found: Remote, root: Path) -> bool:
+    """Whether there is nothing to download. Of an archive only the names remain to be checked."""
+    if not _complete(found, root):
+        return False
+    folder = root / found.folder
+    return found.is_archive or all(pooch.file_hash(folder / file.local) == file.sha256 for file in found.files)
+
+
+def _download(found: Remote, root: Path, base_url: str | None, patience: Patience) -> None:
+    folder = root / found.folder
+    urls = {file.local: f"{(base_url or found.base_url).rstrip('/')}/{file.path}" for file in found.files}
+    hashes = {file.local: file.sha256 for file in found.files}
+    if not found.is_archive:
+        download(folder, hashes, urls, patience=patience, description=found.name)
+        return
+    if _complete(found, root):
+        return
+    if folder.exists():
+        missing = [part for part in found.parts if not (folder / part).exists()]
+        raise DataError(
+            f"{folder} is there but without {', '.join(missing)}", mend="move it away and run the command again"
+        )
+    download(root, hashes, urls, patience=patience, description=found.name)
+    archive = root / found.files[0].local
+    unpack(archive, folder)
+    archive.unlink()
+
+
+def auto(timeout_s: float = 10.0, *, base_url: str | None = None) -> tuple[str, str]:
+    """Chooses the data for a first run: the EM stack if it is here or comes quickly, else synthetic images.
+
+    Args:
+        timeout_s: Longest time for the whole download.
+        base_url: Address of a mirror, instead of the publisher's.
+
+    Returns:
+        ``isbi2012`` or ``synthetic``, and why.
+    """
+    if available("isbi2012"):
+        return "isbi2012", f"found in {locate('isbi2012')}"
+    patience = Patience(timeout_s, deadline=time.monotonic() + timeout_s, retries=0)
+    try:
+        folder = _fetch(remote("isbi2012"), search_roots()[0], base_url, patience)
+    except DataError as error:
+        return "synthetic", f"isbi2012 is not here and could not be fetched within {timeout_s:g} s: {error.what}"
+    return "isbi2012", f"fetched into {folder}"

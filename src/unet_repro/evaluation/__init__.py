@@ -1,0 +1,1 @@
+"""Measures of trained runs, one by one and in groups."""

@@ -1,0 +1,236 @@
+"""Groups of runs on images that none of them trained on: every measure per image, and together with intervals.
+
+Out of fold: an image is predicted by the run of each seed that held it out. Objects come from probabilities with
+settings chosen without the measured images: of a test part on the run's validation images; of a validation part on
+those of the same seed's other folds. The threshold of the ISBI measures is the best one for the measured stack, as in
+the challenge.
+
+Tensor names: K classes, H W image, T thresholds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from unet_repro.config import make
+from unet_repro.data.datamodule import WholeImage
+from unet_repro.data.labels import Labels
+from unet_repro.data.sample import GoldSource
+from unet_repro.errors import DataError
+from unet_repro.evaluation.groups import Group
+from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
+from unet_repro.inference.instances import CANDIDATES, InstanceSettings, each_candidate, to_instances
+from unet_repro.inference.rotations import Views, average_views
+from unet_repro.metrics.cell_tracking import DetCounts, det_counts, seg_both_ways, seg_scores
+from unet_repro.metrics.isbi import slice_measures
+from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.runs.network import Checkpoint
+
+Probability = npt.NDArray[np.float32]
+MEAN = "mean of seeds"
+GOLD, LABELS = "the experts' gold masks", "the source's own labels"
+CHOICE_IMAGES = 8  # of each run, evenly spaced, settle how objects are made
+
+
+@dataclass(frozen=True)
+class ImageMeasures:
+    """One image as one member of a group sees it.
+
+    Attributes:
+        key: The image.
+        run_id: The run that predicted it; of the mean of seeds ``""``.
+        sweep: ISBI measure -> value at each threshold ``(T,)``; empty for Cell Tracking data, whose cells have no
+            membranes between them.
+        pixel: Measure -> value, at the most likely class.
+        settings: How its objects were made.
+        seg: Jaccard index of each reference object.
+        det: Counts against the markers, where there are any.
+    """
+
+    key: str
+    run_id: str
+    sweep: dict[str, npt.NDArray[np.float64]]
+    pixel: dict[str, float]
+    settings: InstanceSettings
+    seg: npt.NDArray[np.float64]
+    det: DetCounts | None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A group's measures.
+
+    Attributes:
+        group: Its name.
+        data: Name of the source.
+        class_names: Names of the classes.
+        members: ``seed 0``, ... and, of several seeds, the mean of their probabilities -> its images in order.
+        truth: What the images were judged by, in words.
+        settings_from: Where the settings of objects were chosen, in words.
+        cases: Image -> what a picture of it needs: normalised image, truth, probability (mean of seeds).
+    """
+
+    group: str
+    data: str
+    class_names: tuple[str, ...]
+    members: dict[str, list[ImageMeasures]]
+    truth: str
+    settings_from: str
+    cases: dict[str, tuple[npt.NDArray[np.float32], Labels, Probability]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An image with its truths and a probability."""
+
+    image: WholeImage
+    run_id: str
+    truth: Labels  # gold where there is gold
+    judged_by: str | None  # what that is; None for a frame without gold among others with, which only DET looks at
+    markers: Labels | None
+    probability: Probability
+
+
+def assess(
+    group: Group,
+    *,
+    part: Part,
+    checkpoint: Checkpoint,
+    views: Views = 1,
+    precision: Precision = 32,
+    warping: bool = True,
+    image_done: Callable[[], object] = lambda: None,
+) -> Assessment:
+    """Measures a group.
+
+    Args:
+        group: Its runs.
+        part: Which images of each run: ``val`` (out of fold) or ``test`` (the other sequence).
+        checkpoint: Which weights.
+        views: Rotated views whose mean is taken.
+        precision: Of the networks' products.
+        warping: Whether the warping error, which takes longest, is measured.
+        image_done: Told after each image is predicted or measured.
+
+    Raises:
+        RunError: If a run has no such checkpoint, or its data have changed.
+        DataError: If a part has no labels, or two runs of a seed hold out the same image.
+    """
+    members: dict[str, dict[str, _Seen]] = {}
+    chosen: dict[str, dict[str, InstanceSettings]] = {}
+    settings_from = ""
+    data, class_names = "", tuple[str, ...]()
+    for seed, runs in group.members.items():
+        seen: dict[str, _Seen] = {}
+        scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
+        for run in runs:
+            trained = open_trained(run, checkpoint, precision)
+            data, class_names = trained.data_name, trained.data.class_names
+            found = _predict(trained, part, views, image_done)
+            if both := seen.keys() & found.keys():
+                raise DataError(
+                    f"two runs of seed {seed} in {group.name} hold out {sorted(both)[0]}",
+                    mend="name runs of one setting whose folds do not overlap",
+                )
+            seen |= found
+            for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())
+            some = for_choice[:: -(-len(for_choice) // CHOICE_IMAGES)]
+            scored[trained.folder.run_id] = {key: _candidate_scores(each) for key, each in some}
+        chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
+        members[f"seed {seed}"] = seen
+    if len(members) > 1:
+        members[MEAN] = _mean(list(members.values()))
+        chosen[MEAN] = {key: _most_frequent([by[key] for by in chosen.values()]) for key in members[MEAN]}
+    measured: dict[str, list[ImageMeasures]] = {}
+    for name, seen in members.items():
+        measured[name] = []
+        for key in sorted(seen):
+            measured[name].append(_measure(seen[key], chosen[name][key], class_names, warping=warping))
+            image_done()
+    last = list(members.values())[-1]
+    cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.judged_by}
+    truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
+    return Assessment(group.name, data, class_names, measured, truth, settings_from, cases)
+
+
+def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
+    """Every labelled image of a part, with the probability of the last class."""
+    source = make("data", trained.config.data)
+    gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else ({}, {})
+    labels = {sample.key: sample.labels for sample in trained.data.samples[part] if sample.labels is not None}
+    some_gold = not labels.keys().isdisjoint(gold)
+    seen = {}
+    with torch.inference_mode():
+        for image in trained.images(part):
+            mean_KHW = average_views(trained.scores, image.image, views)
+            is_gold = image.key in gold
+            seen[image.key] = _Seen(
+                image=image,
+                run_id=trained.folder.run_id,
+                truth=gold[image.key] if is_gold else labels[image.key],
+                judged_by=GOLD if is_gold else None if some_gold else LABELS,
+                markers=markers.get(image.key),
+                probability=mean_KHW[-1].cpu().numpy(),
+            )
+            image_done()
+    return seen
+
+
+def _candidate_scores(seen: _Seen) -> npt.NDArray[np.float64]:
+    return np.array([seg_both_ways(seen.truth, objects) for objects in each_candidate(seen.probability)])
+
+
+def _choose(
+    seen: Mapping[str, _Seen], scored: Mapping[str, Mapping[str, npt.NDArray[np.float64]]], part: Part
+) -> tuple[dict[str, InstanceSettings], str]:
+    """The candidate with the best mean of ``seg_both_ways`` on images that are not measured, for each image that is."""
+    runs = {each.run_id for each in seen.values()}
+    chosen: dict[str, InstanceSettings] = {}
+    for run in runs:
+        if part != "val":
+            basis, where = scored[run], "each run's validation images"
+        elif len(runs) > 1:
+            basis = {key: score for other in runs - {run} for key, score in scored[other].items()}
+            where = "the other folds' held-out images"
+        else:
+            basis, where = scored[run], "the measured images themselves (optimistic)"
+        best = CANDIDATES[int(np.mean(list(basis.values()), axis=0).argmax())]
+        chosen |= {key: best for key, each in seen.items() if each.run_id == run}
+    return chosen, where
+
+
+def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
+    """The images that all seeds hold out, each with the mean of their probabilities."""
+    shared = [key for key in members[0] if all(key in seen for seen in members)]
+    return {
+        key: replace(
+            members[0][key], run_id="", probability=np.mean([seen[key].probability for seen in members], axis=0)
+        )
+        for key in shared
+    }
+
+
+def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
+    return max(settings, key=lambda one: (settings.count(one), -CANDIDATES.index(one)))
+
+
+def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool) -> ImageMeasures:
+    objects = to_instances(seen.probability, settings)
+    counts = None if seen.markers is None else det_counts(seen.markers, objects)
+    if seen.judged_by is None:
+        return ImageMeasures(seen.image.key, seen.run_id, {}, {}, settings, np.empty(0), counts)
+    likely = torch.from_numpy(seen.probability > 0.5).long()
+    matrix = confusion(likely, torch.from_numpy(seen.image.classes).long(), len(class_names))
+    pixel = pixel_measures(matrix[None], class_names)
+    return ImageMeasures(
+        key=seen.image.key,
+        run_id=seen.run_id,
+        sweep=slice_measures(seen.truth, seen.probability, warping=warping) if seen.markers is None else {},
+        pixel={name: float(value) for name, value in pixel.items()},
+        settings=settings,
+        seg=seg_scores(seen.truth, objects),
+        det=counts,
+    )

@@ -1,0 +1,204 @@
+"""What is measured on trained runs for the trial: one file an evaluation, computed once, in ``<run>/evaluations/``.
+
+Each holds ``transform`` (how it was measured: the guard compares it), and for each of its variants the measures of
+every image. The last weights are judged, never the best: those were chosen on the very images.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unet_repro.data.datamodule import WholeImage
+from unet_repro.data.labels import instances_from_mask
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.evaluation.trained_run import Trained, open_trained
+from unet_repro.files import replacing
+from unet_repro.geometry import halo
+from unet_repro.inference.overlap_tile import Padding, TilePlan, plan_tiles, predict
+from unet_repro.inference.rotations import Views, average_views
+from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.metrics.rand import v_rand
+from unet_repro.runs.folder import write_atomically
+from unet_repro.training.losses import summed_cross_entropy
+
+VERSION = 1  # raised whenever a change to the code changes what is measured
+SMALL_TILE_PX = 252  # whose stitching is compared with the whole image
+VIEWS: tuple[Views, ...] = (1, 4, 7, 8)
+
+Measures = dict[str, dict[str, float]]  # image key -> measure -> value
+Record = dict[str, Any]
+
+
+def evaluation(run: Path, name: str) -> Record:
+    """An evaluation of a finished run, computed where it is not there yet.
+
+    Args:
+        run: The run's folder.
+        name: One of ``EVALUATIONS``.
+
+    Returns:
+        ``name``, ``version``, ``transform``, and ``variants``: variant -> image -> measure -> value.
+
+    Raises:
+        ConfigError: If there is no such evaluation.
+        RunError: If it is no finished run, or its data have changed.
+    """
+    if name not in EVALUATIONS:
+        raise ConfigError(f"there is no evaluation {name!r}", mend=f"choose among {', '.join(EVALUATIONS)}")
+    known = read_evaluation(run, name)
+    if known is not None:
+        return known
+    with torch.inference_mode():
+        body = EVALUATIONS[name](open_trained(run, "last"))
+    record = {"name": name, "version": VERSION, **body}
+    write_atomically(path_of(run, name), json.dumps(record, indent=1))
+    return record
+
+
+def read_evaluation(run: Path, name: str) -> Record | None:
+    """An evaluation that is there, by this version of the code; ``None`` otherwise.
+
+    Raises:
+        RunError: If its file is damaged.
+    """
+    path = path_of(run, name)
+    if not path.exists():
+        return None
+    try:
+        record: Record = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(f"{path} is damaged", mend="remove it; it is measured again") from error
+    return record if record.get("version") == VERSION else None
+
+
+def path_of(run: Path, name: str) -> Path:
+    """Where an evaluation lies."""
+    return run / "evaluations" / f"{name}.json"
+
+
+def is_evaluated(run: Path, names: Iterable[str]) -> bool:
+    """Whether these evaluations are all there."""
+    return all(read_evaluation(run, name) is not None for name in names)
+
+
+def _val(trained: Trained) -> Record:
+    """The validation images as they are, and their predicted classes in ``val.npz`` for pictures."""
+    measures: Measures = {}
+    predictions = []
+    for image in trained.images("val"):
+        scores_KHW = _scores(trained, image)
+        measures[image.key] = _measures(trained, scores_KHW, image)
+        predictions.append(scores_KHW.argmax(0).to("cpu", torch.uint8).numpy())
+    path = path_of(trained.folder.path, "val").with_suffix(".npz")
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **{str(n): classes for n, classes in enumerate(predictions)})
+    return {"transform": _transform(trained, "mirror", "plan"), "variants": {"whole": measures}}
+
+
+def _overlap_tile(trained: Trained) -> Record:
+    """Mirror against zero padding, in the band as wide as the halo too; and stitched small tiles against the whole."""
+    band_px = halo(trained.task.net.depth)
+    variants: dict[str, Measures] = {"mirror": {}, "zero": {}, "small tiles": {}}
+    for image in trained.images("val"):
+        padded = {padding: _scores(trained, image, padding=padding) for padding in ("mirror", "zero")}
+        for padding, scores_KHW in padded.items():
+            variants[padding][image.key] = {
+                **_measures(trained, scores_KHW, image),
+                "iou_band": _iou(trained, scores_KHW, image, _band(image, band_px)),
+            }
+        small = plan_tiles(image.classes.shape, trained.task.net.depth, max_tile_pixels=_small_tile(trained))
+        stitched = _scores(trained, image, plan=small)
+        difference = (stitched.softmax(0) - padded["mirror"].softmax(0)).abs()
+        variants["small tiles"][image.key] = {
+            **_measures(trained, stitched, image),
+            "max_difference": float(difference.max()),
+            "mean_difference": float(difference.mean()),
+        }
+    return {"transform": _transform(trained, "mirror, zero", "plan, small tiles"), "variants": variants}
+
+
+def _rotations(trained: Trained) -> Record:
+    """Mean probabilities of several views."""
+    variants: dict[str, Measures] = {str(views): {} for views in VIEWS}
+    for image in trained.images("val"):
+        for views in VIEWS:
+            mean_KHW = average_views(lambda view: _scores_of(trained, view), image.image, views)
+            variants[str(views)][image.key] = _measures(trained, mean_KHW.clamp(min=1e-12).log(), image)
+    return {"transform": _transform(trained, "mirror", "plan"), "variants": variants}
+
+
+EVALUATIONS: dict[str, Callable[[Trained], Record]] = {
+    "val": _val,
+    "overlap_tile": _overlap_tile,
+    "rotations": _rotations,
+}
+
+
+def _small_tile(trained: Trained) -> int:
+    """Input pixels of a small tile, or of the smallest that a short network's tests can have."""
+    tile = min(SMALL_TILE_PX, int(trained.config.tiles["size"]))
+    return tile * tile
+
+
+def _scores(
+    trained: Trained, image: WholeImage, *, plan: TilePlan | None = None, padding: Padding = "mirror"
+) -> Tensor:
+    return _scores_of(trained, image.image, plan=plan, padding=padding)
+
+
+def _scores_of(
+    trained: Trained, image_CHW: npt.NDArray[np.float32], *, plan: TilePlan | None = None, padding: Padding = "mirror"
+) -> Tensor:
+    net = trained.task.net
+    plan = plan or plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), net.depth)
+    return predict(net, image_CHW, plan, device=trained.device, padding=padding)
+
+
+def _measures(trained: Trained, scores_KHW: Tensor, image: WholeImage) -> dict[str, float]:
+    classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
+    predicted_HW = scores_KHW.argmax(0)
+    names = trained.data.class_names
+    measured = pixel_measures(confusion(predicted_HW, classes_HW, len(names))[None], names)
+    pieces = instances_from_mask(predicted_HW.cpu().numpy())
+    return {
+        "loss": float(summed_cross_entropy(scores_KHW, classes_HW)) / classes_HW.numel(),
+        **{name: float(value) for name, value in measured.items()},
+        "v_rand": v_rand(instances_from_mask(image.classes), pieces),
+    }
+
+
+def _iou(trained: Trained, scores_KHW: Tensor, image: WholeImage, where: npt.NDArray[np.bool_]) -> float:
+    """Mean IoU over some pixels of an image."""
+    inside = torch.from_numpy(where).to(trained.device)
+    classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
+    names = trained.data.class_names
+    matrix = confusion(scores_KHW.argmax(0)[inside], classes_HW[inside], len(names))
+    return float(pixel_measures(matrix[None], names)["iou"])
+
+
+def _band(image: WholeImage, width_px: int) -> npt.NDArray[np.bool_]:
+    """The pixels that lie nearer to the border than so many."""
+    band = np.ones(image.classes.shape, bool)
+    band[width_px:-width_px, width_px:-width_px] = False
+    return band
+
+
+def _transform(trained: Trained, padding: str, tiles: str) -> dict[str, Any]:
+    """How the images were brought to the network: what must be the same for all arms of a comparison."""
+    return {
+        "part": "val",
+        "checkpoint": "last",
+        "augmentation": "none",
+        "padding": padding,
+        "tiles": tiles,
+        "precision": "float32",
+        "normalisation": "mean and standard deviation of the training images",
+        "device": trained.device.type,
+    }

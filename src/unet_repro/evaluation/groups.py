@@ -1,0 +1,102 @@
+"""Which finished runs are measured together: folds and sequences of one setting form a group, its seeds are members."""
+
+import glob
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.runs.folder import RunFolder, open_run
+from unet_repro.sweep.ledger import Ledger
+
+# What may differ inside a group: which part of the data each run holds out, and what does not change its numbers.
+_PLACE = ("fold", "train", "test")
+_APART = ("seed", "arm", "experiment", "logger", "runs_dir", "trainer")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one setting.
+
+    Attributes:
+        name: For people.
+        members: Seed -> runs, one for each fold or sequence that is held out.
+    """
+
+    name: str
+    members: dict[int, tuple[Path, ...]]
+
+
+def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: Path) -> list[Path]:
+    """The folders of the runs that a user names.
+
+    Args:
+        run: A folder, a glob of folders, or several of these.
+        comparison: All finished runs of a comparison instead.
+        runs_dir: Where runs and the ledger lie.
+
+    Raises:
+        ConfigError: If nothing, or both, is named, or a glob matches nothing.
+        RunError: If a folder is no run, or no run of the comparison is finished.
+    """
+    names = [run] if isinstance(run, str) else run or []
+    if bool(names) == bool(comparison):
+        raise ConfigError("no run is named, or a comparison too", mend="add run=runs/<run_id>, or comparison=NAME")
+    if comparison:
+        entries = Ledger(runs_dir).read(comparison)
+        folders = list(dict.fromkeys(runs_dir / entry.run_id for entry in entries))
+        done = [folder for folder in folders if RunFolder(folder).state == "done"]
+        if not done:
+            raise RunError(
+                f"no run of {comparison} is finished in {runs_dir}",
+                mend=f"train them: unet-repro train -m experiment={comparison} seed=0,1,2",
+            )
+        return done
+    found: list[Path] = []
+    for name in names:
+        matches = [Path(name)]
+        if any(letter in name for letter in "*?["):
+            found_here = sorted(map(Path, glob.glob(name)))  # noqa: PTH207  # absolute ones too
+            matches = [path for path in found_here if RunFolder(path).config.exists()]
+        if not matches:
+            raise ConfigError(f"run={name} matches no run", mend="name runs/<run_id>, or a glob of such folders")
+        found += [open_run(match).path for match in matches]
+    return list(dict.fromkeys(found))
+
+
+def groups_of(runs: Iterable[Path]) -> list[Group]:
+    """Groups of runs whose settings are alike but for the seed and for what is held out."""
+    members: dict[str, dict[int, list[Path]]] = {}
+    arms: dict[str, list[str]] = {}
+    for run in runs:
+        config: dict[str, Any] = yaml.safe_load(open_run(run).config.read_text())
+        alike = {key: value for key, value in config.items() if key not in _APART}
+        alike["split"] = {key: value for key, value in config["split"].items() if key not in _PLACE}
+        alike["steps"] = config["trainer"]["max_steps"]
+        key = json.dumps(alike, sort_keys=True)
+        members.setdefault(key, {}).setdefault(int(config["seed"]), []).append(run)
+        arms.setdefault(key, []).append(config.get("arm") or run.name)
+    names = [_common(arms[key]) for key in members]
+    groups = []
+    for number, (name, by_seed) in enumerate(zip(names, members.values(), strict=True), 1):
+        told_apart = name if names.count(name) == 1 else f"{name} ({number})"
+        groups.append(Group(told_apart, {seed: tuple(found) for seed, found in by_seed.items()}))
+    return groups
+
+
+def _common(arms: list[str]) -> str:
+    """What the arms' names begin with, less the words that number a fold or a sequence.
+
+    >>> _common(["Adam, fold 0", "Adam, fold 1"]), _common(["HeLa, 01 to 02", "HeLa, 02 to 01"]), _common(["one"])
+    ('Adam', 'HeLa', 'one')
+    """
+    if len(set(arms)) == 1:
+        return arms[0]
+    alike = "".join(letters[0] for letters in takewhile(lambda found: len(set(found)) == 1, zip(*arms, strict=False)))
+    return re.sub(r"[\s,]*(fold)?[\s,]*\d*$", "", alike) or arms[0]

@@ -1,0 +1,102 @@
+"""The comparison at the end of a search: each arm's best setting, several seeds, judged on the test part."""
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn
+
+from unet_repro.errors import ConfigError, DataError
+from unet_repro.evaluation.trained_run import evaluate
+from unet_repro.runs.folder import write_atomically
+from unet_repro.search.search import Arm, Search
+from unet_repro.sweep.ledger import Entry, Ledger, unique
+from unet_repro.sweep.plan import entry_of
+from unet_repro.sweep.progress import SweepProgress
+from unet_repro.sweep.run_all import train_all
+from unet_repro.train import read_data
+
+MEASURES = ("iou", "loss")
+
+
+def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+    """Refuses, before any trial, a comparison that could not be made after the last one.
+
+    Args:
+        arms: The arms.
+        seeds: Seeds of the final runs; none: there is no comparison.
+
+    Raises:
+        ConfigError: If a seed is not legal or is there twice.
+        DataError: If the test part has no image with public labels.
+    """
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"hydra.sweeper.final_seeds={list(seeds)} has one twice", mend="name each once")
+    for arm in arms:
+        for seed in seeds:
+            arm.trained([f"seed={seed}"])
+        data = read_data(arm.config)
+        labelled = {sample.key for sample in data.samples if sample.labels is not None}
+        if seeds and labelled.isdisjoint(data.split.test):
+            raise DataError(
+                f"the test part of {data.name} has no images with public labels, so nothing can be judged on it",
+                mend="use split=held_out, or hydra.sweeper.final_seeds=[]",
+            )
+
+
+def compare_best(
+    arms: Sequence[Arm],
+    search: Search,
+    seeds: Sequence[int],
+    launch: Callable[[Sequence[Entry]], Sequence[JobReturn]],
+) -> list[str]:
+    """Trains each arm's best setting with each seed, as ordinary runs of the comparison, and measures them.
+
+    Args:
+        arms: The arms, searched.
+        search: The search.
+        seeds: Seeds of the final runs.
+        launch: Trains runs.
+
+    Returns:
+        A line for each run that failed.
+    """
+    entries = []
+    for seed in seeds:
+        for arm in arms:
+            full = [*arm.overrides, *search.best(arm), f"seed={seed}"]
+            shared = arms[0].trained([f"seed={seed}"])  # what the comparison's runs have in common
+            chosen = arm.trained(full[len(arm.overrides) :])
+            entries.append(entry_of(shared, chosen, arm.name, full, (), tuning_trials=search.trials))
+    Ledger(search.runs_dir).record(entries)
+    with SweepProgress(unique(entries), search.runs_dir, lambda: None) as progress:
+        failures = train_all(unique(entries), search.runs_dir, launch, tell=progress.tell)
+    if not failures:
+        _write(entries, arms, search)
+    return failures
+
+
+def _write(entries: Sequence[Entry], arms: Sequence[Arm], search: Search) -> None:
+    """The table on the test part: terminal, CSV, Markdown."""
+    rows = []
+    for arm in arms:
+        runs = [search.runs_dir / entry.run_id for entry in entries if entry.arm == arm.name]
+        measured = [evaluate(run, part="test", checkpoint="last") for run in runs]
+        row = {"arm": arm.name, "chosen": " ".join(search.best(arm)), "trials": search.trials, "seeds": len(runs)}
+        for name in MEASURES:
+            values = [float(measures[name]) for measures in measured]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            row |= {f"test_{name}_mean": round(statistics.fmean(values), 4), f"test_{name}_sd": round(spread, 4)}
+        rows.append(row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    markdown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    folder = Path("reports") / entries[0].experiment
+    write_atomically(folder / "test.csv", text.getvalue())
+    write_atomically(folder / "test.md", markdown + "\n")
+    print(f"{markdown}\nwritten: {folder / 'test.csv'}, {folder / 'test.md'}", flush=True)

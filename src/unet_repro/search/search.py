@@ -1,0 +1,251 @@
+"""The studies of a search, one for each arm: asked, launched, told, shown."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
+from optuna.trial import FrozenTrial
+
+from unet_repro.config import TrainConfig, check
+from unet_repro.errors import ConfigError, GeometryError
+from unet_repro.files import sha256
+from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.identity import CODE_VERSION, numbers_of
+from unet_repro.search.space import parse_space, values_of
+from unet_repro.search.study import (
+    alone,
+    finished,
+    give_up,
+    next_trials,
+    open_study,
+    overrides_of,
+    packed,
+    settle,
+    study_name,
+)
+from unet_repro.search.table import show
+from unet_repro.sweep.ledger import Entry, unique
+from unet_repro.sweep.plan import entry_of
+from unet_repro.sweep.run_all import MAX_IN_VAIN, train_all
+from unet_repro.train import read_data, run_folder
+
+Compose = Callable[[list[str]], DictConfig]
+LOSSES = ("val/loss", "train/loss", "train/ce")  # those of a history's measures that are better when smaller
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What the trials of one study share.
+
+    Attributes:
+        name: The experiment's name for it.
+        overrides: What its trials are composed from, besides their own settings.
+        config: Its configuration before any trial's settings.
+        journal: The study's file.
+        compose: Overrides to configuration.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    config: TrainConfig
+    journal: Path
+    compose: Compose
+
+    def trained(self, overrides: Sequence[str]) -> TrainConfig:
+        """The checked configuration of a trial."""
+        return check(self.compose([*self.overrides, *overrides]))
+
+    def entry(self, overrides: Sequence[str]) -> Entry:
+        """A trial's run.
+
+        Raises:
+            ConfigError: If its settings are not legal.
+            GeometryError: If its tile is not.
+        """
+        return entry_of(self.config, self.trained(overrides), self.name, [*self.overrides, *overrides], ())
+
+
+# Trains trials: their runs, and what each job is told of its trial, by run.
+LaunchTrials = Callable[[Sequence[Entry], Mapping[str, str]], Sequence[JobReturn]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a search goes; see ``conf/hydra/sweeper/search.yaml``."""
+
+    trials: int
+    measure: str
+    seed: int
+    startup_trials: int
+    warmup_share: float
+    space: tuple[str, ...]
+    at_once: int
+    runs_dir: Path
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be searched, before any work."""
+        if self.trials < 1:
+            raise ConfigError(f"hydra.sweeper.trials={self.trials} is none", mend="use 1 or more")
+        if self.startup_trials < 0 or self.seed < 0:
+            raise ConfigError(
+                f"hydra.sweeper.startup_trials={self.startup_trials} or hydra.sweeper.seed={self.seed} is negative",
+                mend="use 0 or more",
+            )
+        if not 0 <= self.warmup_share <= 1:
+            raise ConfigError(f"hydra.sweeper.warmup_share={self.warmup_share} is no share", mend="use 0 to 1")
+        if self.measure not in LOSSES:
+            raise ConfigError(
+                f"hydra.sweeper.measure={self.measure} cannot be minimised", mend=f"use one of {', '.join(LOSSES)}"
+            )
+        parse_space(self.space)
+
+    def study(self, arm: Arm) -> optuna.Study:
+        """The arm's study, for the next batch."""
+        return open_study(
+            arm.journal, seed=self.seed, startup_trials=self.startup_trials, warmup_steps=self._warmup(arm)
+        )
+
+    def run(self, arm: Arm, launch: LaunchTrials) -> list[str]:
+        """Trains the arm's trials until there are as many as wanted, and shows them.
+
+        A trial that fails otherwise than by diverging is left for the next start, and the others go on; unless nothing
+        goes on any more, as on a full disk: then no more are asked for, which would be asked without what was learnt.
+
+        Returns:
+            What kept trials from their end, if anything.
+        """
+        space = parse_space(self.space)
+        open_trials: dict[int, str] = {}
+        in_vain = 0
+        with alone(arm.journal):
+            while in_vain <= MAX_IN_VAIN:
+                study = self.study(arm)
+                batch = next_trials(
+                    study, wanted=self.trials, at_once=self.at_once, space=space, without=open_trials
+                )  # fmt: skip
+                if not batch:
+                    break
+                done = sum(trial.state.is_finished() for trial in study.trials)
+                print(f"{arm.name}: {done} of {self.trials} trials", flush=True)
+                left_open = self._train(arm, study, batch, launch)
+                open_trials |= left_open
+                in_vain = in_vain + 1 if len(left_open) == len(batch) else 0
+            self._show(arm)
+        return [f"{arm.name}, {line}" for line in open_trials.values()]
+
+    def best(self, arm: Arm) -> list[str]:
+        """Overrides of the arm's best trial.
+
+        Raises:
+            ConfigError: If none came to an end.
+        """
+        trials = finished(self.study(arm))
+        if not trials:
+            raise ConfigError(f"no trial of {arm.name!r} came to an end", mend="search lower rates, or use more trials")
+        return overrides_of(trials[0])
+
+    def _train(
+        self, arm: Arm, study: optuna.Study, batch: Sequence[FrozenTrial], launch: LaunchTrials
+    ) -> dict[int, str]:
+        """Trains trials and tells the study of them; why some stay open, by number.
+
+        Trials with equal settings are one run: it is trained once, and all are told of it.
+        """
+        entries: dict[int, Entry] = {}
+        told: dict[str, str] = {}
+        for trial in batch:
+            try:
+                entry = arm.entry(overrides_of(trial))
+            except (ConfigError, GeometryError) as error:  # values that are legal, but not together
+                give_up(study, trial, state="refused", reason=error.what)
+                continue
+            entries[trial.number] = entry
+            told.setdefault(entry.run_id, packed(self._about(arm, trial)))
+        reasons: dict[str, object] = {}
+
+        def launch_trials(asked: Sequence[Entry]) -> Sequence[JobReturn]:
+            returns = launch(asked, told)
+            for entry, job in zip(asked, returns, strict=True):
+                reasons[entry.run_id] = job._return_value  # the public property would print and raise
+            return returns
+
+        failed = train_all(unique(entries.values()), self.runs_dir, launch_trials, tell=_say)
+        left_open = {}
+        for trial in batch:
+            if (own := entries.get(trial.number)) is None:
+                continue
+            line = settle(
+                study,
+                trial,
+                result=RunFolder(self.runs_dir / own.run_id).result(),
+                reason=reasons.get(own.run_id, "; ".join(failed)),
+                measure=self.measure,
+            )
+            if line is not None:
+                left_open[trial.number] = line
+        return left_open
+
+    def _about(self, arm: Arm, trial: FrozenTrial) -> dict[str, str | int]:
+        return {
+            "journal": str(arm.journal.resolve()),
+            "number": trial.number,
+            "measure": self.measure,
+            "startup_trials": self.startup_trials,
+            "warmup_steps": self._warmup(arm),
+        }
+
+    def _warmup(self, arm: Arm) -> int:
+        return round(self.warmup_share * arm.config.trainer.max_steps)
+
+    def _show(self, arm: Arm) -> None:
+        study = self.study(arm)
+        run_ids = {
+            trial.number: run_folder(arm.trained(overrides_of(trial))).run_id
+            for trial in study.trials
+            if trial.state.is_finished() and trial.user_attrs.get("state") != "refused"
+        }
+        show(
+            study,
+            arm.name,
+            arm.journal,
+            measure=self.measure,
+            searched=list(parse_space(self.space)),
+            run_ids=run_ids,
+            arm=arm.overrides,
+        )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def arms_of(compose: Compose, given: Sequence[str], search: Search) -> list[Arm]:
+    """The arms of the experiment, or the one setting that was given; everything is checked before any trial.
+
+    Raises:
+        UserError: For a configuration, or a value of the space, that no trial could use; a study that is damaged.
+    """
+    base = check(compose(list(given)))
+    named = base.experiment.arms if base.experiment else {}
+    arms = []
+    for name, own in named.items() or [("search", [])]:
+        overrides = [*given, *own, *([f"arm={json.dumps(name)}"] if named else [])]
+        config = check(compose(overrides))
+        shared = [
+            {**numbers_of(config), "data": read_data(config).manifest["digest"]},
+            CODE_VERSION, search.space, search.measure, search.seed,
+        ]  # fmt: skip
+        digest = sha256(json.dumps(shared, sort_keys=True))[:12]
+        journal = search.runs_dir / "search" / f"{study_name(name, digest)}.journal"
+        arms.append(Arm(name, tuple(overrides), config, journal, compose))
+    for arm in arms:
+        for key, distribution in parse_space(search.space).items():
+            for value in values_of(distribution):
+                arm.entry([f"{key}={value}"])
+    for arm in arms:
+        search.study(arm)
+    return arms

@@ -1,0 +1,76 @@
+"""What a sweep would do: its runs, how far each is, and how long the rest would take."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+from omegaconf import DictConfig
+from rich.console import Console
+
+from unet_repro.config import check
+from unet_repro.errors import ConfigError
+from unet_repro.sweep.ledger import Entry
+from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, time_left
+from unet_repro.sweep.timing import seconds_for
+
+
+def print_plan(
+    entries: Sequence[Entry], runs_dir: Path, launcher: Mapping[str, Any], compose: Callable[[list[str]], DictConfig]
+) -> None:
+    """Prints the table; trains nothing and writes nothing.
+
+    Speeds come from what was trained in this folder; of networks that are new here a few steps are timed.
+
+    Args:
+        entries: The runs of the sweep.
+        runs_dir: Where they lie.
+        launcher: The launcher's settings.
+        compose: Overrides to configuration.
+    """
+    speeds = measured_speeds(runs_dir, entries)
+    found = [status(entry, runs_dir, speeds) for entry in entries]
+    unknown = {run.entry.speed_class: run.entry for run in found if run.seconds_left is None}
+    for speed_class, entry in unknown.items():
+        seconds = seconds_for(check(compose(list(entry.overrides))))
+        if seconds is not None:
+            speeds[speed_class] = seconds / entry.cost
+    found = [status(entry, runs_dir, speeds) for entry in entries]
+    Console().print(tables(found))
+    print(f"{counted(found)}; {time_left(found, side_by_side=side_by_side(launcher))}")
+    print(f"{_how(found, unknown)}. Nothing was trained: this was a dry run.")
+
+
+def _how(found: Sequence[RunStatus], new: Container[str]) -> str:
+    """Where the speeds come from; ``new`` are the speed classes that nothing was trained of."""
+    known = {run.entry.speed_class for run in found if run.seconds_left is not None}
+    if not known:
+        return "Speeds: not known, for nothing was trained here and the device is on another machine"
+    timed = any(name in new for name in known)
+    return f"Speeds: {'timed just now, by a few steps, where new' if timed else 'from what was trained in this folder'}"
+
+
+def check_launcher(launcher: Mapping[str, Any], accelerator: str) -> None:
+    """Refuses joblib's launcher for runs on GPUs: it would put all of them on the first one.
+
+    Raises:
+        ConfigError: If it trains several at once.
+    """
+    if accelerator == "gpu" and "n_jobs" in launcher and side_by_side(launcher) > 1:
+        raise ConfigError(
+            f"hydra/launcher=joblib would train {side_by_side(launcher)} runs at once on the same GPU",
+            mend="use hydra/launcher=local, which gives each run a GPU of its own",
+        )
+
+
+def side_by_side(launcher: Mapping[str, Any]) -> int:
+    """How many runs a launcher trains at once, by its settings.
+
+    >>> side_by_side({"jobs": 3}), side_by_side({"array_parallelism": 20}), side_by_side({})
+    (3, 20, 1)
+    """
+    for key in ("jobs", "n_jobs", "array_parallelism"):
+        if key in launcher:
+            given = launcher[key]
+            return int(given) if given is not None and given > 0 else int(joblib.cpu_count())
+    return 1

@@ -1,0 +1,139 @@
+"""What a sweep will train: every experiment's arms, seed by seed, each identity once."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from omegaconf import DictConfig
+
+from unet_repro.config import TrainConfig, check, make
+from unet_repro.errors import ConfigError
+from unet_repro.evaluation.evaluations import EVALUATIONS
+from unet_repro.files import sha256
+from unet_repro.runs.identity import PLACEMENT, numbers_of
+from unet_repro.sweep.ledger import Entry
+from unet_repro.train import read_data, run_folder
+
+Compose = Callable[[list[str]], DictConfig]
+# Overrides that need no words in a table: it has columns for them, or they change no numbers.
+_UNSPOKEN = {"experiment", "seed", "scale", "data", "trainer", "runs_dir", *(f"trainer.{name}" for name in PLACEMENT)}
+_UNSPOKEN_GROUPS = {"hydra", "logger"}
+
+
+def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]:
+    """Expands combinations of overrides by the arms of their experiments, seed by seed.
+
+    Everything is composed, checked and identified here, before any run starts.
+
+    Args:
+        compose: Overrides to configuration.
+        combinations: Overrides of single values, one list for each point of the user's sweep.
+
+    Returns:
+        Entries ordered by seed, then as given.
+
+    Raises:
+        UserError: For a configuration or data that some run could not use.
+    """
+    entries: list[Entry] = []
+    compose = once_for_all_seeds(compose)
+    for combination in combinations:
+        base = check(compose(list(combination)))
+        arms = base.experiment.arms if base.experiment else {}
+        if base.experiment and base.experiment.searched:
+            name = base.experiment.name
+            raise ConfigError(
+                f"experiment={name} chooses its settings by a search; a sweep would train some that nobody chose",
+                mend=f"use `unet-repro search experiment={name}`",
+            )
+        if not arms:
+            entries.append(entry_of(base, base, "single", combination, combination))
+        for arm, overrides in arms.items():
+            full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
+            entries.append(entry_of(base, check(compose(full)), arm, full, combination))
+    return sorted(entries, key=lambda entry: entry.seed)
+
+
+def entry_of(
+    base: TrainConfig,
+    config: TrainConfig,
+    arm: str,
+    overrides: Sequence[str],
+    given: Sequence[str],
+    *,
+    tuning_trials: int = 0,
+) -> Entry:
+    """One run as a part of one comparison.
+
+    Args:
+        base: What all arms share.
+        config: The run's.
+        arm: Name of its arm.
+        overrides: What it is composed from.
+        given: Those among them that the user added.
+        tuning_trials: Trainings that chose the arm's settings.
+    """
+    shared = {**numbers_of(base), "seed": None, "data": read_data(base).manifest["digest"]}
+    return Entry(
+        experiment=config.experiment.name if config.experiment else "single",
+        arm=arm,
+        seed=config.seed,
+        scale=config.scale,
+        data=read_data(config).name,
+        variant=" ".join(override for override in given if not _is_unspoken(override)),
+        run_id=run_folder(config).run_id,
+        overrides=(*overrides, f"trainer.precision={config.trainer.precision}"),  # a node must not resolve auto anew
+        cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
+        comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
+        speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],
+        evaluations=_evaluations(config),
+        tuning_trials=tuning_trials,
+    )
+
+
+def _evaluations(config: TrainConfig) -> tuple[str, ...]:
+    """What the run's experiment measures on it.
+
+    Raises:
+        ConfigError: If one of them does not exist.
+    """
+    names = config.experiment.evaluations if config.experiment else ()
+    for name in names:
+        if name not in EVALUATIONS:
+            known = ", ".join(EVALUATIONS)
+            raise ConfigError(f"experiment.evaluations: there is no {name!r}", mend=f"choose among {known}")
+    return names
+
+
+def _speed(config: TrainConfig) -> dict[str, object]:
+    """What decides how long a pixel takes."""
+    trainer = config.trainer
+    placed = [trainer.accelerator, trainer.devices, trainer.threads, trainer.precision, trainer.compile]
+    return {"model": {**config.model, "dropout": None}, "tile": config.tiles["size"], "trainer": placed}
+
+
+def _is_unspoken(override: str) -> bool:
+    key = override.lstrip("+~").split("=")[0]
+    return key in _UNSPOKEN or key.replace("/", ".").split(".")[0] in _UNSPOKEN_GROUPS
+
+
+def once_for_all_seeds(compose: Compose) -> Compose:
+    """Composes what differs in the seed alone once, and puts the seed in: composing is what planning waits for.
+
+    The same configuration comes out: ``seed`` is a plain value, which no choice of a group can depend on, and what is
+    made from it is resolved later.
+    """
+    composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def cheaply(overrides: list[str]) -> DictConfig:
+        seeds = [override for override in overrides if re.match(r"[+~]*seed\b", override)]
+        if len(seeds) != 1 or not re.fullmatch(r"seed=(0|[1-9]\d*)", seeds[0]):
+            return compose(overrides)
+        others = tuple(override for override in overrides if override != seeds[0])
+        if others not in composed:
+            composed[others] = compose(list(others))
+        config = composed[others].copy()
+        config.seed = int(seeds[0].removeprefix("seed="))
+        return config
+
+    return cheaply

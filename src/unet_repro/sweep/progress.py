@@ -1,0 +1,111 @@
+"""Progress of a whole sweep, read from the runs' folders; so it works under any launcher."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from unet_repro.errors import UserError
+from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.ledger import Entry
+
+POLL_S = 1.0
+
+
+class _TimeLeft(ProgressColumn):
+    """Remaining work over the mean speed of this sweep: runs of unlike cost make a recent speed jump about."""
+
+    def render(self, task: Task) -> Text:
+        done = task.completed - task.fields["before"]
+        if not done or task.elapsed is None:
+            return Text("time left: measuring")
+        left = int((task.total or 0) - task.completed) * task.elapsed / done
+        minutes, seconds = divmod(int(left), 60)
+        return Text(f"time left: {minutes}:{seconds:02d}")
+
+
+class SweepProgress:
+    """A progress bar over all runs while the sweep works, in a thread of its own.
+
+    Args:
+        entries: The distinct runs of the sweep.
+        runs_dir: Where they lie.
+        on_run_done: Called after a run has finished, to renew the tables.
+        is_done: What makes a run done: by default, that it has a result.
+        doing: What is done with the runs.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        runs_dir: Path,
+        on_run_done: Callable[[], object],
+        *,
+        is_done: Callable[[Entry], bool] | None = None,
+        doing: str = "runs",
+    ) -> None:
+        self.entries, self.is_done, self.doing = entries, is_done, doing
+        self.folders = {entry.run_id: RunFolder(runs_dir / entry.run_id) for entry in entries}
+        self.on_run_done = on_run_done
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._num_done = self._count_done()
+        total = sum(entry.cost for entry in entries)
+        before = self._cost_done()
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(), _TimeLeft(), console=Console(stderr=True), refresh_per_second=2,
+        )  # fmt: skip
+        self._task = self._bar.add_task(self._words(), total=total, before=before)
+        self._bar.update(self._task, completed=before)
+
+    def __enter__(self) -> "SweepProgress":
+        self._bar.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._renew()
+        self._bar.stop()
+
+    def tell(self, line: str) -> None:
+        """Shows a line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(POLL_S):
+            self._renew()
+
+    def _renew(self) -> None:
+        num_done = self._count_done()
+        if num_done != self._num_done:
+            self._num_done = num_done
+            with contextlib.suppress(UserError):  # the sweep's end does it again, and tells
+                self.on_run_done()
+            if not self._bar.console.is_terminal:  # a log file gets a line for each run in the place of a bar
+                self._bar.console.print(self._words())
+        self._bar.update(self._task, completed=self._cost_done(), description=self._words())
+
+    def _words(self) -> str:
+        return f"{self._num_done} of {len(self.entries)} {self.doing}"
+
+    def _count_done(self) -> int:
+        return sum(self._share_done(entry) == 1 for entry in self.entries)
+
+    def _cost_done(self) -> float:
+        return sum(entry.cost * self._share_done(entry) for entry in self.entries)
+
+    def _share_done(self, entry: Entry) -> float:
+        if self.is_done is not None:
+            return float(self.is_done(entry))
+        folder = self.folders[entry.run_id]
+        return 1.0 if folder.result_file.exists() else folder.share_done()

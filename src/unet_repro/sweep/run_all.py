@@ -1,0 +1,116 @@
+"""Trains the runs of a sweep through any launcher, in as many rounds as it takes.
+
+One round is enough unless other processes hold some of the runs (two sweeps that share their work), or the launcher as
+a whole breaks off (a pool of workers that lost one).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from unet_repro.errors import RunHeld, UserError
+from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.ledger import Entry
+
+Launch = Callable[[Sequence[Entry]], Sequence[JobReturn]]
+IsDone = Callable[[Entry], bool]
+POLL_S = 1.0
+MAX_IN_VAIN = 1  # launches in a row that break off and bring no run further, before the runs are given up
+
+
+def train_all(
+    entries: Sequence[Entry],
+    runs_dir: Path,
+    launch: Launch,
+    *,
+    tell: Callable[[str], object],
+    is_done: IsDone | None = None,
+) -> list[str]:
+    """Trains what is not done.
+
+    Args:
+        entries: Distinct runs.
+        runs_dir: Where they lie.
+        launch: Trains runs, and returns what each came to, in their order.
+        tell: Shows the user a line.
+        is_done: What makes a run done: by default, that it has a result.
+
+    Returns:
+        A line for each run that failed: which, why, and where more is said.
+    """
+    is_done = is_done or (lambda entry: RunFolder(runs_dir / entry.run_id).result_file.exists())
+    failed: dict[str, str] = {}
+    held: list[Entry] = []
+    waiting = [entry for entry in entries if not is_done(entry)]
+    while waiting or held:
+        if waiting:
+            more_failed, now_held = _round(waiting, runs_dir, launch, tell, is_done)
+            failed.update(more_failed)
+            if now_held and not held:
+                tell(f"waiting for {len(now_held)} runs that other processes train")
+            held += now_held
+        else:
+            time.sleep(POLL_S)
+        held = [entry for entry in held if not is_done(entry)]
+        waiting = [entry for entry in held if not RunFolder(runs_dir / entry.run_id).running]
+        held = [entry for entry in held if entry not in waiting]
+    return [failed[entry.run_id] for entry in entries if entry.run_id in failed]
+
+
+def _round(
+    entries: list[Entry], runs_dir: Path, launch: Launch, tell: Callable[[str], object], is_done: IsDone
+) -> tuple[dict[str, str], list[Entry]]:
+    """What failed, and what other processes hold; a launcher that breaks off is started again while that helps.
+
+    Raises:
+        UserError: What the launcher itself refuses, its settings for one: that is no run's failure.
+    """
+    failed: dict[str, str] = {}
+    held: list[Entry] = []
+    in_vain = 0  # launches in a row that broke off and brought no run further
+    while entries:
+        before = _advance(entries, runs_dir, is_done)
+        try:
+            returns = launch(entries)
+        except UserError:
+            raise
+        except Exception as error:  # the launcher's own, of any kind: pools and schedulers have theirs
+            in_vain = in_vain + 1 if _advance(entries, runs_dir, is_done) == before else 0
+            entries = [entry for entry in entries if not is_done(entry)]
+            told = f"the launcher broke off: {type(error).__name__}: {' '.join(str(error).split())}"
+            if in_vain > MAX_IN_VAIN:
+                failed.update({entry.run_id: _line(entry, runs_dir, told) for entry in entries})
+                break
+            if entries:
+                tell(f"{told}; starting it again")
+            continue
+        for entry, job in zip(entries, returns, strict=True):
+            reason = job._return_value  # the public property would print and raise
+            if job.status == JobStatus.COMPLETED:
+                continue
+            if isinstance(reason, RunHeld):
+                held.append(entry)
+            else:
+                failed[entry.run_id] = _line(entry, runs_dir, str(reason))
+        break
+    return failed, held
+
+
+def _advance(entries: Sequence[Entry], runs_dir: Path, is_done: IsDone) -> dict[str, object]:
+    """How far each run is: whether it is done, and when its last checkpoint was written."""
+    return {entry.run_id: (is_done(entry), _written(RunFolder(runs_dir / entry.run_id))) for entry in entries}
+
+
+def _written(folder: RunFolder) -> int | None:
+    try:
+        return folder.last.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _line(entry: Entry, runs_dir: Path, reason: str) -> str:
+    folder = RunFolder(runs_dir / entry.run_id)
+    where = folder.error if folder.error.exists() else folder.path
+    return f"{entry.experiment}, {entry.arm}, seed {entry.seed}: {reason}\n  see {where}"

@@ -1,0 +1,144 @@
+"""How far every run of a sweep is, and how long the rest will take: read from the runs' folders, under any launcher."""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.ledger import Entry, Ledger, unique
+
+# Seconds of training for one unit of ``Entry.cost``, by ``Entry.speed_class``.
+Speeds = Mapping[str, float]
+_NO_REASON = "for no known reason"
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run as part of one comparison.
+
+    Attributes:
+        entry: Which run.
+        state: ``new``, ``running``, ``partial``, ``failed`` or ``done``.
+        note: Who trains it, how far it is, or why it failed.
+        seconds_left: Estimate of what is left to train; ``None`` if nothing like it was measured yet.
+    """
+
+    entry: Entry
+    state: str
+    note: str
+    seconds_left: float | None
+
+
+def measured_speeds(runs_dir: Path, entries: Iterable[Entry] = ()) -> dict[str, float]:
+    """Mean seconds for a unit of cost, by speed class, of whatever was trained in this folder so far.
+
+    Args:
+        runs_dir: The folder of the runs.
+        entries: Runs that no ledger there lists yet.
+    """
+    ledger = Ledger(runs_dir)
+    known = [entry for experiment in ledger.experiments() for entry in ledger.read(experiment)]
+    seconds: dict[str, float] = defaultdict(float)
+    cost: dict[str, float] = defaultdict(float)
+    for entry in unique([*entries, *known]):
+        progress = RunFolder(runs_dir / entry.run_id).progress_now()
+        if progress is not None and progress["step"] > 0:
+            seconds[entry.speed_class] += progress["seconds"]
+            cost[entry.speed_class] += entry.cost * progress["step"] / progress["of"]
+    return {name: seconds[name] / cost[name] for name in cost}
+
+
+def status(entry: Entry, runs_dir: Path, speeds: Speeds) -> RunStatus:
+    """What the run's folder says.
+
+    Args:
+        entry: The run.
+        runs_dir: Where it lies.
+        speeds: From ``measured_speeds``, or measured otherwise.
+    """
+    folder = RunFolder(runs_dir / entry.run_id)
+    progress = folder.progress_now()
+    speed = speeds.get(entry.speed_class)
+    left = None if speed is None else entry.cost * (1 - folder.share_done()) * speed
+    steps = f"step {progress['step']:.0f} of {progress['of']:.0f}" if progress else ""
+    if folder.state == "done":
+        return RunStatus(entry, "done", "", 0.0)
+    if folder.running:
+        return RunStatus(entry, "running", ", ".join(filter(None, [str(folder.holder() or ""), steps])), left)
+    if folder.state == "failed":
+        return RunStatus(entry, "failed", f"{first_line(folder.error)} ({folder.error})", left)
+    return RunStatus(entry, folder.state, steps if folder.state == "partial" else "", left)
+
+
+def first_line(path: Path) -> str:
+    """The reason in an ``error.txt``."""
+    with contextlib.suppress(FileNotFoundError):  # a new attempt has just removed it
+        return (path.read_text(errors="replace").splitlines() or [_NO_REASON])[0]
+    return _NO_REASON
+
+
+def time_left(found: Sequence[RunStatus], *, side_by_side: int) -> str:
+    """Time for all that is left, in words.
+
+    Args:
+        found: Runs; one that stands in several comparisons counts once.
+        side_by_side: How many are trained at once.
+    """
+    runs = {run.entry.run_id: run for run in found if run.state != "done"}.values()
+    if not runs:
+        return "nothing left to train"
+    known = [run.seconds_left for run in runs if run.seconds_left is not None]
+    if not known:
+        return "time left: not known before something was trained"
+    seconds = sum(known) / len(known) * len(runs) / max(1, min(side_by_side, len(runs)))
+    rest = f" ({len(runs) - len(known)} of them taken for the mean of the others)" if len(known) < len(runs) else ""
+    return f"time left: about {in_words(seconds)}, {min(side_by_side, len(runs))} side by side{rest}"
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people.
+
+    >>> in_words(42), in_words(4000), in_words(1e6)
+    ('42 s', '1 h 7 min', '277 h 47 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(found: Iterable[RunStatus]) -> str:
+    """How many runs are in which state; a run that stands in several comparisons counts once."""
+    states = [run.state for run in {run.entry.run_id: run for run in found}.values()]
+    order = ("done", "running", "partial", "failed", "new")
+    return f"{len(states)} runs: " + ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
+
+
+def tables(found: Sequence[RunStatus]) -> Group:
+    """All runs, for the terminal: a table for each comparison."""
+    groups: dict[tuple[str, str], list[RunStatus]] = defaultdict(list)
+    for run in found:
+        groups[run.entry.experiment, run.entry.comparison].append(run)
+    return Group(*(_table(runs) for runs in groups.values()))
+
+
+def _table(runs: Sequence[RunStatus]) -> Table:
+    first = runs[0].entry
+    title = ", ".join(filter(None, [first.experiment, first.data, f"scale {first.scale}", first.variant]))
+    lines = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("arm", "seed", "run", "state", "", "time left"):
+        lines.add_column(heading, overflow="fold", no_wrap=heading == "run")
+    styles = {"done": "green", "running": "cyan", "failed": "bold red", "partial": "yellow", "new": ""}
+    for run in runs:
+        left = "" if run.state == "done" else "?" if run.seconds_left is None else in_words(run.seconds_left)
+        state = Text(run.state, style=styles[run.state])
+        # As text: what a user or an error wrote is no markup.
+        lines.add_row(Text(run.entry.arm), str(run.entry.seed), run.entry.run_id, state, Text(run.note), left)
+    return lines

@@ -1,0 +1,1 @@
+"""A configuration to data and task; the LightningModule, its losses and schedules."""

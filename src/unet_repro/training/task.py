@@ -1,0 +1,217 @@
+"""The LightningModule: network, weighted cross-entropy, whole-image validation, optimizer and schedule.
+
+Tensor names: B batch, C channels, H W input, h w output, K classes.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from unet_repro.data.datamodule import TrainBatch, WholeImage
+from unet_repro.errors import TrainingError
+from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.metrics.pixel import PixelMeasures
+from unet_repro.models.unet import UNet
+from unet_repro.training.losses import summed_cross_entropy, weighted_mean, weighted_mean_across
+
+
+class SegmentationTask(LightningModule):
+    """Trains on weighted tiles, validates on whole images.
+
+    Logged: ``train/loss`` (weighted, what is trained) and ``train/ce`` (unweighted), means over the steps since the
+    last validation; ``val/loss`` (unweighted cross-entropy over all pixels), ``val/iou``, ``val/iou_<class>``,
+    ``val/dice``, ``val/pixel_error``, ``val/iou_stepped``.
+
+    Args:
+        net: The network.
+        optimizer: Parameters to optimizer.
+        schedule: Optimizer to learning-rate schedule, in steps; a plateau watches ``val/loss``.
+        class_names: Names of the K classes.
+        seed: The run's seed; dropout at a step depends on it and the step alone.
+        order: Memory order of weights and images in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: UNet,
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
+        schedule: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
+        class_names: tuple[str, ...],
+        seed: int,
+        order: torch.memory_format = torch.channels_last,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.seed, self.order = seed, order
+        self.last_good_step = 0
+        self.plateau: ReduceLROnPlateau | None = None
+        self.measures = PixelMeasures(class_names)
+        self.shown: dict[str, Tensor] = {}  # predicted classes (H, W) uint8 by key, of the latest validation
+        self._unread: tuple[int, Tensor, torch.cuda.Event | None] | None = None  # step, its losses, when they are here
+        self._rate = float("nan")  # learning rate of that step
+        self._train_sums = torch.zeros(3, dtype=torch.float64)  # loss, cross-entropy, steps
+        self._val_sums = torch.zeros(2, dtype=torch.float64)  # cross-entropy, pixels
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Class scores ``(B, K, h, w)``."""
+        return self.net(x_BCHW)  # type: ignore[no-any-return]
+
+    def on_fit_start(self) -> None:
+        """Compiles the network, if it shall be, for the tiles to come: the time of training starts after it."""
+        if self.net._compiled_call_impl is not None:
+            precision = self.trainer.precision_plugin
+            batch = precision.convert_input(self.trainer.datamodule.blank_batch())  # type: ignore[attr-defined]
+            with precision.train_step_context():
+                self.rehearse(self.trainer.strategy.batch_to_device(batch))
+
+    def rehearse(self, batch: TrainBatch) -> None:
+        """Forward and backward pass of a step that leave weights, gradients, buffers and random state as they are."""
+        before = [buffer.clone() for buffer in self.net.buffers()]
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.autograd.grad(self.training_step(batch, 0), list(self.net.parameters()))
+        for buffer, value in zip(self.net.buffers(), before, strict=True):
+            buffer.copy_(value)
+        self._unread = None
+
+    def on_train_batch_start(self, batch: TrainBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Makes dropout a function of (seed, step): Lightning does not restore torch's random state on resume.
+
+        Raises:
+            TrainingError: If the loss of the step before is not finite.
+        """
+        self._read_losses()
+        self._rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        # Mixed, not packed: torch's CPU generator looks at the lower 32 bits of a seed alone.
+        torch.manual_seed(int(np.random.SeedSequence((self.seed, 3, self.global_step)).generate_state(1)[0]))
+
+    def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Weighted cross-entropy of one step's tiles; whether it is finite is seen a step later, without a wait."""
+        x_BCHW, classes_Bhw, weights_Bhw = batch
+        scores_BKhw = self.net(x_BCHW.contiguous(memory_format=self.order))
+        scores_BKhw = scores_BKhw.to(torch.promote_types(scores_BKhw.dtype, torch.float32))
+        losses_Bhw = F.cross_entropy(scores_BKhw, classes_Bhw.long(), reduction="none")
+        if dist.is_initialized():
+            loss, weighted, plain = weighted_mean_across(losses_Bhw, weights_Bhw)
+        else:
+            loss = weighted_mean(losses_Bhw, weights_Bhw)
+            weighted, plain = loss.detach(), losses_Bhw.detach().mean()
+        values, copied = torch.stack([weighted, plain]).double(), None
+        if values.is_cuda:
+            values = values.to("cpu", non_blocking=True)  # into pinned memory
+            copied = torch.cuda.current_stream().record_event()
+        self._unread = (self.global_step, values, copied)
+        return loss
+
+    def _read_losses(self) -> None:
+        """Adds the losses of the latest step to the sums, once.
+
+        Raises:
+            TrainingError: If they are not finite.
+        """
+        if self._unread is None:
+            return
+        step, values, copied = self._unread
+        self._unread = None
+        if copied is not None:
+            copied.synchronize()
+        if not values.isfinite().all():
+            good = self.last_good_step
+            saved = f"last.ckpt is of step {good}" if good else "there is no checkpoint yet"
+            raise TrainingError(
+                f"the loss is {values[0].item()} at step {step} (learning rate {self._rate:g}); {saved}",
+                mend="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
+            )
+        self._train_sums += torch.cat([values, torch.ones(1, dtype=torch.float64)])
+
+    def on_validation_start(self) -> None:
+        """Reads the losses of the latest step before whole images are predicted.
+
+        Raises:
+            TrainingError: If they are not finite.
+        """
+        self._read_losses()
+
+    def validation_step(self, batch: WholeImage, batch_idx: int) -> None:  # noqa: ARG002
+        """One whole image by overlap-tiles, mirrored, never augmented."""
+        scores_KHW = self.predict_image(batch.image)
+        classes_HW = torch.from_numpy(batch.classes).to(self.device).long()
+        total = summed_cross_entropy(scores_KHW, classes_HW).item()
+        self._val_sums += torch.tensor([total, classes_HW.numel()], dtype=torch.float64)
+        predicted_HW = scores_KHW.argmax(0)
+        self.measures.update(predicted_HW, classes_HW)
+        self.shown[batch.key] = predicted_HW.to("cpu", torch.uint8)
+
+    def predict_image(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
+        """Class scores ``(K, H, W)`` of a normalised image ``(C, H, W)``."""
+        plan = plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), self.net.depth)
+        precision = self.net.head.weight.dtype  # images are float32; a network may be float64
+        # Not self.net(...), which may be compiled, and would be again for every size of image.
+        return predict(lambda x_BCHW: self.net.forward(x_BCHW.to(precision)), image_CHW, plan, device=self.device)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the measures of all images together, and the mean training losses since the last time."""
+        measures = {f"val/{name}": value.float() for name, value in self.measures.compute().items()}
+        self.measures.reset()
+        if self.trainer.world_size > 1:
+            self._val_sums = self._sum_over_devices(self._val_sums)
+        measures["val/loss"] = (self._val_sums[0] / self._val_sums[1]).float()
+        self._val_sums = torch.zeros(2, dtype=torch.float64)
+        if self._train_sums[2] > 0:
+            measures["train/loss"], measures["train/ce"] = (self._train_sums[:2] / self._train_sums[2]).float()
+            measures["lr"] = torch.tensor(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+            self._train_sums.zero_()
+        self.log_dict(measures)
+        if self.plateau is not None:
+            self.plateau.step(float(measures["val/loss"]))
+
+    def _sum_over_devices(self, values: Tensor) -> Tensor:
+        summed = values.to(self.device)
+        dist.all_reduce(summed)
+        return summed.cpu()
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule; the schedule moves every step, a plateau after every validation.
+
+        A plateau is stepped here, not by Lightning, which would do so only after the validation's checkpoint is saved.
+        """
+        optimizer = self.make_optimizer(self.net.parameters())
+        schedule = self.make_schedule(optimizer)
+        if isinstance(schedule, ReduceLROnPlateau):
+            if self.plateau is not None:  # Lightning loads a checkpoint before it asks for the optimizer
+                schedule.load_state_dict(self.plateau.state_dict())
+            self.plateau = schedule
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the state of a plateau, and the training losses since the last validation.
+
+        Raises:
+            TrainingError: If the latest of them is not finite.
+        """
+        self._read_losses()
+        checkpoint["train_sums"] = self._train_sums.clone()
+        if self.plateau is not None:
+            checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them back, and the optimizer's state in the order of the weights: a fused optimizer takes it for so."""
+        for state in checkpoint["optimizer_states"][0]["state"].values():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.ndim == 4:
+                    state[name] = value.contiguous(memory_format=self.order)
+        self._train_sums = checkpoint["train_sums"]
+        self.last_good_step = checkpoint["global_step"]
+        if self.plateau is not None:
+            self.plateau.load_state_dict(checkpoint["plateau"])

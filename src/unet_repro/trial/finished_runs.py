@@ -1,0 +1,78 @@
+"""Finished runs as the trial reads them: settings, data, history and evaluations, from their folders."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unet_repro.evaluation.evaluations import read_evaluation
+from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.ledger import Entry
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as a part of a comparison. What it holds is read when it is asked for.
+
+    Attributes:
+        entry: Its place in the comparison.
+        folder: Its folder.
+        evaluations: Evaluations by name, where they do not come from the folder.
+    """
+
+    entry: Entry
+    folder: RunFolder
+    evaluations: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Arm and seed, for messages."""
+        return f"{self.entry.arm}, seed {self.entry.seed}"
+
+    @cached_property
+    def config(self) -> Record:
+        """Its settings."""
+        settings: Record = yaml.safe_load(self.folder.config.read_text())
+        return settings
+
+    @cached_property
+    def manifest(self) -> Record:
+        """Which samples played which part, and their hashes."""
+        manifest: Record = json.loads(self.folder.manifest.read_text())
+        return manifest
+
+    @cached_property
+    def outcome(self) -> Record:
+        """Its result with its provenance."""
+        return self.folder.outcome() or {}
+
+    @cached_property
+    def history(self) -> dict[str, list[float]]:
+        """Columns of its history."""
+        with self.folder.history.open() as file:
+            rows = list(csv.DictReader(file))
+        return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+    def evaluation(self, name: str) -> Record | None:
+        """One of its evaluations; ``None`` if it was not made yet, or by another version of the code."""
+        if name not in self.evaluations and (record := read_evaluation(self.folder.path, name)) is not None:
+            self.evaluations[name] = record
+        return self.evaluations.get(name)
+
+
+def finished(entries: Iterable[Entry], runs_dir: Path) -> dict[str, list[Run]]:
+    """Finished runs by arm, in the order of the entries; arms without any are there too."""
+    arms: dict[str, list[Run]] = {}
+    for entry in entries:
+        runs = arms.setdefault(entry.arm, [])
+        folder = RunFolder(runs_dir / entry.run_id)
+        if folder.result_file.exists():
+            runs.append(Run(entry, folder))
+    return arms

@@ -1,0 +1,93 @@
+"""Folds and sequences of one setting form a group, and its seeds are members."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from unet_repro.commands.hydra_app import compose
+from unet_repro.config import check
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.evaluation.groups import groups_of, runs_of
+from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.sweep.ledger import Entry, Ledger
+
+
+def make_run(path, *overrides, arm=None, done=False):
+    config = dataclasses.replace(check(compose("train", overrides)), arm=arm)
+    folder = RunFolder(path)
+    write_atomically(folder.config, yaml.safe_dump(dataclasses.asdict(config)))
+    if done:
+        write_atomically(folder.result_file, "{}")
+    return path
+
+
+def test_folds_and_seeds_of_two_settings_make_two_groups(tmp_path):
+    runs = [
+        make_run(
+            tmp_path / f"{name}{fold}{seed}",
+            "split=kfold",
+            f"split.fold={fold}",
+            f"seed={seed}",
+            optimizer,
+            arm=f"{name}, fold {fold}",
+        )
+        for name, optimizer in (("Adam", "optimizer=adam"), ("SGD", "optimizer=sgd"))
+        for fold in range(3)
+        for seed in (0, 4)
+    ]
+    adam, sgd = groups_of(runs)
+    assert (adam.name, sgd.name) == ("Adam", "SGD")
+    assert set(adam.members) == {0, 4}
+    assert [run.name for run in adam.members[4]] == ["Adam04", "Adam14", "Adam24"]
+
+
+def test_both_directions_of_sequences_make_one_group(tmp_path):
+    runs = [
+        make_run(
+            tmp_path / f"{train}",
+            "data=u373",
+            "split=sequence",
+            f"split.train='{train}'",
+            f"split.test='{test}'",
+            arm=f"U373, {train} to {test}",
+        )
+        for train, test in (("01", "02"), ("02", "01"))
+    ]
+    (group,) = groups_of(runs)
+    assert group.name == "U373"
+    assert len(group.members[0]) == 2
+
+
+def test_groups_of_one_name_are_numbered(tmp_path):
+    runs = [make_run(tmp_path / f"{width}", f"model.width={width}", arm="base") for width in (4, 8)]
+    assert [group.name for group in groups_of(runs)] == ["base (1)", "base (2)"]
+
+
+def test_runs_are_named_by_folder_or_glob(tmp_path, monkeypatch):
+    for name in ("a1", "a2", "b1"):
+        make_run(tmp_path / "runs" / name)
+    monkeypatch.chdir(tmp_path)
+    assert [run.name for run in runs_of(["runs/a*", "runs/a1"], None, tmp_path)] == ["a1", "a2"]
+    with pytest.raises(ConfigError, match="matches no run"):
+        runs_of("runs/c*", None, tmp_path)
+    with pytest.raises(RunError, match="not a run's folder"):
+        runs_of("runs", None, tmp_path)
+
+
+@pytest.mark.parametrize(("run", "comparison"), [(None, None), ("runs/a", "kfold")])
+def test_neither_or_both_ways_of_naming_are_refused(run, comparison, tmp_path):
+    with pytest.raises(ConfigError, match="no run is named, or a comparison too"):
+        runs_of(run, comparison, tmp_path)
+
+
+def entry(run_id, seed):
+    return Entry("kfold", "arm", seed, "smoke", "synthetic", "", run_id, (), 1.0, "same")
+
+
+def test_an_experiment_is_its_finished_runs(tmp_path):
+    Ledger(tmp_path).record([entry("one", 0), entry("two", 1)])
+    with pytest.raises(RunError, match="no run of kfold is finished"):
+        runs_of(None, "kfold", tmp_path)
+    make_run(tmp_path / "two", done=True)
+    assert runs_of(None, "kfold", tmp_path) == [tmp_path / "two"]

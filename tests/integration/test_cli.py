@@ -55,7 +55,7 @@ def test_tiles_refuses_512_and_names_its_neighbours(tmp_path):
         (["train", "data=hela"], "unet-repro fetch"),
         (["train", "data=folder", "data.root=nowhere", *NETWORK], "nowhere"),
         (["train", *TINY, "optimizer.lr=-1"], "optimizer"),
-        (["train", *TINY, "trainer=gpu"], "no CUDA device"),
+        (["train", *TINY, "trainer=gpu"], "torch sees 0 CUDA GPUs"),
         (["train", *TINY, "split.val_share=-3"], "val_share"),
         (["evaluate", "run=nowhere"], "not a run's folder"),
         (["evaluate"], "run="),

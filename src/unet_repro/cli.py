@@ -32,7 +32,6 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; its products here are small, slower with more
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "--debug" in arguments:
         arguments.remove("--debug")

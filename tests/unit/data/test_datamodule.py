@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from scipy import ndimage
 
+from unet_repro.config import conf_dir
 from unet_repro.data import datamodule, weight_maps
 from unet_repro.data.datamodule import TileData, TrainTiles
 from unet_repro.data.labels import class_counts, classes_from_instances
@@ -20,7 +21,7 @@ from unet_repro.data.splits import Split, contiguous
 from unet_repro.data.tiles import Tiles
 from unet_repro.errors import ConfigError, DataError, GeometryError
 
-CONF = Path(__file__).parents[3] / "conf" / "augment"
+CONF = conf_dir() / "augment"
 TILE, OUTPUT, DEPTH = 30, 14, 1
 
 

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from tile_samples import mirrored_crop, sample
 
+from unet_repro.config import conf_dir
 from unet_repro.data.augment.augment import Augment, GreyValues
 from unet_repro.data.augment.warp import TileWarp
 from unet_repro.errors import ConfigError, DataError
 
-CONF = Path(__file__).parents[3] / "conf" / "augment"
+CONF = conf_dir() / "augment"
 NEUTRAL = {
     "flip": False,
     "rotate_deg": 0.0,

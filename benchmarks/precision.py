@@ -17,7 +17,7 @@ from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.evaluation.evaluations import evaluation
 from unet_repro.machine import usable_cores
-from unet_repro.train import run_folder
+from unet_repro.training.build import run_folder
 
 FP32, BF16 = "32-true", "bf16-mixed"
 MEASURES = {"iou_membrane": "membrane IoU", "v_rand": "V_rand"}

@@ -8,7 +8,8 @@ from torch._dynamo.utils import counters
 
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, Stopped
-from unet_repro.train import run_folder, train
+from unet_repro.train import train
+from unet_repro.training.build import run_folder
 from unet_repro.training.task import SegmentationTask
 
 ONE = ["split.val_share=0.34", "trainer.precision=64-true", "trainer.max_steps=4"]  # two validation images

@@ -18,7 +18,8 @@ from unet_repro.config import check
 from unet_repro.errors import RunError, RunHeld, Stopped
 from unet_repro.runs import lease
 from unet_repro.runs.recorder import Recorder
-from unet_repro.train import run_folder, train
+from unet_repro.train import train
+from unet_repro.training.build import run_folder
 from unet_repro.training.task import SegmentationTask
 
 LONG = ["trainer.max_steps=60", "trainer.val_every=20", "model.width=8", "optimizer=adam", "schedule=cosine"]

@@ -15,7 +15,10 @@ from unet_repro.errors import DataError, RunError, TrainingError
 from unet_repro.evaluation.trained_run import evaluate
 from unet_repro.machine import use_machine
 from unet_repro.runs.folder import RunFolder
-from unet_repro.train import run_folder, train
+from unet_repro.train import train
+from unet_repro.training import build as build_module
+from unet_repro.training import fit as fit_module
+from unet_repro.training.build import read_data, run_folder
 from unet_repro.training.task import SegmentationTask
 
 
@@ -51,7 +54,7 @@ def test_a_finished_run_has_all_its_records(finished):
 
 def test_a_second_call_returns_the_result_without_training(finished, monkeypatch):
     config, _, result = finished
-    monkeypatch.setattr(train_module, "_fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(train_module, "fit", lambda *_: pytest.fail("trained again"))
     assert train(config) == result
 
 
@@ -73,7 +76,7 @@ def test_a_run_shared_by_experiments_has_one_identity(tmp_path):
 def test_a_resumed_run_takes_the_threads_that_it_began_with(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     config = tiny(tmp_path, "trainer.threads=null", "trainer.progress=true")
-    monkeypatch.setattr(train_module, "faster_threads", lambda step: step() or 2)
+    monkeypatch.setattr(fit_module, "faster_threads", lambda step: step() or 2)
     honest, seen = SegmentationTask.training_step, []
 
     def failing(self, batch, batch_idx):
@@ -86,7 +89,7 @@ def test_a_resumed_run_takes_the_threads_that_it_began_with(tmp_path, monkeypatc
     try:
         with pytest.raises(MemoryError):
             train(config)
-        monkeypatch.setattr(train_module, "faster_threads", lambda _: pytest.fail("chose anew"))
+        monkeypatch.setattr(fit_module, "faster_threads", lambda _: pytest.fail("chose anew"))
         train(config)
         assert set(seen) == {2}
         folder = run_folder(check(config))
@@ -209,7 +212,7 @@ def test_evaluate_refuses_what_is_no_run(tmp_path, finished):
         evaluate(tmp_path)
     config = tiny(tmp_path)
     folder = run_folder(check(config))
-    folder.begin(asdict(check(config)), train_module.read_data(check(config)).manifest)
+    folder.begin(asdict(check(config)), read_data(check(config)).manifest)
     with pytest.raises(RunError, match="no checkpoint"):
         evaluate(folder.path)
 
@@ -231,11 +234,11 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
     folder = run_folder(check(config))
     assert evaluate(folder.path)["data"] == "folder"
     cv2.imwrite(str(tmp_path / "own/images/4.png"), 255 - cv2.imread(str(tmp_path / "own/images/4.png"), 0))
-    train_module._read_data.cache_clear()
+    build_module._read_data.cache_clear()
     with pytest.raises(RunError, match="trained on other data"):
         evaluate(folder.path)
     assert run_folder(check(config)).run_id != folder.run_id
-    data, _ = train_module.build(check(config))
+    data, _ = build_module.build(check(config))
     with pytest.raises(DataError, match="no images with public labels"):
         data.whole_images("test")
 

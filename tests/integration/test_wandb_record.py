@@ -13,7 +13,8 @@ from unet_repro.runs.folder import RunFolder
 from unet_repro.tracking import mirror
 from unet_repro.tracking.finished import read_history
 from unet_repro.tracking.reading import offline_file, read_run
-from unet_repro.train import run_folder, train
+from unet_repro.train import train
+from unet_repro.training.build import run_folder
 
 STEPS = [2, 4, 6, 8]
 

@@ -8,7 +8,7 @@ from unet_repro.config import check
 from unet_repro.data.normalise import channels_first
 from unet_repro.errors import DataError
 from unet_repro.report.weights_figure import all_weight_maps, draw_weights
-from unet_repro.train import read_data
+from unet_repro.training.build import read_data
 
 
 def main(arguments: list[str]) -> None:

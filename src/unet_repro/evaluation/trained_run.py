@@ -20,7 +20,7 @@ from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
-from unet_repro.train import build, read_data
+from unet_repro.training.build import build, read_data
 from unet_repro.training.losses import summed_cross_entropy
 from unet_repro.training.task import SegmentationTask
 

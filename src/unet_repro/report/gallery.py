@@ -20,7 +20,7 @@ from unet_repro.data.sample import Sample
 from unet_repro.errors import DataError
 from unet_repro.evaluation.evaluations import path_of
 from unet_repro.report.weights_figure import all_weight_maps
-from unet_repro.train import Data, read_data
+from unet_repro.training.build import Data, read_data
 from unet_repro.trial.finished_runs import Run
 
 CROP_PX = 192

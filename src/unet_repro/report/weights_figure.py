@@ -15,7 +15,7 @@ from unet_repro.config import conf_dir, make
 from unet_repro.data.labels import class_counts, classes_from_instances
 from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
-from unet_repro.train import Data
+from unet_repro.training.build import Data
 
 # Okabe and Ito's palette without black: told apart with any kind of colour vision.
 _COLOURS = to_rgba_array(["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"])[:, :3]

@@ -16,7 +16,7 @@ from unet_repro.sweep.ledger import Entry, Ledger, unique
 from unet_repro.sweep.plan import entry_of
 from unet_repro.sweep.progress import SweepProgress
 from unet_repro.sweep.run_all import train_all
-from unet_repro.train import read_data
+from unet_repro.training.build import read_data
 
 MEASURES = ("iou", "loss")
 

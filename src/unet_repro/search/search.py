@@ -31,7 +31,7 @@ from unet_repro.search.table import show
 from unet_repro.sweep.ledger import Entry, unique
 from unet_repro.sweep.plan import entry_of
 from unet_repro.sweep.run_all import MAX_IN_VAIN, train_all
-from unet_repro.train import read_data, run_folder
+from unet_repro.training.build import read_data, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
 LOSSES = ("val/loss", "train/loss", "train/ce")  # those of a history's measures that are better when smaller

@@ -12,7 +12,7 @@ from unet_repro.evaluation.evaluations import EVALUATIONS
 from unet_repro.files import sha256
 from unet_repro.runs.identity import PLACEMENT, numbers_of
 from unet_repro.sweep.ledger import Entry
-from unet_repro.train import read_data, run_folder
+from unet_repro.training.build import read_data, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
 # Overrides that need no words in a table: it has columns for them, or they change no numbers.

@@ -6,7 +6,7 @@ import torch
 
 from unet_repro.config import TrainConfig
 from unet_repro.machine import autocast, use_machine
-from unet_repro.train import build
+from unet_repro.training.build import build
 
 STEPS = 2  # after one to warm up, and to compile
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,56 +11,61 @@ from unet_repro.tracking.grouping import KEY, groupable
 from unet_repro.tracking.wandb_run import open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from unet_repro.config import TrainConfig
-    from unet_repro.data.datamodule import WholeImages
+    from unet_repro.data.datamodule import TileData, WholeImages
     from unet_repro.runs.recorder import Recorder
     from unet_repro.tracking.callback import WandbMirror
     from unet_repro.training.task import SegmentationTask
 
 
+@contextmanager
 def online_mirror(
-    config: TrainConfig,
-    *,
-    directory: Path,
-    source: str,
-    recorder: Recorder,
-    images: WholeImages,
-    class_names: Sequence[str],
-) -> WandbMirror | None:
-    """Opens the W&B run of a training, or goes on with it.
+    config: TrainConfig, *, source: str, recorder: Recorder, data: TileData
+) -> Iterator[list[WandbMirror]]:
+    """Opens the W&B run of a training, or resumes it, and ends it with the block.
 
     Args:
         config: The training's configuration.
-        directory: The run's folder, named by its identity.
         source: Name of the data source.
-        recorder: Stands before the mirror among the trainer's callbacks.
-        images: The validation images.
-        class_names: Names of class 0, 1, ...
+        recorder: Stands before the mirror among the trainer's callbacks; its folder is named by the run's identity.
+        data: Set up for fitting.
 
-    Returns:
-        A callback, to be closed after the training; ``None`` unless ``logger.mode`` is ``online``.
+    Yields:
+        The callback; none unless ``logger.mode`` is ``online``.
 
     Raises:
         UserError: If there is no API key or no answer.
     """
     if config.logger.mode != "online":
-        return None
+        yield []
+        return
     from unet_repro.tracking.callback import WandbMirror  # noqa: PLC0415  (imports wandb, which is slow)
 
-    plain = asdict(config)
+    plain, directory = asdict(config), recorder.folder.path
     run = open_run(
         mode="online",
         **about(plain, run_id=directory.name, source=source),
         config={**plain, KEY: groupable(plain, run_id=directory.name, source=source)},
         directory=directory,
-        class_names=class_names,
+        class_names=data.class_names,
     )
     assert run is not None, "only disabled runs are None"
-    num_images = config.logger.panel_images
-    return WandbMirror(run, recorder, images=images, class_names=class_names, num_images=num_images)
+    mirror = WandbMirror(
+        run,
+        recorder,
+        images=data.val_images,
+        class_names=data.class_names,
+        num_images=config.logger.panel_images,
+    )
+    try:
+        yield [mirror]
+    except BaseException:
+        mirror.close(exit_code=1)
+        raise
+    mirror.close()
 
 
 def mirror_finished(

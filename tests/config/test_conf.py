@@ -1,11 +1,12 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unet_repro.commands.hydra_app import compose
-from unet_repro.commands.reproduce import EXPERIMENTS
+from unet_repro.commands.reproduce import ALL
 from unet_repro.config import check, conf_dir, make
 from unet_repro.errors import ConfigError
+from unet_repro.runs.identity import numbers_of
 
 GROUPS = [
     "augment",
@@ -25,6 +26,13 @@ CHOICES = [
 ]
 
 
+COMPARISONS = [
+    path.stem
+    for path in sorted((conf_dir() / "experiment").glob("*.yaml"))
+    if isinstance(OmegaConf.load(path).get("experiment"), DictConfig)
+]
+
+
 def train(*overrides):
     return compose("train", list(overrides))
 
@@ -36,24 +44,31 @@ def test_every_choice_of_every_group_fits_what_it_builds(choice, tmp_path):
     assert config.seed == 0
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", COMPARISONS)
 @pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
-def test_every_arm_of_every_experiment_composes_at_every_scale(name, scale):
+def test_every_arm_of_every_experiment_composes_at_every_scale_and_is_another_run(name, scale):
     base = check(train(f"experiment={name}", f"scale={scale}"))
     assert base.experiment.name == name
     seen = []
-    for overrides in base.experiment.arms.values():
+    for overrides in base.experiment.arms.values() or [[]]:
         config = check(train(f"experiment={name}", f"scale={scale}", *overrides))
         make("tiles", config.tiles).batch(config.model["depth"])
-        seen.append((config.tiles, config.weight_map, config.optimizer, config.schedule))
-    assert all(seen.count(arm) == 1 for arm in seen), "two arms are the same"
+        seen.append((config.data, numbers_of(config)))
+    if not base.experiment.searched:  # a search gives its arms their settings
+        assert all(seen.count(arm) == 1 for arm in seen), "two arms are the same"
 
 
-def test_experiments_hold_overrides_that_hydra_can_parse():
+def test_no_experiment_is_left_out_of_these_tests():
+    assert len(COMPARISONS) >= 13
+    assert set(ALL) <= set(COMPARISONS)
+    assert sum(len(check(train(f"experiment={name}")).experiment.arms) for name in COMPARISONS) >= 71
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_experiments_hold_overrides_that_hydra_can_parse(name):
     parser = OverridesParser.create()
-    for name in EXPERIMENTS:
-        for overrides in check(train(f"experiment={name}")).experiment.arms.values():
-            assert not any(override.is_sweep_override() for override in parser.parse_overrides(overrides))
+    for overrides in check(train(f"experiment={name}")).experiment.arms.values():
+        assert not any(override.is_sweep_override() for override in parser.parse_overrides(overrides))
 
 
 def test_the_default_is_the_papers_setting_but_for_width_and_steps():

@@ -20,7 +20,7 @@ from unet_repro.machine import usable_cores
 from unet_repro.training.build import run_folder
 
 FP32, BF16 = "32-true", "bf16-mixed"
-MEASURES = {"iou_membrane": "membrane IoU", "v_rand": "V_rand"}
+MEASURES = {"iou_membrane": "membrane IoU", "pair_f_score": "pair F-score"}
 SECONDS = "training"
 
 

@@ -34,7 +34,7 @@ def test_the_images_pool_to_the_last_validations_measures(run, measured):
     assert list(images) == [KEY]  # a fifth of six slices
     for name in ("iou", "iou_membrane", "iou_cell", "dice", "pixel_error", "loss"):
         assert images[KEY][name] == pytest.approx(final[f"val/{name}"], abs=1e-6)
-    assert 0 <= images[KEY]["v_rand"] <= 1
+    assert 0 <= images[KEY]["pair_f_score"] <= 1
 
 
 def test_predictions_are_kept_for_pictures(run, measured):

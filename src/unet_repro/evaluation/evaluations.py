@@ -23,11 +23,11 @@ from unet_repro.geometry import halo
 from unet_repro.inference.overlap_tile import Padding, TilePlan, plan_tiles, predict
 from unet_repro.inference.rotations import Views, average_views
 from unet_repro.metrics.pixel import confusion, pixel_measures
-from unet_repro.metrics.rand import v_rand
+from unet_repro.metrics.rand import pair_f_score
 from unet_repro.runs.folder import write_atomically
 from unet_repro.training.losses import summed_cross_entropy
 
-VERSION = 1  # raised whenever a change to the code changes what is measured
+VERSION = 2  # raised whenever a change to the code changes what is measured
 SMALL_TILE_PX = 252  # whose stitching is compared with the whole image
 VIEWS: tuple[Views, ...] = (1, 4, 7, 8)
 
@@ -170,7 +170,7 @@ def _measures(trained: Trained, scores_KHW: Tensor, image: WholeImage) -> dict[s
     return {
         "loss": float(summed_cross_entropy(scores_KHW, classes_HW)) / classes_HW.numel(),
         **{name: float(value) for name, value in measured.items()},
-        "v_rand": v_rand(instances_from_mask(image.classes), pieces),
+        "pair_f_score": pair_f_score(instances_from_mask(image.classes), pieces),
     }
 
 

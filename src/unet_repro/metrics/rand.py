@@ -101,8 +101,10 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 1.0
 
 
-def v_rand(truth: Labels, predicted: Labels) -> float:
-    """Foreground-restricted Rand F-score over pairs of different pixels, ``1 - rand_error``; as it is, unthinned.
+def pair_f_score(truth: Labels, predicted: Labels) -> float:
+    """Foreground-restricted F-score over pairs of different pixels, ``1 - rand_error``; unthinned.
+
+    Not ``RandScores.v_rand``, in which pixels in no object are objects of their own.
 
     Args:
         truth: Instance numbers ``(H, W)``, 0 = background.
@@ -111,7 +113,7 @@ def v_rand(truth: Labels, predicted: Labels) -> float:
     Returns:
         In [0, 1]; 1 where neither holds a cell, 0 where one of them holds none.
 
-    >>> v_rand(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 7, 7]]))  # two cells merged
+    >>> pair_f_score(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 7, 7]]))  # two cells merged
     0.5
     """
     return 1 - rand_scores(truth, predicted).rand_error

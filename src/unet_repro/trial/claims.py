@@ -64,7 +64,7 @@ def _loss_with_few(number: int) -> Contrast:
     few, whole = f"{number}", "all"
     return Contrast(
         f"(SGD {few} − {whole}) − (Adam {few} − {whole})",
-        "final_iou",
+        "iou_per_image",
         (
             Term((f"SGD, {few}",), 1.0),
             Term((f"SGD, {whole}",), -1.0),
@@ -85,7 +85,7 @@ def _more_than(step: tuple[str, str]) -> Contrast:
         Term((step[1],), -1.0),
         Term((step[0],), 1.0),
     )
-    return Contrast(f"gain of elastic − gain of {step[1].removeprefix('+ ')}", "final_iou", terms, "higher", _IOU)
+    return Contrast(f"gain of elastic − gain of {step[1].removeprefix('+ ')}", "iou_per_image", terms, "higher", _IOU)
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -96,7 +96,7 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="tile_size",
         varies=("tiles.size", "tiles.unit", "budget.input", "budget.output"),
         contrasts=(
-            *(versus("572", smaller, "final_iou", "not lower", _IOU) for smaller in _TILE_PAIRS),
+            *(versus("572", smaller, "iou_per_image", "not lower", _IOU) for smaller in _TILE_PAIRS),
             *(versus("572", smaller, "roughness", "lower", 0.005) for smaller in _TILE_PAIRS),
         ),
         rule="Final IoU of 572 not lower than that of smaller tiles by 0.01 or more, and its curve less rough, for "
@@ -109,8 +109,8 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="weight_map",
         varies=("weight_map",),
         contrasts=(
-            *(versus(weights, "none", "final_iou", "equivalent", _IOU) for weights in _MAPS),
-            *(versus(weights, "none", "v_rand", "equivalent", _IOU, primary=False) for weights in _MAPS),
+            *(versus(weights, "none", "iou_per_image", "equivalent", _IOU) for weights in _MAPS),
+            *(versus(weights, "none", "pair_f_score", "equivalent", _IOU, primary=False) for weights in _MAPS),
         ),
         rule="Final IoU with each of the four maps equivalent to that without, within 0.01 (two one-sided tests); "
         "so a noticeable loss refutes it as a gain would.",
@@ -127,7 +127,7 @@ CLAIMS: tuple[Claim, ...] = (
             versus(_FAST, _SGD, "generalisation_gap", "higher", 0.01),
             versus(_FAST, _SLOW, "generalisation_gap", "higher", 0.01),
             versus(_SLOW, _SGD, "steps_to_iou", "lower", 0.0, primary=False),
-            versus(_FAST, _SGD, "final_iou", "higher", _IOU, primary=False),
+            versus(_FAST, _SGD, "iou_per_image", "higher", _IOU, primary=False),
         ),
         rule="Adam at 1e-3 needs fewer steps than SGD to the IoU that all runs reach, ends with a larger gap between "
         "validation and training cross-entropy, and a larger one than Adam at 3e-4.",
@@ -143,7 +143,7 @@ CLAIMS: tuple[Claim, ...] = (
             _loss_with_few(3),
             _loss_with_few(6),
             _loss_with_few(12),
-            versus("SGD, 3", "Adam, 3", "final_iou", "higher", _IOU, primary=False),
+            versus("SGD, 3", "Adam, 3", "iou_per_image", "higher", _IOU, primary=False),
         ),
         rule="SGD needs more steps than Adam to the IoU that all runs reach, and loses less final IoU from all "
         "training slices to three.",
@@ -156,9 +156,9 @@ CLAIMS: tuple[Claim, ...] = (
         varies=("schedule",),
         contrasts=(
             versus("plateau", "constant", "collapsed", "lower", 0.1),
-            versus("plateau", "constant", "final_iou", "not lower", _IOU),
+            versus("plateau", "constant", "iou_per_image", "not lower", _IOU),
             *(versus(name, "constant", "collapsed", "lower", 0.1, primary=False) for name in _FIXED_SCHEDULES),
-            *(versus(name, "constant", "final_iou", "not lower", _IOU, primary=False) for name in _FIXED_SCHEDULES),
+            *(versus(name, "constant", "iou_per_image", "not lower", _IOU, primary=False) for name in _FIXED_SCHEDULES),
         ),
         rule="Fewer runs collapse (end below half of their own best IoU) with the plateau schedule than at a constant "
         "rate, and its final IoU is not lower by 0.01 or more.",
@@ -170,7 +170,7 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="augmentation",
         varies=("augment",),
         contrasts=(
-            versus("+ elastic", "+ grey values", "final_iou", "higher", _IOU),
+            versus("+ elastic", "+ grey values", "iou_per_image", "higher", _IOU),
             _more_than(("none", "flips and rotations")),
             _more_than(("flips and rotations", "+ grey values")),
         ),
@@ -208,7 +208,7 @@ CLAIMS: tuple[Claim, ...] = (
                 ("rotated_iou", "7", True),
                 ("rotated_iou", "4", False),
                 ("rotated_iou", "8", False),
-                ("rotated_v_rand", "7", False),
+                ("rotated_pairs", "7", False),
             )
         ),
         rule="Higher IoU from the mean of 7 rotated views than from one, paired by image.",
@@ -222,7 +222,7 @@ CLAIMS: tuple[Claim, ...] = (
         contrasts=(
             Contrast(
                 "random − blocks",
-                "final_iou",
+                "iou_per_image",
                 (Term(_folds("random"), 1.0), Term(_folds("blocks"), -1.0)),
                 "higher",
                 _IOU,
@@ -251,8 +251,8 @@ CLAIMS: tuple[Claim, ...] = (
                 Contrast(f"{norm}: stitched − whole", "seam", (Term((norm,), 1.0, "small tiles"),), "higher", 1e-4)
                 for norm in ("instance", "group")
             ),
-            *(versus(norm, "none", "final_iou", "higher", _IOU, primary=False) for norm in _NORMS),
-            *(versus(norm, "none", "v_rand", "higher", _IOU, primary=False) for norm in _NORMS),
+            *(versus(norm, "none", "iou_per_image", "higher", _IOU, primary=False) for norm in _NORMS),
+            *(versus(norm, "none", "pair_f_score", "higher", _IOU, primary=False) for norm in _NORMS),
         ),
         rule="Higher IoU than without normalisation after equal training time for batch, instance and group norm each; "
         "and with instance and group norm a stitched prediction that differs from the whole image's.",

@@ -92,13 +92,13 @@ def iou_at_equal_time(run: Run, peers: Sequence[Run]) -> float | None:
 
 
 MEASURES: dict[str, Measure] = {
-    "final_iou": _of_images("val", "iou", "final IoU", "IoU", "whole"),
-    "v_rand": _of_images("val", "v_rand", "final V_rand (unthinned, at the most likely class)", "V_rand", "whole"),
+    "iou_per_image": _of_images("val", "iou", "final IoU, mean over images", "IoU", "whole"),
+    "pair_f_score": _of_images("val", "pair_f_score", "pair F-score of objects, most likely class", "F-score", "whole"),
     "val_loss": _of_images("val", "loss", "final validation cross-entropy", "nats", "whole"),
     "seam": _of_images("overlap_tile", "max_difference", "largest difference of a class probability", "probability"),
     "border_iou": _of_images("overlap_tile", "iou_band", "IoU in the border band", "IoU"),
     "rotated_iou": _of_images("rotations", "iou", "IoU of the mean over views", "IoU"),
-    "rotated_v_rand": _of_images("rotations", "v_rand", "V_rand of the mean over views (unthinned)", "V_rand"),
+    "rotated_pairs": _of_images("rotations", "pair_f_score", "pair F-score, mean over views", "F-score"),
     "roughness": _of_runs("roughness of the IoU curve", "IoU", roughness),
     "steps_to_iou": _of_runs("steps to the IoU that all runs reach", "steps", steps_to_iou),
     "generalisation_gap": _of_runs("validation − training cross-entropy at the end", "nats", generalisation_gap),

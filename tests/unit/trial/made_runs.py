@@ -66,7 +66,7 @@ def made_run(
     curve = list(curve if curve is not None else np.linspace(0.3, 0.5, 8))
     ious = np.broadcast_to(iou, len(val_images)).tolist()
     measures = {
-        image: {"iou": value, "v_rand": value, "loss": 1 - value, "iou_band": value, "max_difference": value}
+        image: {"iou": value, "pair_f_score": value, "loss": 1 - value, "iou_band": value, "max_difference": value}
         for image, value in zip(val_images, ious, strict=True)
     }
     record = {"version": 1, "transform": dict(TRANSFORM), "variants": {"whole": measures}}

@@ -13,7 +13,7 @@ CLAIM = Claim(
     source="a test",
     experiment="made",
     varies=("weight_map",),
-    contrasts=(versus("A", "B", "final_iou", "higher", 0.01),),
+    contrasts=(versus("A", "B", "iou_per_image", "higher", 0.01),),
     rule="Higher IoU.",
 )
 MAPS = {"weight_map._target_": "paper"}

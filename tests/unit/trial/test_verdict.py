@@ -56,7 +56,7 @@ def verdict_of(claim, runs):
 )
 def test_a_planted_effect_decides(expects, effect, word):
     verdict = verdict_of(
-        claim_of(versus("A", "B", "final_iou", expects, 0.01)), arms_with(np.random.default_rng(1), effect=effect)
+        claim_of(versus("A", "B", "iou_per_image", expects, 0.01)), arms_with(np.random.default_rng(1), effect=effect)
     )
     assert verdict.word == word, verdict.reason
     assert verdict.seeds == tuple(SEEDS)
@@ -68,12 +68,12 @@ def test_pairing_by_seed_and_image_finds_what_unpaired_spreads_would_hide():
     runs = arms_with(np.random.default_rng(2), effect=0.02, noise=0.003)
     means = [np.mean([v["iou"] for v in run.evaluation("val")["variants"]["whole"].values()]) for run in runs["A"]]
     assert np.std(means, ddof=1) > 0.01  # between seeds
-    assert verdict_of(claim_of(versus("A", "B", "final_iou", "higher", 0.0)), runs).word == "supported"
+    assert verdict_of(claim_of(versus("A", "B", "iou_per_image", "higher", 0.0)), runs).word == "supported"
 
 
 def test_much_noise_and_few_seeds_are_inconclusive_and_say_how_many_seeds_it_takes():
     runs = arms_with(np.random.default_rng(3), effect=0.02, seeds=range(3), noise=0.03)
-    verdict = verdict_of(claim_of(versus("A", "B", "final_iou", "higher", 0.0)), runs)
+    verdict = verdict_of(claim_of(versus("A", "B", "iou_per_image", "higher", 0.0)), runs)
     assert verdict.word == "inconclusive"
     assert verdict.seeds_needed > 3
     assert f"about {verdict.seeds_needed} seeds" in verdict.reason
@@ -82,7 +82,7 @@ def test_much_noise_and_few_seeds_are_inconclusive_and_say_how_many_seeds_it_tak
 def test_no_effect_is_almost_never_called_one():
     words = [
         verdict_of(
-            claim_of(versus("A", "B", "final_iou", "higher", 0.2)),
+            claim_of(versus("A", "B", "iou_per_image", "higher", 0.2)),
             arms_with(np.random.default_rng(100 + n), effect=0.0, seeds=range(3), noise=0.02),
         ).p_for
         for n in range(100)
@@ -92,14 +92,15 @@ def test_no_effect_is_almost_never_called_one():
 
 def test_a_conjunction_needs_all_and_falls_with_one():
     rng = np.random.default_rng(4)
-    both = claim_of(versus("A", "B", "final_iou", "higher", 0.01), versus("A", "B", "v_rand", "higher", 0.01))
+    both = claim_of(versus("A", "B", "iou_per_image", "higher", 0.01), versus("A", "B", "pair_f_score", "higher", 0.01))
     assert verdict_of(both, arms_with(rng, effect=0.05)).word == "supported"
-    torn = claim_of(versus("A", "B", "final_iou", "higher", 0.01), versus("A", "B", "v_rand", "lower", 0.01))
+    torn = claim_of(versus("A", "B", "iou_per_image", "higher", 0.01), versus("A", "B", "pair_f_score", "lower", 0.01))
     verdict = verdict_of(torn, arms_with(rng, effect=0.05))
     assert verdict.word == "refuted"
-    assert "V_rand" in verdict.reason
+    assert "pair F-score" in verdict.reason
     lenient = claim_of(
-        versus("A", "B", "final_iou", "higher", 0.01), versus("A", "B", "v_rand", "lower", 0.01, primary=False)
+        versus("A", "B", "iou_per_image", "higher", 0.01),
+        versus("A", "B", "pair_f_score", "lower", 0.01, primary=False),
     )
     assert verdict_of(lenient, arms_with(rng, effect=0.05)).word == "supported"
 
@@ -107,7 +108,7 @@ def test_a_conjunction_needs_all_and_falls_with_one():
 def test_the_more_claims_the_harder_each():
     rng = np.random.default_rng(5)
     runs = arms_with(rng, effect=0.03, seeds=range(3), noise=0.004)
-    one = claim_of(versus("A", "B", "final_iou", "higher", 0.0))
+    one = claim_of(versus("A", "B", "iou_per_image", "higher", 0.0))
     alone = judge({"one": (one, runs)})["one"]
     noise = {f"n{n}": (one, arms_with(rng, effect=0.0, seeds=range(3), noise=0.05)) for n in range(9)}
     among = judge({"one": (one, runs), **noise})["one"]
@@ -115,7 +116,7 @@ def test_the_more_claims_the_harder_each():
 
 
 def test_missing_runs_seeds_and_evaluations_wait():
-    one = claim_of(versus("A", "B", "final_iou", "higher", 0.01))
+    one = claim_of(versus("A", "B", "iou_per_image", "higher", 0.01))
     runs = arms_with(np.random.default_rng(6), effect=0.05, seeds=range(3))
     assert verdict_of(one, {"A": runs["A"], "B": []}).reason == "no finished run of 'B'"
     few = verdict_of(one, {"A": runs["A"], "B": runs["B"][:2]})
@@ -132,7 +133,7 @@ def test_an_unfair_comparison_gets_no_verdict_and_no_numbers():
     runs = arms_with(np.random.default_rng(7), effect=0.05)
     for run in runs["B"]:
         run.config["optimizer"]["lr"] = 0.5
-    verdict = verdict_of(claim_of(versus("A", "B", "final_iou", "higher", 0.01)), runs)
+    verdict = verdict_of(claim_of(versus("A", "B", "iou_per_image", "higher", 0.01)), runs)
     assert verdict.word == "refused"
     assert "optimizer.lr" in verdict.reason
     assert verdict.effects == ()
@@ -158,7 +159,7 @@ def test_folds_are_joined_and_paired_image_by_image():
             ]
     terms = tuple(Term((f"{way} 0", f"{way} 1"), sign) for way, sign in (("random", 1.0), ("blocks", -1.0)))
     verdict = verdict_of(
-        claim_of(Contrast("random − blocks", "final_iou", terms, "higher", 0.01), varies=("split",)), arms
+        claim_of(Contrast("random − blocks", "iou_per_image", terms, "higher", 0.01), varies=("split",)), arms
     )
     assert verdict.word == "supported"
     assert verdict.images == 6

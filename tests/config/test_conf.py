@@ -154,3 +154,25 @@ def test_settings_that_departs_from_the_paper_are_marked():
     words = [path.read_text() for path in conf_dir().rglob("*.yaml")]
     assert sum(text.count("deviation:") for text in words) >= 3
     assert sum(text.count("assumed:") for text in words) >= 5
+
+
+def test_an_experiment_of_ones_own_needs_no_more_than_its_overrides(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /optimizer: adam\ntrainer:\n  max_steps: 4\n  val_every: 2\n"
+    )
+    config = check(train("experiment=mine", f"hydra.searchpath=[file://{tmp_path}]"))
+    assert config.experiment is None
+    assert config.optimizer["_target_"] == "torch.optim.Adam"
+    assert config.trainer.max_steps == 4
+
+
+def test_wandbs_own_variables_are_respected(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    logger = check(train()).logger
+    assert (logger.mode, logger.project) == ("disabled", "mine")
+    assert check(train("logger.mode=offline")).logger.mode == "offline"
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(ConfigError, match="logger.mode='sometimes' is not legal"):
+        check(train())

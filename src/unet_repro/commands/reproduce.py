@@ -5,6 +5,7 @@ from pathlib import Path
 
 import joblib
 import torch
+from omegaconf import OmegaConf
 
 from unet_repro.commands import hydra_app
 from unet_repro.commands.report import report
@@ -103,7 +104,7 @@ def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     known = sorted(
         path.stem
         for path in (conf_dir() / "experiment").glob("*.yaml")
-        if path.stem != "none" and "searched: true" not in path.read_text()  # that is for `unet-repro search`
+        if not (OmegaConf.load(path).get("experiment") or {}).get("searched")  # those are for `unet-repro search`
     )
     for name in experiments or [""]:
         if name not in known:

@@ -19,7 +19,6 @@ from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.sweep.ledger import Ledger, unique
 from unet_repro.tracking import dashboard
 from unet_repro.tracking.dashboard import Comparison
-from unet_repro.tracking.finished import read_config
 from unet_repro.tracking.upload import check_server
 from unet_repro.tracking.verdict_run import log_verdicts
 
@@ -74,7 +73,7 @@ def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Compariso
 
 def _project(runs_dir: Path, comparisons: Sequence[Comparison]) -> str:
     first = next(iter(comparisons[0].arms))
-    return str(read_config(RunFolder(runs_dir / first))["logger"]["project"])
+    return str(RunFolder(runs_dir / first).settings()["logger"]["project"])
 
 
 def _read_verdicts(path: Path, experiments: Sequence[str]) -> list[dict[str, Any]]:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from unet_repro.errors import RunError, UserError
+from unet_repro.files import locked
 from unet_repro.runs.folder import RunFolder
 from unet_repro.sweep.ledger import Ledger, unique
-from unet_repro.tracking.finished import about, ensure_offline_run, read_config
+from unet_repro.tracking.finished import about, ensure_offline_run
 from unet_repro.tracking.reading import offline_file
 from unet_repro.tracking.upload import Upload, check_server, has_arrived
 
@@ -62,14 +62,12 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
 
     runs = asked_for(asked.runs_dir, asked.experiments)
-    lock = FileLock(asked.runs_dir / ".wandb-sync.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise RunError(f"another wandb-sync is at work in {asked.runs_dir}", mend="wait for it") from error
-    except OSError as error:
-        raise RunError(f"cannot write to {asked.runs_dir}: {error.strerror}", mend="mend its permissions") from error
-    with lock:
+    with locked(
+        asked.runs_dir / ".wandb-sync.lock",
+        failure=f"cannot write to {asked.runs_dir}",
+        mend="check its permissions",
+        busy=RunError(f"another wandb-sync is at work in {asked.runs_dir}", mend="wait for it"),
+    ):
         found = sync(runs, entity=asked.entity, force=asked.force)
     if found.missing:
         raise SystemExit(1)
@@ -160,7 +158,7 @@ def _prepare(run: Run, found: Sorted) -> None:
 def _title(folder: RunFolder) -> str:
     """What a run that stands in no ledger is called."""
     try:
-        named = about(read_config(folder), run_id=folder.run_id, source="")
+        named = about(folder.settings(), run_id=folder.run_id, source="")
     except (RunError, KeyError, TypeError):  # an unreadable configuration is said when the run is uploaded
         return "single"
     return f"{named['group']}: {named['name']}"
@@ -171,7 +169,7 @@ def _is_there(folder: RunFolder) -> bool:
     if path is not None:
         return has_arrived(path)
     try:
-        return bool(read_config(folder)["logger"]["mode"] == "online")  # it went while it was trained
+        return bool(folder.settings()["logger"]["mode"] == "online")  # it went while it was trained
     except RunError:  # said when it is read again
         return False
 

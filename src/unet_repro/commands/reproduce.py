@@ -104,7 +104,7 @@ def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     known = sorted(
         path.stem
         for path in (conf_dir() / "experiment").glob("*.yaml")
-        if not (OmegaConf.load(path).get("experiment") or {}).get("searched")  # those are for `unet-repro search`
+        if not OmegaConf.select(OmegaConf.load(path), "experiment.searched")  # those are for `unet-repro search`
     )
     for name in experiments or [""]:
         if name not in known:

@@ -1,17 +1,22 @@
-"""Files that appear whole or not at all, and hashes of what is in them."""
+"""Files that appear whole or not at all, locks, text tables, and hashes of contents."""
 
+import csv
 import hashlib
+import io
 import os
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
+
+from unet_repro.errors import RunError
 
 
 class Closing(ABC):
@@ -57,6 +62,67 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, failure: str, mend: str, busy: RunError | None = None) -> Iterator[None]:
+    """Holds a lock file during the block; without effect on a file system that has no locks.
+
+    Args:
+        path: The lock file; its folder is created.
+        failure: Says what cannot be written if the lock file cannot.
+        mend: The hint for that.
+        busy: Raised at once if another process holds the lock; by default the block waits for it.
+
+    Raises:
+        RunError: ``busy``, or if the lock file cannot be written.
+    """
+    lock = FileLock(path, timeout=-1 if busy is None else 0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(NotImplementedError):
+            lock.acquire()
+    except OSError as error:
+        if busy is not None and isinstance(error, Timeout):
+            raise busy from error
+        raise RunError(f"{failure}: {error.strerror}", mend=mend) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def csv_text(
+    rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None, *, digits: int | None = None
+) -> str:
+    r"""Rows as CSV with a header; missing values and ``None`` are empty cells.
+
+    Args:
+        rows: Values by column.
+        columns: The columns to write; by default all, in order of first appearance.
+        digits: Significant digits of floats; by default all.
+
+    >>> csv_text([{"a": 1, "b": 1 / 3}, {"c": None}], digits=2)
+    'a,b,c\n1,0.33,\n,,\n'
+    """
+    rows = list(rows)
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row)) if columns is None else columns
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        cells = (row.get(name) for name in names)
+        writer.writerow(f"{cell:.{digits}g}" if digits and isinstance(cell, float) else cell for cell in cells)
+    return text.getvalue()
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    r"""A Markdown table, without a newline at its end.
+
+    >>> markdown_table(["a", "b"], [(1, 2)])
+    '| a | b |\n| --- | --- |\n| 1 | 2 |'
+    """
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in (head, ["---"] * len(head), *rows))
 
 
 def sha256(*parts: str | npt.NDArray[np.generic]) -> str:

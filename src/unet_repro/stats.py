@@ -1,20 +1,15 @@
-"""Statistics of paired comparisons over few seeds and images: hierarchical bootstrap, equivalence, Holm, seeds needed.
+"""Statistics of paired comparisons over few seeds and images: random effects, equivalence, Holm, seeds needed.
 
 What is compared is a table of paired differences ``d[s, i]`` of seed s and image i. Every seed's network is judged on
-the same images, so an image that is hard is hard for all of them: the table has two crossed levels. The bootstrap
-draws seeds, then images, the same images for every seed (Owen, "The pigeonhole bootstrap", Annals of Applied
-Statistics 2007, 10.1214/07-AOAS122).
-
-With three seeds no percentile of a bootstrap can cover 95 %: the mean of the resamples never leaves the range of the
-seeds, and the true mean lies outside of three values' range once in four. So the bootstrap gives the standard error of
-each level, corrected for its narrowness by n / (n - 1) (Hesterberg, "What Teachers Should Know About the Bootstrap",
-The American Statistician 2015, 10.1080/00031305.2015.1089789), and Student's t with Satterthwaite's degrees of freedom
-gives the interval.
+the same images, so an image that is hard is hard for all of them: the table has two crossed levels of random effects,
+and the two-way analysis of variance gives the variance of the mean due to each (Searle, Casella and McCulloch,
+"Variance Components", 1992, chapter 4). Student's t with Satterthwaite's degrees of freedom (Biometrics Bulletin 1946,
+10.2307/3002019) gives the interval.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +20,6 @@ Table = npt.NDArray[np.float64]
 Expectation = Literal["higher", "lower", "equivalent", "not lower"]
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
-RESAMPLES = 4000
 MAX_SEEDS = 1000  # more are not worth asking for
 
 
@@ -56,44 +50,32 @@ class Estimate:
     @property
     def error(self) -> float:
         """Standard error of the mean."""
-        return math.sqrt(self._variance(self.num_seeds))
+        return self.with_seeds(self.num_seeds)[0]
 
     @property
     def degrees(self) -> float:
         """Degrees of freedom by Satterthwaite's rule."""
-        return self._degrees(self.num_seeds)
+        return self.with_seeds(self.num_seeds)[1]
 
     def with_seeds(self, number: int) -> tuple[float, float]:
         """Standard error and degrees of freedom that another number of seeds would have, all else being as it is."""
-        return math.sqrt(self._variance(number)), self._degrees(number)
-
-    def _variance(self, seeds: int) -> float:
-        share = self.num_seeds / seeds
-        parts = self.from_seeds * share, self.from_images, self.from_both * share
-        # The part of the images holds the interaction too, which more seeds average out.
-        images = max(parts[1] - self.from_both * (1 - share), 0.0)
-        return max(parts[0] + images - parts[2], parts[0], images)
-
-    def _degrees(self, seeds: int) -> float:
-        share = self.num_seeds / seeds
-        variance = self._variance(seeds)
+        share = self.num_seeds / number
+        seeds, both = self.from_seeds * share, self.from_both * share
+        # The images' part includes the interaction, which more seeds average out.
+        images = max(self.from_images - self.from_both + both, 0.0)
+        variance = max(seeds + images - both, seeds, images)
         if variance == 0:
-            return max(seeds - 1.0, 1.0)
-        images = max(self.from_images - self.from_both * (1 - share), 0.0)
-        parts = [(self.from_seeds * share, seeds - 1)]
-        if self.num_images > 1:
-            parts.append((images, self.num_images - 1))
-            parts.append((self.from_both * share, (seeds - 1) * (self.num_images - 1)))
-        return float(variance**2 / sum(part**2 / freedom for part, freedom in parts if freedom > 0))
+            return 0.0, max(number - 1.0, 1.0)
+        freedom = number - 1, self.num_images - 1, (number - 1) * (self.num_images - 1)
+        parts = zip((seeds, images, both), freedom, strict=True)
+        return math.sqrt(variance), variance**2 / sum(part**2 / degrees for part, degrees in parts if degrees > 0)
 
 
-def estimate(differences: Table, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+def estimate(differences: Table) -> Estimate:
     """Mean paired difference with its 95 % interval.
 
     Args:
         differences: ``(S, I)`` float64: seeds by images; ``(S, 1)`` for a measure of whole runs.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
 
     Raises:
         ValueError: If the table is empty or holds values that are not finite.
@@ -105,28 +87,23 @@ def estimate(differences: Table, *, resamples: int = RESAMPLES, seed: int = 0) -
     if differences.ndim != 2 or not differences.size or not np.isfinite(differences).all():
         raise ValueError(f"differences must be a finite table of seeds by images, not of shape {differences.shape}")
     num_seeds, num_images = differences.shape
-    rng = np.random.default_rng(seed)
-    seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), resamples) / num_seeds
-    images = rng.multinomial(num_images, np.full(num_images, 1 / num_images), resamples) / num_images
-    seeds_alone = float((seeds @ differences.mean(1)).var())
-    images_alone = float((images @ differences.mean(0)).var())
-    both = float(((seeds @ differences) * images).sum(1).var())
-    narrow_seeds = num_seeds / (num_seeds - 1) if num_seeds > 1 else 0.0
-    narrow_images = num_images / (num_images - 1) if num_images > 1 else 0.0
+    free_seeds, free_images = max(num_seeds - 1, 1), max(num_images - 1, 1)  # one value alone shows no spread
+    within = differences - differences.mean(1, keepdims=True)
+    both = within - within.mean(0)
     found = Estimate(
         mean=float(differences.mean()),
         low=None,
         high=None,
-        from_seeds=seeds_alone * narrow_seeds,
-        from_images=images_alone * narrow_images,
-        from_both=max(both - seeds_alone - images_alone, 0.0) * narrow_seeds * narrow_images,
+        from_seeds=float(differences.mean(1).var()) / free_seeds,
+        from_images=float(differences.mean(0).var()) / free_images,
+        from_both=float(both.var()) / (free_seeds * free_images),
         num_seeds=num_seeds,
         num_images=num_images,
     )
     if num_seeds < 2:
         return found
     reach = float(stats.t.ppf(1 - ALPHA / 2, found.degrees)) * found.error
-    return Estimate(**{**vars(found), "low": found.mean - reach, "high": found.mean + reach})
+    return replace(found, low=found.mean - reach, high=found.mean + reach)
 
 
 def estimate_share(differences: Table) -> Estimate:

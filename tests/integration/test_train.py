@@ -12,7 +12,8 @@ from tiny import tiny
 from unet_repro import train as train_module
 from unet_repro.config import check
 from unet_repro.errors import DataError, RunError, TrainingError
-from unet_repro.evaluation.trained_run import evaluate
+from unet_repro.evaluation.evaluations import measure_images
+from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.machine import use_machine
 from unet_repro.runs.folder import RunFolder
 from unet_repro.train import train
@@ -28,6 +29,10 @@ def finished(tmp_path_factory):
     config = tiny(tmp_path_factory.mktemp("runs"))
     result = train(config)
     return config, run_folder(check(config)), result
+
+
+def measured(run, part, checkpoint):
+    return measure_images(open_trained(run, checkpoint), part)
 
 
 def weights(folder):
@@ -194,27 +199,26 @@ def test_two_processes_never_train_one_run(tmp_path):
 
 def test_evaluate_repeats_the_validation_of_the_training(finished):
     _, folder, result = finished
-    last = evaluate(folder.path, part="val", checkpoint="last")
+    (last,) = measured(folder.path, "val", "last").values()
     for name in ("iou", "iou_membrane", "dice", "pixel_error", "iou_stepped", "loss"):
         assert last[name] == pytest.approx(result["final"][f"val/{name}"], abs=1e-6)
-    assert evaluate(folder.path)["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
+    (best,) = measured(folder.path, "val", "best").values()
+    assert best["iou"] == pytest.approx(result["best"]["val/iou"], abs=1e-6)
 
 
 def test_evaluate_measures_the_open_test_set(finished):
     _, folder, _ = finished
-    measured = evaluate(folder.path, part="test")
-    assert set(measured["images"]) == {f"test/{n:02d}" for n in range(6)}
-    assert np.mean([image["loss"] for image in measured["images"].values()]) == pytest.approx(measured["loss"])
+    assert set(measured(folder.path, "test", "best")) == {f"test/{n:02d}" for n in range(6)}
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path, finished):
     with pytest.raises(RunError, match="not a run's folder"):
-        evaluate(tmp_path)
+        open_trained(tmp_path, "best")
     config = tiny(tmp_path)
     folder = run_folder(check(config))
     folder.begin(asdict(check(config)), read_data(check(config)).manifest)
     with pytest.raises(RunError, match="no checkpoint"):
-        evaluate(folder.path)
+        open_trained(folder.path, "best")
 
 
 def test_data_changed_under_a_run_are_noticed(tmp_path):
@@ -232,11 +236,11 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
     config = tiny(tmp_path / "runs", data=["data=folder", f"data.root={tmp_path / 'own'}"])
     train(config)
     folder = run_folder(check(config))
-    assert evaluate(folder.path)["data"] == "folder"
+    assert open_trained(folder.path, "best").data_name == "folder"
     cv2.imwrite(str(tmp_path / "own/images/4.png"), 255 - cv2.imread(str(tmp_path / "own/images/4.png"), 0))
     build_module._read_data.cache_clear()
     with pytest.raises(RunError, match="trained on other data"):
-        evaluate(folder.path)
+        open_trained(folder.path, "best")
     assert run_folder(check(config)).run_id != folder.run_id
     data, _ = build_module.build(check(config))
     with pytest.raises(DataError, match="no images with public labels"):

@@ -11,7 +11,6 @@ from unet_repro.config import check
 from unet_repro.errors import Abandoned
 from unet_repro.runs.folder import RunFolder
 from unet_repro.tracking import mirror
-from unet_repro.tracking.finished import read_history
 from unet_repro.tracking.reading import offline_file, read_run
 from unet_repro.train import train
 from unet_repro.training.build import run_folder
@@ -131,6 +130,6 @@ def test_an_interrupted_online_training_arrives_once_and_whole(tmp_path, monkeyp
         wandb.teardown()
         rows = [row for row in server.history(result["run_id"]) if "val/iou" in row]
     assert [row["trainer/global_step"] for row in rows] == STEPS
-    recorded = read_history(RunFolder(tmp_path / result["run_id"]).history)
+    recorded = RunFolder(tmp_path / result["run_id"]).history_rows()
     assert [row["val/iou"] for row in rows] == [row["val/iou"] for row in recorded]
     assert len([name for name in server.files[result["run_id"]] if name.startswith("media/images/mask/")]) == 2

@@ -20,7 +20,7 @@ from unet_repro.commands.wandb_sync import main
 from unet_repro.errors import RunError, UserError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.sweep.ledger import Entry, Ledger
-from unet_repro.tracking.finished import read_config, read_history, write_finished
+from unet_repro.tracking.finished import write_finished
 from unet_repro.tracking.offline import is_complete
 from unet_repro.tracking.panels import Panel
 from unet_repro.tracking.reading import offline_file
@@ -84,9 +84,7 @@ def mirrored(runs_dir: Path, run_id: str, panel: Panel | None = None) -> RunFold
     folder = finished(runs_dir, run_id)
     outcome = folder.outcome()
     assert outcome is not None
-    write_finished(
-        folder.path, config=read_config(folder), rows=read_history(folder.history), outcome=outcome, panel=panel
-    )
+    write_finished(folder.path, config=folder.settings(), rows=folder.history_rows(), outcome=outcome, panel=panel)
     return folder
 
 

@@ -33,8 +33,8 @@ def table(rng, seeds, images, *, mean=0.0, of_seed=1.0, of_image=1.0, of_both=0.
 def test_the_interval_covers_the_true_mean_in_93_to_97_of_100_trials(seeds, images, spread):
     rng = np.random.default_rng(5)
     covered = 0
-    for trial in range(REPEATS):
-        found = estimate(table(rng, seeds, images, mean=0.3, **spread), resamples=400, seed=trial)
+    for _ in range(REPEATS):
+        found = estimate(table(rng, seeds, images, mean=0.3, **spread))
         covered += found.low <= 0.3 <= found.high
     assert 0.93 <= covered / REPEATS <= 0.97
 
@@ -42,7 +42,7 @@ def test_the_interval_covers_the_true_mean_in_93_to_97_of_100_trials(seeds, imag
 def test_where_only_chance_differs_between_images_and_seeds_the_interval_is_cautious_never_too_short():
     rng = np.random.default_rng(6)
     covered = [
-        (found := estimate(table(rng, 3, 6, of_seed=0, of_image=0, of_both=1.0), resamples=400)).low <= 0 <= found.high
+        (found := estimate(table(rng, 3, 6, of_seed=0, of_image=0, of_both=1.0))).low <= 0 <= found.high
         for _ in range(400)
     ]
     assert np.mean(covered) >= 0.95
@@ -84,12 +84,28 @@ def test_equivalence_is_found_where_it_is_and_not_where_the_difference_is_the_ma
 
 def test_without_images_it_is_the_paired_t_test():
     values = np.random.default_rng(1).standard_normal((6, 1)) + 0.5
-    found = estimate(values, resamples=200_000)
+    found = estimate(values)
     exact = stats.ttest_1samp(values[:, 0], 0)
-    assert found.low == pytest.approx(exact.confidence_interval().low, abs=0.01)
-    assert p_values(found, "higher", 0.0)[0] == pytest.approx(exact.pvalue, rel=0.05)
+    assert (found.low, found.high) == pytest.approx(tuple(exact.confidence_interval()))
+    assert p_values(found, "higher", 0.0)[0] == pytest.approx(exact.pvalue)
     assert p_values(found, "lower", 0.0)[1] == pytest.approx(
-        stats.ttest_1samp(values[:, 0], 0, alternative="greater").pvalue * 2, rel=0.05
+        stats.ttest_1samp(values[:, 0], 0, alternative="greater").pvalue * 2
+    )
+
+
+def test_the_variances_are_what_a_bootstrap_of_seeds_and_images_converges_to():
+    rng = np.random.default_rng(13)
+    drawn = table(rng, 4, 6)
+    seeds = rng.multinomial(4, np.full(4, 1 / 4), 200_000) / 4
+    images = rng.multinomial(6, np.full(6, 1 / 6), 200_000) / 6
+    crossed = drawn - drawn.mean(1, keepdims=True) - drawn.mean(0) + drawn.mean()
+    found = estimate(drawn)  # n / (n - 1) corrects the narrowness of each level of the bootstrap
+    assert found.from_seeds == pytest.approx((seeds @ drawn.mean(1)).var() * 4 / 3, rel=0.02)
+    assert found.from_images == pytest.approx((images @ drawn.mean(0)).var() * 6 / 5, rel=0.02)
+    assert found.from_both == pytest.approx(((seeds @ crossed) * images).sum(1).var() * 4 / 3 * 6 / 5, rel=0.02)
+    whole = ((seeds @ drawn) * images).sum(1).var()
+    assert whole == pytest.approx(
+        found.from_seeds * 3 / 4 + found.from_images * 5 / 6 + found.from_both * 3 / 4 * 5 / 6, rel=0.02
     )
 
 

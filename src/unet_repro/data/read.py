@@ -85,11 +85,10 @@ def _only(pages: list[_Page], path: Path) -> _Page:
 
 def _raw_pages(path: Path) -> list[tuple[Image, str]]:
     """All pages as ``(H, W)`` or ``(H, W, S)``, each with the words that tell the user where it is."""
-    decode = _decode_png if path.suffix.lower() == ".png" else _decode_tiff
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path} is no PNG or TIFF file", mend="save it as PNG or TIFF")
     try:
-        pages = decode(path)
+        pages = [decode_png(path.read_bytes())] if path.suffix.lower() == ".png" else _decode_tiff(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", mend="check the path, or put the file there") from error
     except PermissionError as error:
@@ -105,16 +104,20 @@ def _raw_pages(path: Path) -> list[tuple[Image, str]]:
     return [(page, f"{path}" if len(pages) == 1 else f"page {i} of {path}") for i, page in enumerate(pages)]
 
 
-def _decode_png(path: Path) -> list[Image]:
-    data = path.read_bytes()
-    check_png(data)
+def decode_png(data: bytes) -> Image:
+    """A whole PNG file's pixels, ``(H, W)`` or ``(H, W, S)`` in the file's order of channels.
+
+    Raises:
+        ValueError: If it is truncated, damaged or of an unsupported kind.
+    """
+    _check_png(data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("the PNG decoder refuses it")
-    return [_rgb(pixels)]
+    return _rgb(pixels)
 
 
-def check_png(data: bytes) -> None:
+def _check_png(data: bytes) -> None:
     """Walks the chunks: a decoder may fill the missing rows of a truncated file without a word."""
     if not data.startswith(_PNG_SIGNATURE):
         raise ValueError("it does not begin as a PNG file does")

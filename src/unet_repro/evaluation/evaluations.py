@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from unet_repro.data.datamodule import WholeImage
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import ConfigError, RunError
-from unet_repro.evaluation.trained_run import Trained, open_trained
+from unet_repro.evaluation.trained_run import Part, Trained, open_trained
 from unet_repro.files import replacing
 from unet_repro.geometry import halo
 from unet_repro.inference.overlap_tile import Padding, TilePlan, plan_tiles, predict
@@ -85,6 +86,19 @@ def path_of(run: Path, name: str) -> Path:
 def is_evaluated(run: Path, names: Iterable[str]) -> bool:
     """Whether these evaluations are all there."""
     return all(read_evaluation(run, name) is not None for name in names)
+
+
+def measure_images(trained: Trained, part: Part) -> Measures:
+    """The measures of every labelled image of a part: image -> measure -> value, in float32.
+
+    Of a run trained in float32 the validation's own measures come out again.
+
+    Raises:
+        DataError: If the part has no public labels.
+    """
+    with torch.inference_mode():
+        images = tqdm(trained.images(part), desc="evaluate", unit="image", leave=False)
+        return {image.key: _measures(trained, _scores(trained, image), image) for image in images}
 
 
 def _val(trained: Trained) -> Record:

@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.runs.folder import RunFolder, open_run
@@ -75,7 +72,7 @@ def groups_of(runs: Iterable[Path]) -> list[Group]:
     members: dict[str, dict[int, list[Path]]] = {}
     arms: dict[str, list[str]] = {}
     for run in runs:
-        config: dict[str, Any] = yaml.safe_load(open_run(run).config.read_text())
+        config = open_run(run).settings()
         alike = {key: value for key, value in config.items() if key not in _APART}
         alike["split"] = {key: value for key, value in config["split"].items() if key not in _PLACE}
         alike["steps"] = config["trainer"]["max_steps"]

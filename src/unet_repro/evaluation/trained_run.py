@@ -1,27 +1,23 @@
-"""Measures a finished run on one part of its split."""
+"""A trained run, opened: its settings, its data as they were for it, and its network."""
 
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
 from unet_repro.errors import DataError
 from unet_repro.machine import autocast, memory_order, use_machine
-from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
 from unet_repro.training.build import build, read_data
-from unet_repro.training.losses import summed_cross_entropy
 from unet_repro.training.task import SegmentationTask
 
 Part = Literal["train", "val", "test"]
@@ -74,7 +70,7 @@ def open_trained(run: Path, checkpoint: Checkpoint, precision: Precision = 32) -
         RunError: If it is no run, has no such checkpoint, or its data have changed.
     """
     folder = open_run(run)
-    config = check(DictConfig(yaml.safe_load(folder.config.read_text())))
+    config = check(DictConfig(folder.settings()))
     folder.check_manifest(read_data(config).manifest)
     use_machine(config.trainer.threads)
     data, task = build(config)
@@ -98,49 +94,3 @@ def trained_network(run: Path, checkpoint: Checkpoint) -> Network:
         with contextlib.suppress(DataError):  # open_network says what is missing
             open_trained(run, checkpoint)
     return open_network(run, checkpoint)
-
-
-@torch.inference_mode()
-def evaluate(run: Path, *, part: Part = "val", checkpoint: Checkpoint = "best") -> dict[str, Any]:
-    """Measures of whole images by overlap-tiles, together and per image, in float32 whatever the training's precision.
-
-    Of a run trained in float32 the validation's own measures come out again.
-
-    Args:
-        run: A run's folder.
-        part: Which part of its split.
-        checkpoint: Which of its checkpoints.
-
-    Returns:
-        ``loss`` (unweighted cross-entropy), the measures of ``metrics.pixel``, and under ``images`` the same per image.
-
-    Raises:
-        RunError: If it is no run, has no such checkpoint, or its data have changed.
-        DataError: If the part has no public labels.
-    """
-    trained = open_trained(run, checkpoint)
-    names = trained.data.class_names
-    images = trained.images(part)
-    matrices, losses, sizes = [], [], []
-    for image in tqdm(images, desc="evaluate", unit="image", leave=False):
-        scores_KHW = trained.scores(image.image)
-        classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
-        losses.append(summed_cross_entropy(scores_KHW, classes_HW))
-        matrices.append(confusion(scores_KHW.argmax(0), classes_HW, len(names)))
-        sizes.append(classes_HW.numel())
-    return {
-        "run_id": trained.folder.run_id,
-        "data": trained.data_name,
-        "part": part,
-        "checkpoint": checkpoint,
-        "loss": float(torch.stack(losses).sum()) / sum(sizes),
-        **_floats(pixel_measures(torch.stack(matrices), names)),
-        "images": {
-            image.key: {"loss": float(loss) / size, **_floats(pixel_measures(matrix[None], names))}
-            for image, loss, size, matrix in zip(images, losses, sizes, matrices, strict=True)
-        },
-    }
-
-
-def _floats(measures: dict[str, torch.Tensor]) -> dict[str, float]:
-    return {name: float(value) for name, value in measures.items()}

@@ -26,11 +26,7 @@ Pixels = npt.NDArray[np.float32]
 
 
 class Deployed(nn.Module):
-    """Normalisation, network, softmax: ``(B, C, H, W)`` float32 as stored to ``(B, K, h, w)`` probabilities.
-
-    The margins by which skips are cropped do not depend on the tile; they are written down here, so that a graph of it
-    holds for every legal size.
-    """
+    """Normalisation, network, softmax: ``(B, C, H, W)`` float32 as stored to ``(B, K, h, w)`` probabilities."""
 
     mean: Tensor
     std: Tensor
@@ -41,29 +37,10 @@ class Deployed(nn.Module):
         statistics = network.normalisation
         self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float64)[:, None, None])
         self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float64)[:, None, None])
-        sizes, size = [], smallest(self.net.depth)
-        for level in range(self.net.depth + 1):
-            size = (size // 2 if level else size) - 4
-            sizes.append(size)
-        size = sizes.pop()
-        self.margins = []
-        for skip in reversed(sizes):
-            self.margins.append((skip - 2 * size) // 2)
-            size = 2 * size - 4
 
     def forward(self, image: Tensor) -> Tensor:
         """Probabilities of the tile's valid centre."""
-        x = ((image.double() - self.mean) / self.std).float()
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.net.down):
-            x = block(self.net.pool(x) if level else x)
-            skips.append(x)
-        x = skips.pop()
-        ups: Any = self.net.up
-        for block, margin in zip(ups, self.margins, strict=True):
-            skip = skips.pop()[:, :, margin:-margin, margin:-margin] if margin else skips.pop()
-            x = block.conv(torch.cat([skip, block.up(x)], dim=1))
-        scores: Tensor = self.net.head(x)
+        scores: Tensor = self.net(((image.double() - self.mean) / self.std).float())
         return scores.softmax(1)
 
 
@@ -91,7 +68,7 @@ def export_onnx(network: Network, path: Path) -> float:
     size = smallest(depth) + 2 * step
     example = torch.zeros(2, network.in_channels, size, size + step)
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own, of its exporter's inner workings
         program = torch.onnx.export(
             Deployed(network).eval(),

@@ -7,11 +7,11 @@ their proportions only, and those are alike on other processors of the kind.
 """
 
 import math
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from unet_repro.errors import ConfigError, GeometryError
@@ -153,14 +153,8 @@ def free_bytes(device: torch.device | None = None) -> int:
     if device is not None and device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's, for its next tensors
         return int(torch.cuda.mem_get_info(device)[0]) + kept
-    free = []
-    if (meminfo := Path("/proc/meminfo")).exists():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        free.append(1024 * int(fields["MemAvailable"].split()[0]))
-    else:
-        free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
-    group = Path("/sys/fs/cgroup")
-    limit, used = group / "memory.max", group / "memory.current"
+    free = [int(psutil.virtual_memory().available)]
+    limit, used = (Path("/sys/fs/cgroup", f"memory.{name}") for name in ("max", "current"))
     if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
         free.append(int(text) - int(used.read_text()))
     return max(0, min(free))

@@ -1,7 +1,5 @@
 """What `unet-repro evaluate` writes: measures as JSON, CSV and a table, and a picture of good and bad cases."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +10,7 @@ import numpy as np
 
 from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import Row, rows_of
+from unet_repro.files import csv_text, markdown_table
 from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
 from unet_repro.runs.folder import write_atomically
@@ -51,11 +50,11 @@ def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str
     """
     texts = {
         f"{name}.json": json.dumps([_as_dict(each) for each in assessments], indent=1),
-        f"{name}-images.csv": _csv([row for each in assessments for row in _image_rows(each)]),
+        f"{name}-images.csv": csv_text((row for each in assessments for row in _image_rows(each)), digits=6),
         f"{name}.md": f"{to_markdown(assessments)}\n\n`{command}`\n",
     }
     if thresholds := [row for each in assessments for row in _threshold_rows(each)]:
-        texts[f"{name}-thresholds.csv"] = _csv(thresholds)
+        texts[f"{name}-thresholds.csv"] = csv_text(thresholds, digits=6)
     paths = []
     for file_name, text in texts.items():
         write_atomically(folder / file_name, text)
@@ -78,24 +77,20 @@ def _table(assessment: Assessment) -> str:
         by_name.setdefault(row.measure, {})[row.of] = row
     first = rows[0]
     seeds = f"{first.num_members} seed{'s' if first.num_members > 1 else ''}"
-    head = [
-        f"{seeds}, mean [95 % interval]",
-        *(["mean of the seeds' probabilities"] if MEAN in assessment.members else []),
-    ]
-    lines = [
-        f"**{assessment.group}** ({assessment.data}, {_count(first.num_images, 'image')})",
-        "",
-        f"| measure | {' | '.join(head)} | threshold |",
-        "| --- | " + "--- | " * len(head) + "--- |",
-    ]
+    columns = {"seeds": f"{seeds}, mean [95 % interval]", MEAN: "mean of the seeds' probabilities"}
+    if MEAN not in assessment.members:
+        del columns[MEAN]
+    lines = []
     order = [*NAMES, *(name for name in by_name if name not in NAMES)]
     for name in (name for name in order if name in by_name):
-        cells = [_cell(by_name[name][of]) if of in by_name[name] else "" for of in ("seeds", MEAN)[: len(head)]]
+        cells = [_cell(by_name[name][of]) if of in by_name[name] else "" for of in columns]
         thresholds = ", ".join(f"{value:.1f}" for value in by_name[name]["seeds"].thresholds)
-        title = NAMES.get(name, name.replace("iou_", "IoU "))
-        lines.append(f"| {title} | {' | '.join(cells)} | {thresholds} |")
-    lines += ["", f"Truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}."]
-    return "\n".join(lines)
+        lines.append([NAMES.get(name, name.replace("iou_", "IoU ")), *cells, thresholds])
+    return "\n\n".join([
+        f"**{assessment.group}** ({assessment.data}, {_count(first.num_images, 'image')})",
+        markdown_table(["measure", *columns.values(), "threshold"], lines),
+        f"Truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}.",
+    ])  # fmt: skip
 
 
 def _count(number: int, what: str) -> str:
@@ -160,12 +155,3 @@ def _threshold_rows(assessment: Assessment) -> list[dict[str, Any]]:
             means = {name: float(np.mean([image.sweep[name][index] for image in drawn])) for name in drawn[0].sweep}
             rows.append({"group": assessment.group, "member": member, "threshold": threshold, **means})
     return rows
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()} for row in rows)
-    return text.getvalue()

@@ -1,6 +1,5 @@
 """From runs on disk to one row for each arm."""
 
-import csv
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -121,9 +120,4 @@ def _value(result: dict[str, Any], part: str, measure: str) -> float:
 
 def histories(runs_dir: Path, row: ArmRow) -> list[dict[str, list[float]]]:
     """The learning curves of an arm's finished runs: columns of ``history.csv``, one dictionary a seed."""
-    curves = []
-    for run_id in row.run_ids:
-        with RunFolder(runs_dir / run_id).history.open() as file:
-            lines = list(csv.DictReader(file))
-        curves.append({key: [float(line[key]) for line in lines] for key in lines[0]})
-    return curves
+    return [RunFolder(runs_dir / run_id).curves() for run_id in row.run_ids]

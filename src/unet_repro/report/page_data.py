@@ -1,7 +1,6 @@
 """Everything that the page shows, in plain containers, from the runs of a folder."""
 
 import contextlib
-import csv
 import datetime as dt
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -157,7 +156,7 @@ def question_of(experiment: str) -> str:
 
 def _arm(name: str, entries: Sequence[Entry], runs_dir: Path) -> Plain:
     folders = [RunFolder(runs_dir / entry.run_id) for entry in entries]
-    histories = [_history(folder) for folder in folders]
+    histories = [folder.curves() for folder in folders]
     done = [folder for folder in folders if folder.result_file.exists()]
     outcomes = [folder.outcome() or {} for folder in done]
     rows = [outcome["final"] for outcome in outcomes]
@@ -184,15 +183,6 @@ def _arm(name: str, entries: Sequence[Entry], runs_dir: Path) -> Plain:
         "tiles": f"{batch['num_tiles']} x {batch['tile_size']}" if batch else "",
         "steps": steps,
     }
-
-
-def _history(folder: RunFolder) -> dict[str, list[float]]:
-    """Columns of a history, of a run that is still trained too."""
-    if not folder.history.exists():
-        return {}
-    with folder.history.open() as file:
-        rows = list(csv.DictReader(file))
-    return {key: [float(row[key]) for row in rows] for key in rows[0]} if rows else {}
 
 
 def _spread(values: Sequence[float]) -> Plain:

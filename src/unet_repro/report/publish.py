@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.errors import DataError
+from unet_repro.files import markdown_table
 from unet_repro.report.collect import ArmRow
 from unet_repro.report.figures import draw_comparison, draw_verdicts
 from unet_repro.report.table import to_csv as arms_to_csv
 from unet_repro.report.table import to_markdown
-from unet_repro.report.verdicts import to_csv
+from unet_repro.report.verdicts import to_csv, with_interval
 from unet_repro.report.verdicts import to_markdown as verdicts_to_markdown
 from unet_repro.runs.folder import RunFolder, write_atomically
 
@@ -85,28 +86,30 @@ def _verdict_text(verdict: Mapping[str, Any]) -> str:
         f"Rule: {verdict['rule']}",
         *(f"Differs: {finding}." for finding in verdict["guard"]["findings"]),
     ]
-    table = ["| effect | | mean [95 % interval] | margin | p for | p against |", "| --- " * 6 + "|"]
-    for effect in verdict["effects"]:
-        name = f"{effect['measure']}: {effect['name']}"
-        kind = "primary" if effect["primary"] else "secondary"
-        interval = "" if effect["low"] is None else f" [{effect['low']:+.3g}, {effect['high']:+.3g}]"
-        p = [f"{effect[side]:.2g}" for side in ("p_for", "p_against")]
-        cells = [name, kind, f"{effect['estimate']:+.3g}{interval} {effect['unit']}", f"{effect['margin'] or 0:g}", *p]
-        table.append(f"| {' | '.join(cells)} |")
-    return "\n\n".join(lines) + "\n\n" + "\n".join(table) + "\n"
+    rows = [
+        [
+            f"{effect['measure']}: {effect['name']}",
+            "primary" if effect["primary"] else "secondary",
+            f"{with_interval(effect)} {effect['unit']}",
+            f"{effect['margin'] or 0:g}",
+            *(f"{effect[side]:.2g}" for side in ("p_for", "p_against")),
+        ]
+        for effect in verdict["effects"]
+    ]
+    head = ["effect", "", "mean [95 % interval]", "margin", "p for", "p against"]
+    return "\n\n".join([*lines, markdown_table(head, rows)]) + "\n"
 
 
 def seed_run_table(seed_runs: Sequence[Mapping[str, Any]], source: str) -> str:
     """The earlier reproduction's figures beside this project's, for one data set."""
-    lines = ["| seed run | reference (stepped) | here (stepped) | here (IoU) | seeds | remark |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
+    rows = []
     for run in seed_runs:
         if run["data"] == source and run["seeds"]:
             stepped = _interval(run, "stepped", "stepped_low", "stepped_high")
             iou = _interval(run, "iou", "low", "high")
-            line = [run["arm"], f"{run['reference']:g}", stepped, iou, str(run["seeds"]), run["remark"]]
-            lines.append(f"| {' | '.join(line)} |")
-    return "\n".join(lines) + "\n"
+            rows.append([run["arm"], f"{run['reference']:g}", stepped, iou, run["seeds"], run["remark"]])
+    head = ["seed run", "reference (stepped)", "here (stepped)", "here (IoU)", "seeds", "remark"]
+    return markdown_table(head, rows) + "\n"
 
 
 def _interval(row: Mapping[str, Any], mean: str, low: str, high: str) -> str:
@@ -121,13 +124,13 @@ def _index(
     """A line for each kept comparison: what was asked, by which command, and what came of it."""
     about = {comparison["id"]: comparison for comparison in data["comparisons"]}
     words = {verdict["comparison"]: f"{verdict['claim']} {verdict['verdict']}" for verdict in verdicts}
-    lines = ["| comparison | question | command | verdict | kept results |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for experiment, source, scale in groups:
         name = f"{experiment}/{source}/{scale}"
         kept = f"[{source}, {scale}]({experiment}/results/{source}-{scale}.md)"
         link, command = f"[{experiment}]({experiment}/README.md)", f"`{about[name]['command']}`"
-        lines.append(f"| {link} | {about[name]['question']} | {command} | {words.get(name, '')} | {kept} |")
-    return "\n".join(lines)
+        rows.append([link, about[name]["question"], command, words.get(name, ""), kept])
+    return markdown_table(["comparison", "question", "command", "verdict", "kept results"], rows)
 
 
 def record(runs_dir: Path, rows: Sequence[ArmRow], command: str) -> str:

@@ -1,7 +1,5 @@
 """The comparison as a table: in the terminal, as CSV, as Markdown."""
 
-import csv
-import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from unet_repro.files import csv_text, markdown_table
 from unet_repro.report.collect import ArmRow, Score, collect
 from unet_repro.runs.folder import write_atomically
 
@@ -52,37 +51,27 @@ def title(row: ArmRow) -> str:
 
 def to_markdown(rows: Sequence[ArmRow]) -> str:
     """One Markdown table with all comparisons, for a page; what they share comes in columns at the end."""
-    shared = ["tiles a step", "steps", "data", "scale"]
-    lines = [["experiment", *headings(rows), *shared]]
-    lines.append(["---"] * len(lines[0]))
+    head = ["experiment", *headings(rows), "tiles a step", "steps", "data", "scale"]
+    lines = []
     for row in rows:
         experiment = f"{row.experiment} ({row.variant})" if row.variant else row.experiment
         steps = _MISSING if row.steps is None else str(row.steps)
         lines.append([experiment, *cells(row), row.tiles or _MISSING, steps, row.data, row.scale])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(head, lines) + "\n"
 
 
 def to_csv(rows: Sequence[ArmRow]) -> str:
     """Numbers for programs: mean and standard deviation over seeds in columns of their own, and the runs."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     parts = [f"{name}_{part}" for name in _HEADINGS for part in ("mean", "std")]
     heads = ["experiment", "variant", "arm", "seeds", "planned", *parts, "tiles", "steps", "data", "scale", "runs"]
-    writer.writerow(heads)
+    lines = []
     for row in rows:
-        numbers = [
-            f"{value:.6g}" if row.scores else ""
-            for name in _HEADINGS
-            for value in _mean_and_spread(row.scores.get(name))
-        ]
-        seeds = " ".join(map(str, row.seeds))
-        line = [row.experiment, row.variant, row.arm, seeds, row.num_planned, *numbers]
-        writer.writerow([*line, row.tiles, row.steps, row.data, row.scale, " ".join(row.run_ids)])
-    return text.getvalue()
-
-
-def _mean_and_spread(score: Score | None) -> tuple[float, float]:
-    return (score.mean, score.spread) if score else (0.0, 0.0)
+        scores = [row.scores.get(name) for name in _HEADINGS]
+        numbers = [number for score in scores for number in ((score.mean, score.spread) if score else (None, None))]
+        line = [row.experiment, row.variant, row.arm, " ".join(map(str, row.seeds)), row.num_planned, *numbers]
+        line += [row.tiles, row.steps, row.data, row.scale, " ".join(row.run_ids)]
+        lines.append(dict(zip(heads, line, strict=True)))
+    return csv_text(lines, heads, digits=6)
 
 
 def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: Path = REPORT_DIR) -> list[ArmRow]:

@@ -1,7 +1,5 @@
 """Verdicts on the runs of a folder: in the terminal, as JSON, CSV and Markdown."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from unet_repro.files import csv_text, markdown_table
 from unet_repro.runs.folder import write_atomically
 from unet_repro.sweep.ledger import Entry, Ledger
 from unet_repro.trial.claims import CLAIMS
@@ -153,39 +152,37 @@ _COLUMNS = (
 
 def to_csv(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """Every effect of every verdict in a row of its own."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for verdict in verdicts:
-        for effect in verdict["effects"] or [{}]:
-            found = {**effect, "contrast": effect.get("name"), "effect": effect.get("estimate")}
-            row = {**found, **{name: verdict[name] for name in _COLUMNS if name in verdict}}
-            writer.writerow({name: _number(row.get(name)) for name in _COLUMNS})
-    return text.getvalue()
-
-
-def _number(value: Any) -> Any:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+    rows = (
+        {**effect, "contrast": effect.get("name"), "effect": effect.get("estimate"), **verdict}
+        for verdict in verdicts
+        for effect in verdict["effects"] or [{}]
+    )
+    return csv_text(rows, _COLUMNS, digits=6)
 
 
 def to_markdown(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """A table with the verdict, and the effect that it hangs on."""
-    lines = ["| claim | verdict | effect [95 % interval] | seeds | holds for |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for verdict in verdicts:
         seeds = str(verdict["seeds"])
         if verdict["verdict"] == "inconclusive":
             seeds += f" ({verdict['seeds_needed'] or 'more images'} needed)"
         claim = f"**{verdict['claim']}** {verdict['statement']}"
-        lines.append(f"| {claim} | **{verdict['verdict']}** | {_effect_text(verdict)} | {seeds} | {verdict['label']} |")
-    return "\n".join(lines) + "\n"
+        rows.append([claim, f"**{verdict['verdict']}**", _effect_text(verdict), seeds, verdict["label"]])
+    return markdown_table(["claim", "verdict", "effect [95 % interval]", "seeds", "holds for"], rows) + "\n"
 
 
 def _effect_text(verdict: Mapping[str, Any]) -> str:
     effect = decisive(verdict)
     if effect is None:
         return str(verdict["reason"])
+    return f"{effect['measure']}, {effect['name']}: {with_interval(effect)}"
+
+
+def with_interval(effect: Mapping[str, Any]) -> str:
+    """An effect's estimate and, where there is one, its interval."""
     interval = "" if effect["low"] is None else f" [{effect['low']:+.3g}, {effect['high']:+.3g}]"
-    return f"{effect['measure']}, {effect['name']}: {effect['estimate']:+.3g}{interval}"
+    return f"{effect['estimate']:+.3g}{interval}"
 
 
 def write_verdicts(verdicts: Sequence[Mapping[str, Any]], made: Mapping[str, Any], folder: Path) -> list[Path]:

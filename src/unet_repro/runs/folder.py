@@ -19,7 +19,9 @@ log.txt          what its own process printed, under ``hydra/launcher=local``
 """
 
 import contextlib
+import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +88,39 @@ class RunFolder:
     def holder(self) -> Holder | None:
         """Who works on it, or did when it was killed."""
         return read_holder(self.path)
+
+    def settings(self) -> dict[str, Any]:
+        """The configuration that the run was trained with, as plain containers.
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        with self._intact(self.config, OSError, ValueError, TypeError, yaml.YAMLError):
+            settings = yaml.safe_load(self.config.read_text())
+            if not isinstance(settings, dict):
+                raise TypeError("it is not a mapping")
+        return settings
+
+    def history_rows(self) -> list[dict[str, float]]:
+        """Rows of ``history.csv``; measures that a row lacks are left out.
+
+        Raises:
+            RunError: If it is missing or damaged.
+        """
+        with self._intact(self.history, OSError, ValueError, TypeError), self.history.open(newline="") as file:
+            rows = [{key: float(text) for key, text in row.items() if text} for row in csv.DictReader(file)]
+            if not rows or any("step" not in row for row in rows):
+                raise ValueError("a row has no step")
+        return rows
+
+    def curves(self) -> dict[str, list[float]]:
+        """Columns of ``history.csv``; empty before the first validation.
+
+        Raises:
+            RunError: If it is damaged.
+        """
+        rows = self.history_rows() if self.history.exists() else [{}]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's result; ``None`` if it is not finished."""
@@ -168,9 +203,15 @@ class RunFolder:
     def _read(self, path: Path) -> dict[str, Any] | None:
         if not path.exists():
             return None
-        try:
+        with self._intact(path, ValueError):
             return json.loads(path.read_text())  # type: ignore[no-any-return]
-        except ValueError as error:
+
+    @contextlib.contextmanager
+    def _intact(self, path: Path, *errors: type[Exception]) -> Iterator[None]:
+        """Reports errors of reading a file as a damaged run."""
+        try:
+            yield
+        except errors as error:
             raise RunError(f"{path} is damaged", mend=f"remove {self.path} and train again") from error
 
 

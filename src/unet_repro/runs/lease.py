@@ -4,6 +4,9 @@ Two things keep workers apart. A lock of the operating system (``.lock``) does o
 holder's death. A shared file system may keep such locks to each machine, so ``worker.json`` says who works, and its
 holder touches it every few seconds. A worker on another machine watches the file by its own clock: clocks of two
 machines are never compared, and a clock that goes back does no harm.
+
+``filelock.SoftFileLease`` does not replace this: where a file system cannot exchange two names, as NFS and SMB cannot,
+it never takes a dead worker's place, and it takes a killed process for alive until its parent has waited for it.
 """
 
 import contextlib
@@ -17,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from unet_repro.errors import RunError, RunHeld
@@ -24,6 +28,7 @@ from unet_repro.errors import RunError, RunHeld
 RECORD, LOCK = "worker.json", ".lock"
 BEAT_S = 5.0  # how often a holder touches its record
 SILENT_S = 30.0  # another machine's record untouched for so long is a dead worker's
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,14 @@ class Holder:
         host: Name of the machine, for people.
         boot: Identity of the running machine: two machines of one name differ here.
         pid: Process on that machine.
-        born: When that process started, in the machine's ticks: a number used again is another process.
+        born: When that process started, in seconds since the boot: a number used again is another process.
         token: Identity of this hold.
     """
 
     host: str
     boot: str
     pid: int
-    born: int
+    born: float
     token: str
 
     @property
@@ -52,7 +57,8 @@ class Holder:
     @property
     def is_alive(self) -> bool:
         """Whether its process runs; to be asked on its own machine only."""
-        return _born(self.pid) == self.born
+        born = _born(self.pid)
+        return born is not None and abs(born - self.born) < 2  # the boot's time is known to the second only
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -65,24 +71,14 @@ def _boot() -> str:
         return socket.gethostname()
 
 
-def _born(pid: int) -> int | None:
-    """Start time of a process; ``None`` where there is none, or one that has ended and is not yet fetched (a zombie).
-
-    Without /proc, 0 for whatever answers.
-    """
+def _born(pid: int) -> float | None:
+    """When a process started, in seconds since the boot; ``None`` if there is none, or only its zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else int(fields[19])
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        booted, process = psutil.boot_time(), psutil.Process(pid)
+        # Of two times by the adjustable clock the difference holds, whatever is done to the clock.
+        return None if process.status() in _ENDED else float(process.create_time()) - booted
+    except psutil.Error:
         return None
-    except OSError:
-        pass
-    return 0
 
 
 def read_holder(folder: Path) -> Holder | None:
@@ -119,7 +115,7 @@ class Lease:
     def __init__(self, folder: Path) -> None:
         self.folder, self.record = folder, folder / RECORD
         pid = os.getpid()
-        self.holder = Holder(socket.gethostname(), _boot(), pid, _born(pid) or 0, uuid.uuid4().hex)
+        self.holder = Holder(socket.gethostname(), _boot(), pid, _born(pid) or 0.0, uuid.uuid4().hex)
         self._lost = self._ended = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from omegaconf import DictConfig
 
 from unet_repro.config import TrainConfig, check, make
@@ -66,8 +65,8 @@ def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
     """
     folder = open_run(run)
     try:
-        config = check(DictConfig(yaml.safe_load(folder.config.read_text())))
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        config = check(DictConfig(folder.settings()))
+    except (ValueError, TypeError) as error:
         raise RunError(f"{folder.config} is damaged", mend="restore it, or train the run again") from error
     if not folder.network.exists():
         raise RunError(

@@ -1,8 +1,6 @@
 """The callback that records a training: history, progress, checkpoints; and stops it when it is asked to."""
 
 import copy
-import csv
-import io
 import json
 import signal
 import time
@@ -14,6 +12,7 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from unet_repro.errors import RunError, Stopped
+from unet_repro.files import csv_text
 from unet_repro.runs.checkpoint import CheckpointInMemory, write_checkpoint
 from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.runs.lease import Lease
@@ -235,8 +234,4 @@ class Recorder(Callback):
     def _write_history(self) -> None:
         if self.lease is None:
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomically(self.folder.history, text.getvalue())
+        write_atomically(self.folder.history, csv_text(self.rows))

@@ -1,7 +1,5 @@
 """The comparison at the end of a search: each arm's best setting, several seeds, judged on the test part."""
 
-import csv
-import io
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +7,9 @@ from pathlib import Path
 from hydra.core.utils import JobReturn
 
 from unet_repro.errors import ConfigError, DataError
-from unet_repro.evaluation.trained_run import evaluate
+from unet_repro.evaluation.evaluations import measure_images
+from unet_repro.evaluation.trained_run import open_trained
+from unet_repro.files import csv_text, markdown_table
 from unet_repro.runs.folder import write_atomically
 from unet_repro.search.search import Arm, Search
 from unet_repro.sweep.ledger import Entry, Ledger, unique
@@ -83,20 +83,15 @@ def _write(entries: Sequence[Entry], arms: Sequence[Arm], search: Search) -> Non
     rows = []
     for arm in arms:
         runs = [search.runs_dir / entry.run_id for entry in entries if entry.arm == arm.name]
-        measured = [evaluate(run, part="test", checkpoint="last") for run in runs]
+        measured = [measure_images(open_trained(run, "last"), "test") for run in runs]
         row = {"arm": arm.name, "chosen": " ".join(search.best(arm)), "trials": search.trials, "seeds": len(runs)}
         for name in MEASURES:
-            values = [float(measures[name]) for measures in measured]
+            values = [statistics.fmean(image[name] for image in images.values()) for images in measured]
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
             row |= {f"test_{name}_mean": round(statistics.fmean(values), 4), f"test_{name}_sd": round(spread, 4)}
         rows.append(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
-    markdown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    markdown = markdown_table(list(rows[0]), [list(row.values()) for row in rows])
     folder = Path("reports") / entries[0].experiment
-    write_atomically(folder / "test.csv", text.getvalue())
+    write_atomically(folder / "test.csv", csv_text(rows))
     write_atomically(folder / "test.md", markdown + "\n")
     print(f"{markdown}\nwritten: {folder / 'test.csv'}, {folder / 'test.md'}", flush=True)

@@ -6,50 +6,42 @@ asked for than were wanted.
 """
 
 import base64
-import contextlib
 import json
 import logging
 import math
 import os
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from unet_repro.errors import Abandoned, RunError, TrainingError
+from unet_repro.files import locked
 
 Row = dict[str, float]
 VARIABLE = "UNET_REPRO_TRIAL"  # by it a job learns, under any launcher, which trial it is
 
 
-@contextlib.contextmanager
-def alone(journal: Path) -> Iterator[None]:
+def alone(journal: Path) -> AbstractContextManager[None]:
     """Keeps a second search of the same study out: together the two would ask for more trials than wanted.
 
     Raises:
         RunError: If there is another one, or the folder cannot be written.
     """
-    lock = FileLock(journal.with_suffix(".lock"), timeout=0)
-    try:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(NotImplementedError):  # a file system without locks
-            lock.acquire()
-    except Timeout as error:
-        raise RunError(f"another process searches {journal} now", mend="wait for it, or stop it") from error
-    except OSError as error:
-        raise RunError(f"cannot write {journal}: {error.strerror}", mend="choose another runs_dir") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return locked(
+        journal.with_suffix(".lock"),
+        failure=f"cannot write {journal}",
+        mend="choose another runs_dir",
+        busy=RunError(f"another process searches {journal} now", mend="wait for it, or stop it"),
+    )
 
 
 def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: int) -> optuna.Study:

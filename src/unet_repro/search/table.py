@@ -1,7 +1,5 @@
 """The trials of a study, as a table in the terminal and as CSV beside the journal."""
 
-import csv
-import io
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unet_repro.files import csv_text
 from unet_repro.runs.folder import write_atomically
 from unet_repro.search.study import finished, overrides_of
 
@@ -58,11 +57,7 @@ def show(
     """
     rows = describe([trial for trial in study.trials if trial.state.is_finished()], run_ids, searched)
     columns = ["trial", "state", "value", "run", *searched, "reason"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(journal.with_suffix(".csv"), text.getvalue())
+    write_atomically(journal.with_suffix(".csv"), csv_text(rows, columns))
 
     best = finished(study)[:1]
     table = Table(title=f"{name}: {measure}, smaller is better", title_justify="left", box=SIMPLE_HEAD)

@@ -9,13 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import cv2
 import imageio.v3 as imageio
 import numpy as np
 import tifffile
 import zarr
 
-from unet_repro.data.read import BROKEN, check_png, check_tiff
+from unet_repro.data.read import BROKEN, check_tiff, decode_png
 from unet_repro.errors import DataError
 from unet_repro.stacks.names import SUFFIXES
 from unet_repro.stacks.stack import Stack, as_stack
@@ -52,18 +51,14 @@ def open_stack(path: Path, *, channels: int) -> Stack:
             raise DataError(f"{path} may not be read: {error}", mend="give yourself the right to read it") from error
         except BROKEN as error:
             raise DataError(f"{path} cannot be read: {error}", mend="copy, save or download it again") from error
-        stack.opened = opened.pop_all()
+        stack.opened.push(opened.pop_all())
     return stack
 
 
 def _open_decoded(path: Path, channels: int, _: ExitStack) -> Stack:
     data = path.read_bytes()
     if path.suffix.lower() == ".png":
-        check_png(data)
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise ValueError("the PNG decoder refuses it")
-        pixels = pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[-1] == 3 else pixels
+        pixels = decode_png(data)
     else:
         if not data.rstrip(b"\x00").endswith(b"\xff\xd9"):
             raise ValueError(f"the file is truncated after {len(data)} bytes")

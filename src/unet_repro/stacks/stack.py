@@ -6,43 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unet_repro.data.read import BROKEN
 from unet_repro.errors import DataError
 from unet_repro.files import Closing
-
-Block = npt.NDArray[Any]
+from unet_repro.stacks.writer import Block, Layout
 
 _EXACT = ["uint8", "int8", "uint16", "int16", "float16", "float32", "float64", "bool"]
 
 
-@dataclass
-class Stack(Closing):
+@dataclass(frozen=True, kw_only=True)
+class Stack(Layout, Closing):
     """An opened image.
 
     Attributes:
         path: The file.
-        leading: Sizes of the axes before channels, rows and columns; ``()`` for a single plane.
-        axes: Names of those axes, such as ``TZ``.
-        channels: Channels of a plane.
-        height: Rows.
-        width: Columns.
-        dtype: Of the values as stored.
-        pixel_size_um: Height and width of a pixel in micrometres, where the file says so.
         array: Anything that is sliced like an array, with the axes ``(*leading, C, H, W)`` in the order of ``order``.
         order: Where channel, row and column stand among the axes of ``array``; ``None`` for a missing channel axis.
         opened: What is closed with it.
     """
 
     path: Path
-    leading: tuple[int, ...]
-    axes: str
-    channels: int
-    height: int
-    width: int
-    dtype: np.dtype[Any]
-    pixel_size_um: tuple[float, float] | None
     array: Any
     order: tuple[int | None, int, int]
     opened: ExitStack = field(default_factory=ExitStack)

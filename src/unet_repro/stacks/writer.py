@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,16 @@ Block = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """What an output holds.
+    """What an image file holds.
 
     Attributes:
-        leading: Sizes of the axes before channels.
-        axes: Their names.
-        channels: Channels; one is written without an axis.
+        leading: Sizes of the axes before channels, rows and columns; ``()`` for a single plane.
+        axes: Names of those axes, such as ``TZ``.
+        channels: Channels of a plane; one is written without an axis.
         height: Rows.
         width: Columns.
-        dtype: Of the values.
-        pixel_size_um: Height and width of a pixel, for formats that tell it.
+        dtype: Of the values as stored.
+        pixel_size_um: Height and width of a pixel in micrometres, for formats that record it.
     """
 
     leading: tuple[int, ...]
@@ -84,15 +85,13 @@ class Writer(Closing):
     def __init__(self, target: Path, layout: Layout, *, resume: bool) -> None:
         self.target, self.partial, self.layout = target, target.with_name(f".{target.name}.partial"), layout
         self.array: Any = None
-        try:
+        with self._writing():
             target.parent.mkdir(parents=True, exist_ok=True)
             self.resumed = resume and self._reopen()
             if not self.resumed:
                 _remove(self.partial)
                 self._check_space()
                 self._begin()
-        except OSError as error:
-            raise self._no_space(error) from error
 
     @abstractmethod
     def _begin(self) -> None:
@@ -118,11 +117,15 @@ class Writer(Closing):
                 mend="free some space, or name an output elsewhere",
             )
 
-    def _no_space(self, error: OSError) -> RunError:
-        return RunError(
-            f"cannot write {self.target}: {error.strerror or error}",
-            mend="free some space, or name an output where you may write; the same command goes on",
-        )
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.target}: {error.strerror or error}",
+                mend="free some space, or name an output where you may write; the same command goes on",
+            ) from error
 
     def write(self, plane: int, top: int, left: int, block: Block) -> None:
         """Writes a block ``(C, h, w)`` that lies inside a plane.
@@ -131,10 +134,8 @@ class Writer(Closing):
             RunError: If there is no space.
         """
         values = block if self.layout.channels > 1 else block[0]
-        try:
+        with self._writing():
             self.array[self.layout.index(plane, top, left, *block.shape[1:])] = values
-        except OSError as error:
-            raise self._no_space(error) from error
 
     def read(self, plane: int, top: int, left: int, height: int, width: int) -> Block:
         """What was written, ``(C, h, w)``."""
@@ -148,10 +149,8 @@ class Writer(Closing):
             RunError: If there is no space.
         """
         if isinstance(self.array, np.memmap):
-            try:
+            with self._writing():
                 self.array.flush()
-            except OSError as error:
-                raise self._no_space(error) from error
 
     def finish(self) -> None:
         """Gives the output its name, in the place of an older one.
@@ -161,12 +160,10 @@ class Writer(Closing):
         """
         self.flush()
         self.close()
-        try:
+        with self._writing():
             if self.partial.is_dir() or self.target.is_dir():  # a folder is not replaced
                 _remove(self.target)
             self.partial.replace(self.target)
-        except OSError as error:
-            raise self._no_space(error) from error
 
     def discard(self) -> None:
         """Removes what was written."""

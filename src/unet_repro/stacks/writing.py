@@ -60,11 +60,8 @@ class _Png(_Npy):
         fits, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
         if not fits:
             raise RunError(f"{self.target} cannot be encoded as PNG", mend="use format=tif")
-        try:
-            with replacing(self.target) as file:
-                file.write(encoded.tobytes())
-        except OSError as error:
-            raise self._no_space(error) from error
+        with self._writing(), replacing(self.target) as file:
+            file.write(encoded.tobytes())
         self.discard()
 
 

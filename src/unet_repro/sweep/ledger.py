@@ -1,15 +1,13 @@
 """Which runs belong to which comparison, on disk. Imports nothing that is slow: status and uploads read it."""
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from unet_repro.errors import RunError
+from unet_repro.files import locked
 from unet_repro.runs.folder import write_atomically
 
 
@@ -83,7 +81,12 @@ class Ledger:
         by_experiment: dict[str, list[Entry]] = {}
         for entry in entries:
             by_experiment.setdefault(entry.experiment, []).append(entry)
-        with self._alone():
+        # Two sweeps that begin at once each add their runs to the other's.
+        with locked(
+            self.folder / ".lock",
+            failure=f"cannot write to {self.folder}",
+            mend="choose a runs_dir that you may write to",
+        ):
             for experiment, new in by_experiment.items():
                 cells = {entry.key: entry for entry in [*self.read(experiment), *new]}
                 text = json.dumps([asdict(entry) for entry in cells.values()], indent=1)
@@ -106,20 +109,3 @@ class Ledger:
             return [Entry(**{**row, **_tuples(row)}) for row in json.loads(path.read_text())]
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged", mend="remove it and start the sweep again; runs are kept") from error
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two sweeps that begin at once each add their runs to the other's."""
-        lock = FileLock(self.folder / ".lock")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(NotImplementedError):  # a file system without locks
-                lock.acquire()
-        except OSError as error:
-            raise RunError(
-                f"cannot write to {self.folder}: {error.strerror}", mend="choose a runs_dir that you may write to"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()

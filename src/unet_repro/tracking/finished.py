@@ -1,13 +1,9 @@
 """A finished training as W&B sees it: a function of the run's folder, so that it can be written again at any time."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from unet_repro.errors import RunError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.tracking.grouping import KEY, groupable
 from unet_repro.tracking.offline import is_complete, write_offline_run
@@ -94,39 +90,8 @@ def ensure_offline_run(folder: RunFolder) -> bool:
     """
     outcome = folder.outcome()
     assert outcome is not None, "the caller knows it to be finished"
-    rows = read_history(folder.history)
+    rows = folder.history_rows()
     if is_complete(folder.path, run_id=folder.run_id, num_rows=len(rows)):
         return False
-    write_finished(folder.path, config=read_config(folder), rows=rows, outcome=outcome, panel=None)
+    write_finished(folder.path, config=folder.settings(), rows=rows, outcome=outcome, panel=None)
     return True
-
-
-def read_config(folder: RunFolder) -> dict[str, Any]:
-    """The configuration that a run was trained with, as plain containers.
-
-    Raises:
-        RunError: If it is missing or damaged.
-    """
-    try:
-        config = yaml.safe_load(folder.config.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"{folder.config} is damaged", mend=f"remove {folder.path} and train again") from error
-    if not isinstance(config, dict):
-        raise RunError(f"{folder.config} is damaged", mend=f"remove {folder.path} and train again")
-    return config
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of ``history.csv``; measures that a row lacks are left out.
-
-    Raises:
-        RunError: If it is missing or damaged.
-    """
-    try:
-        with path.open(newline="") as file:
-            rows = [{key: float(text) for key, text in row.items() if text} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged", mend=f"remove {path.parent} and train again") from error
-    if not rows or any("step" not in row for row in rows):
-        raise RunError(f"{path} is damaged", mend=f"remove {path.parent} and train again")
-    return rows

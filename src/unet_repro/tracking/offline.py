@@ -24,32 +24,22 @@ def write_offline_run(
     *,
     directory: Path,
     run_id: str,
-    project: str,
-    name: str,
-    group: str,
-    tags: Sequence[str],
-    job_type: str,
-    config: Mapping[str, Any],
     rows: Sequence[Mapping[str, float]],
     panel: Panel | None,
     summary: Mapping[str, float],
     wait_s: float = WAIT_S,
+    **settings: Any,
 ) -> Path:
     """Writes the run, in the place of whatever W&B left below ``directory``, and waits until its file is whole.
 
     Args:
         directory: The run's folder, in which W&B makes its folder ``wandb``.
         run_id: The run's own identity, also its id in W&B.
-        project: W&B project.
-        name: What tells this run from the others of its group.
-        group: The experiment.
-        tags: Labels of 1 to 64 characters each.
-        job_type: What the run does, such as ``train``.
-        config: Nested plain containers.
         rows: The whole history; ``step`` is the step, the rest are measures.
         panel: Validation images, shown at the last step.
         summary: Single values to sort runs by.
         wait_s: How long W&B may take to write its file, in seconds.
+        **settings: ``project``, ``name``, ``group``, ``tags``, ``job_type`` and ``config``, as ``open_run`` takes them.
 
     Returns:
         The .wandb file.
@@ -63,15 +53,10 @@ def write_offline_run(
         _remove(directory / "wandb")
         run = open_run(
             mode="offline",
-            project=project,
             run_id=run_id,
-            name=name,
-            group=group,
-            tags=tags,
-            job_type=job_type,
-            config=config,
             directory=directory,
             class_names=panel.class_names if panel else (),
+            **settings,
         )
         assert run is not None, "only disabled runs are None"
         log_rows(run, rows)
@@ -80,22 +65,19 @@ def write_offline_run(
         run.summary.update(dict(summary))
         finish(run)
 
-    try:
-        write()
-    except UserError:
-        raise
-    except Exception:  # W&B's own process has died since it was last asked; its errors for that are of many kinds
-        _forget_service()
+    for is_last in (False, True):
         try:
             write()
+            break
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # W&B's own process has died since its last use; its errors for that are many
             _forget_service()
-            raise RunError(
-                f"W&B failed in writing {directory / 'wandb'}: {type(error).__name__}: {error}",
-                mend="start again, which goes on from the last checkpoint, or set logger.mode=disabled",
-            ) from error
+            if is_last:
+                raise RunError(
+                    f"W&B failed in writing {directory / 'wandb'}: {type(error).__name__}: {error}",
+                    mend="start again, which goes on from the last checkpoint, or set logger.mode=disabled",
+                ) from error
     return _wait_for(directory, run_id=run_id, num_rows=len(rows), wait_s=wait_s)
 
 

@@ -1,40 +1,37 @@
-"""Reads an offline W&B run back from its .wandb file, without the code that wrote it.
+"""Reads an offline W&B run back from its .wandb file, through the client's own ``wandb leet inspect``.
 
-The file is a 7-byte header (``:W&B``, two bytes, version) and then 32 KiB blocks as in a LevelDB log: each chunk has a
-7-byte header (CRC-32 over kind and content, length, kind), a record is one whole chunk or a first, middle ones and a
-last, and a block's tail too short for a header is filled with zeros. Each record is one ``wandb_internal_pb2.Record``.
+W&B's binary is started directly: the Python command around it takes 0.6 s instead of 0.02 s, which adds up over runs.
 """
 
 from __future__ import annotations
 
 import json
-import struct
-import zlib
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-BLOCK = 32 * 1024
-HEADER = struct.Struct("<IHB")
-FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+_RUN_KEYS = {
+    "id": "run_id", "name": "display_name", "group": "run_group",
+    "project": "project", "job_type": "job_type", "tags": "tags",
+}  # fmt: skip
 
 
 @dataclass
 class OfflineRun:
-    """What an offline run's file says.
+    """The content of an offline run's file.
 
     Attributes:
         folder: The run's folder.
-        run: id, name, group, project, job type and tags; empty where not even they are there.
+        run: id, name, group, project, job type and tags; empty if the file does not hold them.
         config: Nested.
-        history: One row per ``log``, nested keys joined by a slash.
+        history: One row per ``log``; values that are not finite are strings, as in W&B.
         summary: Latest values.
-        metrics: name or glob -> (step metric, whether it is filled in by itself).
+        metrics: name or glob -> (step metric, whether the client fills it in).
         files: Paths of images below ``folder / "files"``.
-        exit_code: ``None`` where the run was never finished, or the file ends before that. It is the last record.
+        exit_code: ``None`` if the run was never finished, or the file is truncated or damaged.
     """
 
     folder: Path
@@ -47,28 +44,6 @@ class OfflineRun:
     exit_code: int | None = None
 
 
-def payloads(data: bytes) -> Iterator[bytes]:
-    """Cuts the file's content into records; stops at the first byte that is missing or damaged."""
-    if data[:4] != b":W&B":
-        return
-    parts = b""
-    at = 7  # the file's own header counts as part of the first block
-    while at + HEADER.size <= len(data):
-        left = BLOCK - at % BLOCK
-        if left < HEADER.size:
-            at += left
-            continue
-        checksum, length, kind = HEADER.unpack_from(data, at)
-        at += HEADER.size
-        chunk = data[at : at + length]
-        at += length
-        if kind not in (FULL, FIRST, MIDDLE, LAST) or zlib.crc32(chunk, zlib.crc32(bytes([kind]))) != checksum:
-            return
-        parts = chunk if kind in (FULL, FIRST) else parts + chunk
-        if kind in (FULL, LAST):
-            yield parts
-
-
 def offline_file(directory: Path) -> Path | None:
     """The file of the only offline run below ``directory``; ``None`` where there is none, or more than one."""
     found = list(directory.glob("wandb/offline-run-*/run-*.wandb"))
@@ -76,49 +51,45 @@ def offline_file(directory: Path) -> Path | None:
 
 
 def read_run(path: Path) -> OfflineRun:
-    """Reads a .wandb file, as far as it is whole."""
-    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined,unused-ignore]  # noqa: PLC0415
+    """Reads the intact records of a .wandb file."""
+    from wandb.util import get_core_path  # noqa: PLC0415
 
+    place = ["--run-file", str(path), str(path.parent)]
+    command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", *place]
+    client = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     result = OfflineRun(path.parent)
-    for payload in payloads(path.read_bytes()):
-        record = Record.FromString(payload)
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            _read_head(result, record.run)
-        elif kind == "config":
-            _update(result.config, record.config.update)
-        elif kind == "history":
-            result.history.append(_update({}, record.history.item))
-        elif kind == "summary":
-            _update(result.summary, record.summary.update)
-        elif kind == "metric":
-            metric = record.metric
-            name = metric.name or metric.glob_name
-            result.metrics[name] = (metric.step_metric, metric.options.step_sync)
-        elif kind == "files":
-            result.files |= {item.path for item in record.files.files}
-        elif kind == "exit":
-            result.exit_code = record.exit.exit_code
+    for line in client.stdout.splitlines():
+        record = json.loads(line)
+        content = record[record["type"]]  # without its empty fields
+        match record["type"]:
+            case "run":
+                result.run = {name: content.get(key) for name, key in _RUN_KEYS.items()}
+                result.config |= content.get("config", {}).get("update", {})
+            case "config":
+                result.config |= content.get("update", {})
+            case "history":
+                result.history.append(_nested(content.get("item", {})))
+            case "summary":
+                result.summary |= _nested(content.get("update", {}))
+            case "metric":
+                name, options = content.get("name") or content["glob_name"], content.get("options", {})
+                result.metrics[name] = content.get("step_metric", ""), options.get("step_sync", False)
+            case "files":
+                result.files |= {file["path"] for file in content.get("files", [])}
+            case "exit":
+                result.exit_code = content.get("exit_code", 0)
+    if b"corrupt" in client.stderr:  # records of the damaged block are left out, without an error status
+        result.exit_code = None
     return result
 
 
-def _read_head(result: OfflineRun, run: Any) -> None:
-    result.run = {
-        "id": run.run_id,
-        "name": run.display_name,
-        "group": run.run_group,
-        "project": run.project,
-        "job_type": run.job_type,
-        "tags": list(run.tags),
-    }
-    _update(result.config, run.config.update)
-
-
-def _update(target: dict[str, Any], items: Any) -> dict[str, Any]:
-    for item in items:
-        *outer, last = item.nested_key or [item.key]
-        inside = target
-        for key in outer:
-            inside = inside.setdefault(key, {})
-        inside[last] = json.loads(item.value_json)
-    return target
+def _nested(items: dict[str, Any]) -> dict[str, Any]:
+    """Undoes the dots by which W&B joins nested keys."""
+    result: dict[str, Any] = {}
+    for key, value in items.items():
+        *outer, last = key.split(".")
+        inside = result
+        for name in outer:
+            inside = inside.setdefault(name, {})
+        inside[last] = value
+    return result

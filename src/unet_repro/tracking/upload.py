@@ -1,11 +1,13 @@
 """Uploads offline runs with W&B's own client, in a process of its own, and finds out what really arrived.
 
-The client returns 0 whatever happens and marks a run as synced even where the server refused its rows or images. What
-failed stands in its log, a file of JSON lines below ``WANDB_DIR``; so a mark counts only where the log has no error.
+The client exits with status 0 whatever happens, and marks a run as synced even if the server refused its rows or
+images. Neither its console nor the response of its sync service (``ServerSyncResponse``) reports a refused image. Only
+its log does, a file of JSON lines below ``WANDB_DIR``; so the log is parsed, and a mark counts only without an error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -75,7 +77,7 @@ class Upload:
         paths: The files; their marks, if any, are removed first.
         address: The server.
         entity: User or team that the runs go to; ``None`` for the user's default.
-        on_done: Told how many files have arrived so far.
+        on_done: Called with the number of files that have arrived so far.
     """
 
     def __init__(
@@ -94,18 +96,21 @@ class Upload:
         for path in self.paths:
             _doubt(path).touch()
             _mark(path).unlink(missing_ok=True)
+        team = ["--entity", self.entity] if self.entity else []
         with tempfile.TemporaryDirectory(prefix="unet-repro-wandb-") as folder:
             logs, console = Path(folder), Path(folder) / "console.txt"
             with console.open("wb") as output:
                 client = subprocess.Popen(
-                    [sys.executable, "-m", "wandb", "sync", *self._options(), *map(str, self.paths)],
+                    [sys.executable, "-m", "wandb", "sync", *team, *map(str, self.paths)],
                     env=self._environment(logs),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
                 try:
-                    while not self._ended(client):
+                    while client.poll() is None:
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            client.wait(POLL_S)
                         self.on_done(len(self.paths) - len(self._missing(logs)))
                 finally:
                     client.terminate()
@@ -123,13 +128,6 @@ class Upload:
         self.on_done(len(self.paths) - len(missing))
         return missing
 
-    def _ended(self, client: subprocess.Popen[bytes]) -> bool:
-        try:
-            client.wait(POLL_S)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def _missing(self, logs: Path) -> dict[Path, str]:
         """Files that have not arrived by now, with the reason where known; takes wrong marks away."""
         # First the marks, then the log: the client logs an error before it marks the run.
@@ -139,9 +137,6 @@ class Upload:
                 _mark(path).unlink(missing_ok=True)
                 missing[path] = missing.get(path) or reason
         return missing
-
-    def _options(self) -> list[str]:
-        return ["--entity", self.entity] if self.entity else []
 
     def _environment(self, logs: Path) -> dict[str, str]:
         # What would turn the upload off, or bring it into another run's process, stays behind.

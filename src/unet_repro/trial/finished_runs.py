@@ -1,14 +1,11 @@
 """Finished runs as the trial reads them: settings, data, history and evaluations, from their folders."""
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from unet_repro.evaluation.evaluations import read_evaluation
 from unet_repro.runs.folder import RunFolder
@@ -39,8 +36,7 @@ class Run:
     @cached_property
     def config(self) -> Record:
         """Its settings."""
-        settings: Record = yaml.safe_load(self.folder.config.read_text())
-        return settings
+        return self.folder.settings()
 
     @cached_property
     def manifest(self) -> Record:
@@ -56,9 +52,7 @@ class Run:
     @cached_property
     def history(self) -> dict[str, list[float]]:
         """Columns of its history."""
-        with self.folder.history.open() as file:
-            rows = list(csv.DictReader(file))
-        return {name: [float(row[name]) for row in rows] for name in rows[0]}
+        return self.folder.curves()
 
     def evaluation(self, name: str) -> Record | None:
         """One of its evaluations; ``None`` if it was not made yet, or by another version of the code."""

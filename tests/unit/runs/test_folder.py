@@ -70,3 +70,33 @@ def test_errors_survive_the_way_back_from_a_worker():
     error = pickle.loads(pickle.dumps(TrainingError("what", mend="how")))
     assert isinstance(error, TrainingError)
     assert str(error) == "what\n  mend: how"
+
+
+def test_settings_and_history_come_back_from_their_files(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.curves() == {}
+    folder.begin({"seed": 0, "model": {"width": 8}}, MANIFEST)
+    write_atomically(folder.history, "step,val/iou,extra\n5,0.25,\n10,0.5,\n")
+    assert folder.settings() == {"seed": 0, "model": {"width": 8}}
+    assert folder.history_rows() == [{"step": 5, "val/iou": 0.25}, {"step": 10, "val/iou": 0.5}]
+    assert folder.curves() == {"step": [5, 10], "val/iou": [0.25, 0.5]}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a: [", b"- 1", b"\xff\xfe"])
+def test_damaged_settings_are_refused(content, tmp_path):
+    folder = RunFolder(tmp_path)
+    if content is not None:
+        folder.config.write_bytes(content)
+    with pytest.raises(RunError, match=r"config\.yaml is damaged(.|\n)*train again"):
+        folder.settings()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"step\n", b"step,a\nx,1\n", b"step,a\n,1\n", b"step\n1,2\n", b"\xff\n1\n"]
+)
+def test_a_damaged_history_is_refused(content, tmp_path):
+    folder = RunFolder(tmp_path)
+    if content is not None:
+        folder.history.write_bytes(content)
+    with pytest.raises(RunError, match=r"history\.csv is damaged(.|\n)*train again"):
+        folder.history_rows()

@@ -1,8 +1,11 @@
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from unet_repro.errors import RunError, RunHeld
@@ -46,6 +49,23 @@ def test_a_dead_worker_of_this_machine_is_replaced_at_once(tmp_path):
 def test_a_process_number_that_was_used_again_is_no_worker(tmp_path):
     write_record(tmp_path, boot=lease._boot(), born=1)
     assert not RunFolder(tmp_path).running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="psutil counts from the boot on Linux only")
+def test_a_clock_that_is_set_makes_no_worker_a_dead_one(tmp_path, monkeypatch):
+    with hold(tmp_path):
+        booted = psutil.boot_time()
+        monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted + 86400)
+        assert RunFolder(tmp_path).running
+
+
+def test_a_zombie_is_no_worker(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    born = lease._born(ended.pid)
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    write_record(tmp_path, boot=lease._boot(), pid=ended.pid, born=born)
+    assert not RunFolder(tmp_path).running
+    ended.wait()
 
 
 def test_a_silent_worker_of_another_machine_is_replaced_after_a_while(tmp_path):

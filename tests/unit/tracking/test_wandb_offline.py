@@ -17,13 +17,14 @@ from unet_repro.errors import RunError, UserError
 from unet_repro.tracking import offline
 from unet_repro.tracking.offline import is_complete, write_offline_run
 from unet_repro.tracking.panels import Panel, log_panel, to_display
-from unet_repro.tracking.reading import BLOCK, OfflineRun, offline_file, payloads, read_run
+from unet_repro.tracking.reading import OfflineRun, offline_file, read_run
 from unet_repro.tracking.wandb_run import finish, log_rows, open_run
 
 CLASS_NAMES = ["membrane", "cell"]
 CONFIG = {"optimizer": {"name": "adam", "lr": 1e-3}, "tiles": {"sizes": [188, 204]}, "notes": None}
 NO_SERVER = "http://127.0.0.1:9"
 GOOD_LOOKING_KEY = "k" * 40
+BLOCK_BYTES = 32 * 1024  # of a .wandb file; a longer record is split
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +118,7 @@ def test_records_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
     log_rows(run, [{"step": step} | {key: index + step for index, key in enumerate(keys)} for step in range(3)])
     finish(run)
     run = written(tmp_path)
-    assert next(run.folder.glob("*.wandb")).stat().st_size > 3 * BLOCK
+    assert next(run.folder.glob("*.wandb")).stat().st_size > 3 * BLOCK_BYTES
     assert [row["val/metric_01999"] for row in run.history] == [1999, 2000, 2001]
 
 
@@ -224,7 +225,8 @@ def test_nothing_is_printed_and_neither_code_nor_machine_is_recorded(
     assert capfd.readouterr() == ("", "")
     run = written(tmp_path)
     assert [path for path in (run.folder / "files").rglob("*") if path.is_file()] == []
-    contents = b"".join(payloads(next(run.folder.glob("*.wandb")).read_bytes()))
+    contents = next(run.folder.glob("*.wandb")).read_bytes()
+    assert len(contents) < BLOCK_BYTES, "no record is split"
     assert b"recognisable-host" not in contents
     assert sys.executable.encode() not in contents
 
@@ -393,3 +395,19 @@ def _python(code: str, environment: dict[str, str]) -> None:
         check=True,
         timeout=120,
     )
+
+
+def test_damage_in_an_early_block_is_noticed_although_the_last_record_is_there(tmp_path: Path) -> None:
+    rows = [{"step": step} | {f"val/metric_{number:05}": number for number in range(2000)} for step in range(3)]
+    path = write(tmp_path, rows=rows)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    assert read_run(path).exit_code is None
+
+
+def test_a_file_that_is_no_wandb_file_or_empty_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "wandb" / "offline-run-1-a" / "run-a.wandb"
+    path.parent.mkdir(parents=True)
+    for content in (b"", b":W&B", b"no run at all"):
+        path.write_bytes(content)
+        assert read_run(path) == OfflineRun(path.parent)

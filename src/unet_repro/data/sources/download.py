@@ -2,17 +2,17 @@
 
 import errno
 import shutil
-import stat
 import tempfile
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 import pooch
+import requests
 from tqdm import tqdm
 
 from unet_repro.errors import DataError
@@ -49,60 +49,34 @@ class Patience:
         return min(self.timeout_s, left)
 
 
-class _Progress:
-    """What pooch tells of a download: shown as bytes, and the moment to look at the clock."""
-
-    total = 0  # set by pooch
-
-    def __init__(self, bar: "tqdm[Any] | None", patience: Patience) -> None:
-        self.bar, self.patience, self.complete = bar, patience, False
-
-    def update(self, num_bytes: int) -> None:
-        self.patience.next_wait_s()
-        if self.bar is not None and not self.complete:
-            self.bar.update(num_bytes)
-
-    def reset(self) -> None:
-        self.complete = True  # pooch winds a bar back and fills it at the end; this one is full already
-
-    def close(self) -> None:
-        """Nothing: the bar is closed by whoever opened it."""
-
-
 @dataclass(frozen=True)
 class _Resuming:
-    """A pooch downloader that keeps what came of a broken download and asks the server for the rest."""
+    """A pooch downloader that keeps what came of a broken download and asks the server for the rest; pooch has none."""
 
     patience: Patience
     bar: "tqdm[Any] | None"
 
     def __call__(self, url: str, output_file: str, _pooch: object) -> None:
         part = Path(output_file).with_name(f"{PurePosixPath(urlsplit(url).path).name}.part")
-        responses: list[Any] = []
-        with part.open("ab") as out:
-            have = out.tell()
-
-            def start_over_if_refused(response: Any, **_: object) -> None:
-                responses.append(response)
+        have = part.stat().st_size if part.exists() else 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        try:
+            with (
+                part.open("ab") as out,
+                requests.get(url, headers=headers, stream=True, timeout=self.patience.next_wait_s()) as response,
+            ):
                 if response.status_code in (200, 416):  # the server sends all, or has nothing beyond what is here
                     out.truncate(0)
-
-            download = pooch.HTTPDownloader(
-                progressbar=_Progress(self.bar, self.patience),
-                chunk_size=_CHUNK_BYTES,
-                timeout=self.patience.next_wait_s(),
-                headers={"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {}),
-                hooks={"response": start_over_if_refused},
-            )
-            try:
-                download(url, out, None)
-            except BaseException:
-                if not out.tell():
-                    part.unlink()  # nothing to go on from
-                raise
-            finally:
-                for response in responses:
-                    response.close()
+                response.raise_for_status()
+                for chunk in response.iter_content(_CHUNK_BYTES):
+                    self.patience.next_wait_s()
+                    out.write(chunk)
+                    if self.bar is not None:
+                        self.bar.update(len(chunk))
+        except BaseException:
+            if part.exists() and not part.stat().st_size:
+                part.unlink()  # nothing to resume from
+            raise
         part.replace(output_file)
 
 
@@ -174,22 +148,6 @@ def explained(error: OSError | ValueError, *, where: Path) -> DataError:
     return DataError(what, mend=mend)
 
 
-def check_archive(archive: zipfile.ZipFile) -> None:
-    """Refuses an archive that would write outside its folder or make links.
-
-    Raises:
-        DataError: If it has absolute paths, paths that climb up, or symbolic links.
-    """
-    for member in archive.infolist():
-        path, foreign = PurePosixPath(member.filename), PureWindowsPath(member.filename)
-        escapes = path.is_absolute() or foreign.drive or foreign.root or ".." in (*path.parts, *foreign.parts)
-        if escapes or stat.S_ISLNK(member.external_attr >> 16):
-            raise DataError(
-                f"{archive.filename} holds {member.filename!r}, which leads out of its folder",
-                mend="do not use this archive; get it from its publisher",
-            )
-
-
 def unpack(archive_path: Path, folder: Path) -> None:
     """Unpacks the one folder of a zip archive beside it: wholly, or not at all.
 
@@ -198,14 +156,13 @@ def unpack(archive_path: Path, folder: Path) -> None:
         folder: Where that folder goes; must not exist.
 
     Raises:
-        DataError: If the archive is damaged or unsafe, holds no such folder, or there is no room for it.
+        DataError: If the archive is damaged, holds no such folder, or there is no room for it.
     """
     # Beside the target, so that the last step is a renaming on one disk.
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with zipfile.ZipFile(archive_path) as archive:
-            check_archive(archive)
-            archive.extractall(scratch)
+            archive.extractall(scratch)  # drops roots, drives and "..", and writes links as plain files
         if not (scratch / folder.name).is_dir():
             raise DataError(f"{archive_path} holds no folder {folder.name}", mend="get the archive from its publisher")
         (scratch / folder.name).replace(folder)

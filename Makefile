@@ -39,7 +39,7 @@ lint: $(READY) ## ruff and strict types; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY) ## mend what can be mended by itself
+format: $(READY) ## apply ruff's fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

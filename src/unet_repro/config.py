@@ -119,7 +119,7 @@ def check(config: DictConfig) -> TrainConfig:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(
-            f"the configuration cannot be resolved: {str(error).splitlines()[0]}", mend="give the key a value"
+            f"the configuration cannot be resolved: {str(error).splitlines()[0]}", hint="give the key a value"
         ) from error
     assert isinstance(plain, dict), "a configuration is a mapping"
     settings = {str(key): value for key, value in plain.items()}
@@ -135,19 +135,19 @@ def check(config: DictConfig) -> TrainConfig:
             settings[node] = _check_node(node, settings[node], _SUPPLIED.get(node, set()))
     checked: TrainConfig = _validated("", TypeAdapter(TrainConfig), settings)
     if not 0 <= checked.seed < 2**32:
-        raise ConfigError(f"seed={checked.seed} is not legal", mend="use 0 to 4294967295")
+        raise ConfigError(f"seed={checked.seed} is not legal", hint="use 0 to 4294967295")
     trainer = checked.trainer
     if trainer.save_every_s < 0 or trainer.devices < 1:
         raise ConfigError(
             f"trainer.save_every_s={trainer.save_every_s} or trainer.devices={trainer.devices} is too small",
-            mend="use save_every_s of 0 or more seconds, and 1 device or more",
+            hint="use save_every_s of 0 or more seconds, and 1 device or more",
         )
     if trainer.max_val_images is not None and trainer.max_val_images < 1:
-        raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} leaves none", mend="use null or 1 or more")
+        raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} leaves none", hint="use null or 1 or more")
     if not 0 < trainer.val_every <= trainer.max_steps or trainer.max_steps % trainer.val_every:
         raise ConfigError(
             f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_every={trainer.val_every}",
-            mend="choose them so that the last step is validated",
+            hint="choose them so that the last step is validated",
         )
     if trainer.precision == "auto":  # part of a run's identity as what it becomes
         from unet_repro.machine import multiplies_bf16  # noqa: PLC0415  (torch: not every command waits for it)
@@ -182,7 +182,7 @@ def _target(path: str, dotted: str) -> Callable[..., Any]:
     try:
         return get_object(dotted)  # type: ignore[no-any-return]
     except (InstantiationException, ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{path}._target_={dotted} cannot be imported", mend="name an importable object") from error
+        raise ConfigError(f"{path}._target_={dotted} cannot be imported", hint="name an importable object") from error
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -199,10 +199,10 @@ def _check_names(path: str, given: Mapping[str, Any], known: Iterable[str], need
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {path}{near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'nothing'}"
-            raise ConfigError(f"unknown configuration key {path}{name}", mend=hint)
+            raise ConfigError(f"unknown configuration key {path}{name}", hint=hint)
     for name in needed:
         if name not in given:
-            raise ConfigError(f"missing configuration key {path}{name}", mend=f"set {path}{name}=...")
+            raise ConfigError(f"missing configuration key {path}{name}", hint=f"set {path}{name}=...")
 
 
 def _check_value(path: str, hint: Any, value: Any) -> Any:
@@ -222,7 +222,7 @@ def _validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         loc = [part for part in first["loc"] if not path or isinstance(part, int)]
         where = ".".join([path, *map(str, loc)]).strip(".")
         raise ConfigError(
-            f"{where}={first['input']!r} is not legal: {first['msg'].lower()}", mend=f"change {where}"
+            f"{where}={first['input']!r} is not legal: {first['msg'].lower()}", hint=f"change {where}"
         ) from error
 
 
@@ -238,7 +238,7 @@ def typed(schema: type[Settings], config: DictConfig) -> Settings:
     """
     for name in map(str, config):
         if OmegaConf.is_missing(config, name):
-            raise ConfigError(f"no {name} is named", mend=f"add {name}=...")
+            raise ConfigError(f"no {name} is named", hint=f"add {name}=...")
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return _validated("", TypeAdapter(schema), plain)  # type: ignore[no-any-return]
 
@@ -261,4 +261,4 @@ def make(path: str, node: Plain, **supplied: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        raise ConfigError(f"{path} cannot be built: {cause or error}", mend=f"change {path}.*") from error
+        raise ConfigError(f"{path} cannot be built: {cause or error}", hint=f"change {path}.*") from error

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: what is wrong, where, and how to put it right."""
+"""Errors that a user can fix: what is wrong, where, and how to fix it."""
 
 
 class UserError(Exception):
@@ -8,28 +8,28 @@ class UserError(Exception):
 
     Args:
         what: One sentence: what is wrong, with the offending value and where it was found.
-        mend: How to put it right.
+        hint: How to fix it.
 
-    >>> print(UserError("tile size 512 is not legal", mend="use 508 or 524"))
+    >>> print(UserError("tile size 512 is not legal", hint="use 508 or 524"))
     tile size 512 is not legal
-      mend: use 508 or 524
+      hint: use 508 or 524
     """
 
-    def __init__(self, what: str, *, mend: str) -> None:
-        super().__init__(what, mend)
+    def __init__(self, what: str, *, hint: str) -> None:
+        super().__init__(what, hint)
         self.what = what
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.what}\n  mend: {self.mend}"
+        return f"{self.what}\n  hint: {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles by its own arguments, so that it survives the way back from a worker process."""
-        return _rebuild, (type(self), self.what, self.mend)
+        return _rebuild, (type(self), self.what, self.hint)
 
 
-def _rebuild(kind: type[UserError], what: str, mend: str) -> UserError:
-    return kind(what, mend=mend)
+def _rebuild(kind: type[UserError], what: str, hint: str) -> UserError:
+    return kind(what, hint=hint)
 
 
 class ConfigError(UserError):

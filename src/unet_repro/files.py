@@ -65,13 +65,13 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]
 
 
 @contextmanager
-def locked(path: Path, *, failure: str, mend: str, busy: RunError | None = None) -> Iterator[None]:
+def locked(path: Path, *, failure: str, hint: str, busy: RunError | None = None) -> Iterator[None]:
     """Holds a lock file during the block; without effect on a file system that has no locks.
 
     Args:
         path: The lock file; its folder is created.
         failure: Says what cannot be written if the lock file cannot.
-        mend: The hint for that.
+        hint: How to fix that.
         busy: Raised at once if another process holds the lock; by default the block waits for it.
 
     Raises:
@@ -85,7 +85,7 @@ def locked(path: Path, *, failure: str, mend: str, busy: RunError | None = None)
     except OSError as error:
         if busy is not None and isinstance(error, Timeout):
             raise busy from error
-        raise RunError(f"{failure}: {error.strerror}", mend=mend) from error
+        raise RunError(f"{failure}: {error.strerror}", hint=hint) from error
     try:
         yield
     finally:

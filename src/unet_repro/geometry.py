@@ -14,9 +14,9 @@ BudgetUnit = Literal["input", "output"]
 
 def _check(depth: int, kernel: int) -> None:
     if depth < 1:
-        raise GeometryError(f"depth {depth} is not legal", mend="use a depth of 1 or more")
+        raise GeometryError(f"depth {depth} is not legal", hint="use a depth of 1 or more")
     if kernel < 1 or kernel % 2 == 0:
-        raise GeometryError(f"kernel {kernel} is not legal", mend="use an odd kernel size, 3 in the paper")
+        raise GeometryError(f"kernel {kernel} is not legal", hint="use an odd kernel size, 3 in the paper")
 
 
 def alignment(depth: int) -> int:
@@ -89,7 +89,7 @@ def output_size(size: int, depth: int, kernel: int = 3) -> int:
         raise GeometryError(
             f"input size {size} is not legal for a U-Net of depth {depth}: some max-pool would see an odd size "
             "or no output would be left",
-            mend=f"use {near}; `unet-repro tiles --depth {depth}` lists the legal sizes",
+            hint=f"use {near}; `unet-repro tiles --depth {depth}` lists the legal sizes",
         )
     return size - 2 * halo(depth, kernel)
 
@@ -154,7 +154,7 @@ def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kerne
     33
     """
     if budget < 1:
-        raise GeometryError(f"a budget of {budget} pixels per step is not positive", mend="use a positive budget")
+        raise GeometryError(f"a budget of {budget} pixels per step is not positive", hint="use a positive budget")
     output = output_size(size, depth, kernel)
     per_tile = size**2 if unit == "input" else output**2
     number = max(1, round(budget / per_tile))

@@ -87,13 +87,13 @@ def check_device(accelerator: str, devices: int, *, compiles: bool) -> None:
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
         raise ConfigError(
             f"trainer.accelerator=gpu trainer.devices={devices}, but torch sees {torch.cuda.device_count()} CUDA GPUs",
-            mend="use trainer=cpu, or fewer trainer.devices",
+            hint="use trainer=cpu, or fewer trainer.devices",
         )
     compilers = (os.environ.get("CC"), os.environ.get("CXX"), "cc", "c++", "gcc", "g++", "clang")
     if compiles and not any(shutil.which(name) for name in compilers if name):
         raise ConfigError(
             "trainer.compile=true needs a C compiler, and none was found",
-            mend="install gcc or clang, or use trainer.compile=false",
+            hint="install gcc or clang, or use trainer.compile=false",
         )
 
 

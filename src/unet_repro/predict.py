@@ -119,7 +119,7 @@ def predict(settings: PredictSettings) -> Outcome:
     for path, target in zip(inputs, targets, strict=True):
         try:
             if target.resolve() in known:
-                raise ConfigError(f"the output {target} is an input as well", mend="name another output")
+                raise ConfigError(f"the output {target} is an input as well", hint="name another output")
             jobs.append(_plan(path, target, predictor, network, settings))
         except UserError as error:
             outcome.failures.append(f"{path}: {error}")
@@ -153,7 +153,7 @@ def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome
 
 def _device(settings: PredictSettings) -> torch.device:
     if settings.device == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("device=gpu, but torch sees no CUDA device", mend="use device=cpu or auto")
+        raise ConfigError("device=gpu, but torch sees no CUDA device", hint="use device=cpu or auto")
     return torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -210,7 +210,7 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
     journal = Journal(target, _signature(path, network, settings, predictor.device))
     start = journal.read()
     if target.exists() and not (start is not None and start.done) and not settings.overwrite:
-        raise ConfigError(f"the output {target} is there already", mend="add overwrite=true, or name another output")
+        raise ConfigError(f"the output {target} is there already", hint="add overwrite=true, or name another output")
     if start is not None and start.done and not target.exists():
         start = None
     if settings.kind == "instances" and settings.instances.method == "watershed":
@@ -218,7 +218,7 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
         if needed > free_bytes():
             raise ConfigError(
                 f"a watershed of {image_hw[0]} x {image_hw[1]} pixels needs about {needed / 1e9:.1f} GB of memory",
-                mend="use instances.method=components, which works by bands of rows",
+                hint="use instances.method=components, which works by bands of rows",
             )
     if start is not None:
         tile_hw = start.tile_hw

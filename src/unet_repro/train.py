@@ -37,7 +37,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
         The content of ``result.json``.
 
     Raises:
-        UserError: For whatever the user can mend, before training where it can be known.
+        UserError: For whatever the user can fix, before training where it can be known.
         RunHeld: If another process is training it.
         Stopped: After SIGTERM, Ctrl-C or a scheduler's warning, with a checkpoint written.
         Abandoned: If ``on_row`` raises it.

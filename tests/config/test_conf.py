@@ -90,7 +90,7 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
 
 
 @pytest.mark.parametrize(
-    ("overrides", "says", "mends"),
+    ("overrides", "says", "hints"),
     [
         (["+optimizer.learning_rate=1"], "unknown configuration key optimizer.learning_rate", "lr"),
         (
@@ -117,14 +117,14 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
         (["weight_map._target_=unet_repro.data.weight_maps.papre"], "cannot be imported", ""),
     ],
 )
-def test_a_wrong_key_or_value_is_named_with_its_remedy(overrides, says, mends):
+def test_a_wrong_key_or_value_is_named_with_its_remedy(overrides, says, hints):
     config = train(*overrides)
     if not says:  # a default of the constructor stands in for a key that was taken away
         assert "width" not in check(config).model
         return
     with pytest.raises(ConfigError, match=says) as caught:
         check(config)
-    assert mends in caught.value.mend
+    assert hints in caught.value.hint
 
 
 def test_a_misspelt_key_in_a_yaml_file_is_refused():
@@ -135,7 +135,7 @@ def test_a_misspelt_key_in_a_yaml_file_is_refused():
         )
     with pytest.raises(ConfigError, match="unknown configuration key weight_map.sigma") as caught:
         check(config)
-    assert "sigma_px" in caught.value.mend
+    assert "sigma_px" in caught.value.hint
 
 
 def test_hydra_refuses_a_misspelt_override():

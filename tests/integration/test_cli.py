@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     )  # fmt: skip
     message = error_of(done)
     assert "cannot save the checkpoint" in message or "cannot write" in message
-    assert "mend:" in message
+    assert "hint:" in message
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("*.tmp"))
     assert not list(tmp_path.rglob("result.json"))

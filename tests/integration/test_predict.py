@@ -176,7 +176,7 @@ def test_a_folder_goes_to_a_folder_and_mistakes_of_single_images_do_not_stop_it(
     done = unet_repro("predict", f"run={run}", f"input={folder}", "output=out", "device=cpu", cwd=tmp_path)
     assert done.returncode == 1
     assert "4 images failed" in done.stderr
-    for told in ("is constant", "has 3 channels", "is truncated", "holds NaN", "mend:"):
+    for told in ("is constant", "has 3 channels", "is truncated", "holds NaN", "hint:"):
         assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == ["good.png"]
@@ -227,7 +227,7 @@ def test_mistakes_are_told_and_nothing_is_written(arguments, told, run, tmp_path
     said = capsys.readouterr().err + str(left.value)
     assert left.value.code not in (None, 0)
     assert told in said
-    assert "mend:" in said
+    assert "hint:" in said
     assert {path.name for path in tmp_path.iterdir()} <= {"a.png", "there.png"}
     assert (tmp_path / "there.png").read_text() == "mine"
 
@@ -243,7 +243,7 @@ def test_a_record_whose_partial_file_is_gone_does_not_leave_holes(run, tmp_path,
     def stop(journal, position):
         write(journal, position)
         if position.row == 2:
-            raise DataError("stopped", mend="")
+            raise DataError("stopped", hint="")
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "write", stop)

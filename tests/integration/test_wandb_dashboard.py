@@ -152,7 +152,7 @@ def test_without_a_key_the_error_says_what_to_do(server, runs_dir, monkeypatch):
     wandb.teardown()
     with pytest.raises(UserError, match="no API key") as caught:
         main(["--entity", "team"])
-    assert "wandb login" in caught.value.mend
+    assert "wandb login" in caught.value.hint
 
 
 def test_a_server_that_refuses_is_named_with_the_step(server, runs_dir):
@@ -160,7 +160,7 @@ def test_a_server_that_refuses_is_named_with_the_step(server, runs_dir):
     server.refusals["UpsertView2"] = 403
     with pytest.raises(UserError, match="did not let me save the workspace") as caught:
         main(["--entity", "team"])
-    assert "local page" in caught.value.mend
+    assert "local page" in caught.value.hint
 
 
 def test_no_runs_and_damaged_verdicts_are_errors(runs_dir, tmp_path, monkeypatch):

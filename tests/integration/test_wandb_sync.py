@@ -162,7 +162,7 @@ def test_only_the_named_comparison_goes(
     assert list(server.runs) == ["b"]
     with pytest.raises(RunError, match="no runs of 'tiles'") as caught:
         sync("tiles")
-    assert "optimizer, tile_size" in caught.value.mend
+    assert "optimizer, tile_size" in caught.value.hint
 
 
 def test_unfinished_runs_are_named_and_the_others_go(
@@ -246,7 +246,7 @@ def test_a_server_that_lets_nobody_in_is_told_before_anything_is_sent(
     server.refusals["Viewer"] = status
     with pytest.raises(UserError, match="refused by the test") as caught:
         sync()
-    assert server.address in caught.value.mend
+    assert server.address in caught.value.hint
     assert KEY not in str(caught.value)
     assert set(server.requests) == {"Viewer"}
 

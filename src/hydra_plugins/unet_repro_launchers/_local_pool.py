@@ -122,7 +122,7 @@ class Pool:
         deaths = self._restarts[index] + 1
         error = RunError(
             told + (f", {deaths} times in a row without a new checkpoint" if deaths > 1 else ""),
-            mend="if memory was short, use fewer hydra.launcher.jobs or a smaller tiles.budget; "
+            hint="if memory was short, use fewer hydra.launcher.jobs or a smaller tiles.budget; "
             f"{log_of(attempt.config)} may say more; the same command tries again",
         )
         run_of(attempt.config).fail(f"{type(error).__name__}: {error}")

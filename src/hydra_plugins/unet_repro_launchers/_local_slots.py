@@ -28,9 +28,9 @@ def slots(
         ConfigError: If a setting is out of range, or there are fewer GPUs than jobs, or than one job needs.
     """
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
-        raise ConfigError(f"hydra.launcher.jobs={jobs} is not a number of runs", mend="use 1 or more, or null")
+        raise ConfigError(f"hydra.launcher.jobs={jobs} is not a number of runs", hint="use 1 or more, or null")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ConfigError(f"hydra.launcher.threads={threads} is not a number", mend="use 1 or more, or null")
+        raise ConfigError(f"hydra.launcher.threads={threads} is not a number", hint="use 1 or more, or null")
     on_gpu = config.trainer.accelerator == "gpu"
     names = _names(gpus, on_gpu=on_gpu)
     if not names:
@@ -41,12 +41,12 @@ def slots(
     if not places:
         raise ConfigError(
             f"trainer.devices={config.trainer.devices}, but the launcher has {len(names)} GPUs to hand out",
-            mend="use fewer trainer.devices, or more hydra.launcher.gpus",
+            hint="use fewer trainer.devices, or more hydra.launcher.gpus",
         )
     if jobs is not None and jobs > len(places):
         raise ConfigError(
             f"hydra.launcher.jobs={jobs}, but the devices {','.join(names)} are enough for {len(places)}",
-            mend="use fewer jobs, or name each device as often as jobs shall share it: "
+            hint="use fewer jobs, or name each device as often as jobs shall share it: "
             f"hydra.launcher.gpus=[{','.join([*names, *names])}]",
         )
     return [*places[:jobs]]
@@ -67,7 +67,7 @@ def _names(gpus: str | Iterable[int | str] | None, *, on_gpu: bool) -> list[str]
     if gpus == "auto":
         return _visible() if on_gpu else []
     if isinstance(gpus, str | int) or not gpus:
-        raise ConfigError(f"hydra.launcher.gpus={gpus} is not a list of devices", mend="use auto, null, or e.g. [0,1]")
+        raise ConfigError(f"hydra.launcher.gpus={gpus} is not a list of devices", hint="use auto, null, or e.g. [0,1]")
     return [str(name) for name in gpus]
 
 

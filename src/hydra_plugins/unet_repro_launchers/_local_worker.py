@@ -111,7 +111,7 @@ def _print_to(log: Path) -> None:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
     except OSError as error:
-        raise RunError(f"cannot write {log}: {error.strerror}", mend="choose another hydra.launcher.log") from error
+        raise RunError(f"cannot write {log}: {error.strerror}", hint="choose another hydra.launcher.log") from error
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # a killed process loses no line

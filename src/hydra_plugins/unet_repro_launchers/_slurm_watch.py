@@ -119,7 +119,7 @@ class Watch:
         overrides = list(self.orders.overrides[index])
         if (result := run.result()) is not None:
             return JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=result)
-        error = RunError(f"SLURM job {job.job_id} {how}", mend=f"see {job.paths.stderr}; the same command tries again")
+        error = RunError(f"SLURM job {job.job_id} {how}", hint=f"see {job.paths.stderr}; the same command tries again")
         if run.path.is_dir() and not run.running:
             run.fail(f"{type(error).__name__}: {error}")
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)

@@ -94,7 +94,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         if missing:
             raise ConfigError(
                 f"hydra/launcher=slurm, but there is no {missing[0]} here",
-                mend="start it on a machine of the cluster, or use hydra/launcher=local",
+                hint="start it on a machine of the cluster, or use hydra/launcher=local",
             )
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         state = Singleton.get_state()
@@ -111,11 +111,11 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         except (NameError, ValueError) as error:
             raise ConfigError(
                 f"submitit refuses a setting: {error}",
-                mend="change hydra.launcher.*; other options of sbatch belong into additional_parameters",
+                hint="change hydra.launcher.*; other options of sbatch belong into additional_parameters",
             ) from error
         except submitit.core.utils.FailedJobError as error:
             raise ConfigError(
-                f"SLURM refuses the jobs: {' '.join(str(error).split())}", mend="change hydra.launcher.*"
+                f"SLURM refuses the jobs: {' '.join(str(error).split())}", hint="change hydra.launcher.*"
             ) from error
 
     def _sbatch(self, orders: "Jobs") -> dict[str, Any]:

@@ -65,7 +65,7 @@ class SearchSweeper(ArmsSweeper):
             if len(combinations) != 1:
                 raise ConfigError(
                     f"a search has one setting to begin with, and {len(combinations)} were given",
-                    mend="give each override one value; what is searched stands in hydra.sweeper.space",
+                    hint="give each override one value; what is searched stands in hydra.sweeper.space",
                 )
             (given,) = combinations
             check_launcher(self.config.hydra.launcher, self._compose(given).trainer.accelerator)

@@ -44,10 +44,10 @@ def task(config: DictConfig) -> None:
         kind = SUFFIXES.get(output.suffix.lower()) if settings.format == "auto" else settings.format
         if kind is None:
             raise ConfigError(
-                f"output={output} tells no format", mend="name it .zip or .onnx, or add format=bioimageio"
+                f"output={output} tells no format", hint="name it .zip or .onnx, or add format=bioimageio"
             )
         if output.exists() and not settings.overwrite:
-            raise ConfigError(f"{output} is there already", mend="add overwrite=true, or name another output")
+            raise ConfigError(f"{output} is there already", hint="add overwrite=true, or name another output")
         network = trained_network(settings.run, settings.checkpoint)
         if kind == "onnx":
             difference = export_onnx(network, output)

@@ -33,4 +33,4 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             return hydra.compose(name, overrides=list(overrides))
     except HydraException as error:
-        raise ConfigError(str(error), mend="see conf/ for the groups and keys that exist") from error
+        raise ConfigError(str(error), hint="see conf/ for the groups and keys that exist") from error

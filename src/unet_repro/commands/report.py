@@ -55,7 +55,7 @@ def report(
     """
     rows = write_tables(runs_dir, experiments, out)
     if not rows:
-        raise RunError(f"there are no runs of {experiments or 'any comparison'} in {runs_dir}", mend="train some first")
+        raise RunError(f"there are no runs of {experiments or 'any comparison'} in {runs_dir}", hint="train some first")
     pictures = draw_all(runs_dir, rows, out)
     data, written = write_page(runs_dir, experiments, out)
     if data["verdicts"]:
@@ -88,7 +88,7 @@ def watch(runs_dir: Path, experiments: list[str] | None, out: Path, *, every_s: 
         RunError: If no comparison was started.
     """
     if not Ledger(runs_dir).experiments():
-        raise RunError(f"no comparison was started in {runs_dir}", mend="start one; then watch it")
+        raise RunError(f"no comparison was started in {runs_dir}", hint="start one; then watch it")
     before: object = None
     while True:
         now = _state(runs_dir)

@@ -100,7 +100,7 @@ def _placed(launcher: str, jobs: int | None, *, on_gpu: bool) -> list[str]:
 def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number is not None and number < 1:
-            raise ConfigError(f"--{name} {number} is not positive", mend="use 1 or more")
+            raise ConfigError(f"--{name} {number} is not positive", hint="use 1 or more")
     known = sorted(
         path.stem
         for path in (conf_dir() / "experiment").glob("*.yaml")
@@ -108,7 +108,7 @@ def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     )
     for name in experiments or [""]:
         if name not in known:
-            raise ConfigError(f"there is no experiment {name!r}", mend=f"choose among {', '.join(known)}")
+            raise ConfigError(f"there is no experiment {name!r}", hint=f"choose among {', '.join(known)}")
 
 
 def _all_on(data: str) -> list[str]:

@@ -40,7 +40,7 @@ def task(config: DictConfig) -> None:
     with told_to_user():
         settings = typed(SubmitSettings, config)
         if settings.output.exists() and not settings.overwrite:
-            raise ConfigError(f"{settings.output} is there already", mend="add overwrite=true, or name another output")
+            raise ConfigError(f"{settings.output} is there already", hint="add overwrite=true, or name another output")
         runs = runs_of(settings.run, settings.comparison, settings.runs_dir)
         with tqdm(total=NUM_SLICES * len(runs), desc="predict", unit="slice") as bar:
             volume = predict_test_slices(

@@ -56,10 +56,10 @@ def look(runs_dir: Path, experiments: Sequence[str]) -> list[RunStatus]:
         entries = ledger.read(experiment)
         if not entries:
             known = ", ".join(ledger.experiments()) or "none"
-            raise RunError(f"{runs_dir} has no runs of {experiment!r}", mend=f"start it first; there are: {known}")
+            raise RunError(f"{runs_dir} has no runs of {experiment!r}", hint=f"start it first; there are: {known}")
         found += [status(entry, runs_dir, speeds) for entry in entries]
     if not found:
-        raise RunError(f"no sweep was started in {runs_dir}", mend="start one, or name its folder by --runs-dir")
+        raise RunError(f"no sweep was started in {runs_dir}", hint="start one, or name its folder by --runs-dir")
     return found
 
 

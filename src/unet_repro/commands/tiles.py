@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     for name in ("width", "channels"):
         if getattr(asked, name) < 1:
-            raise UserError(f"--{name} {getattr(asked, name)} is not positive", mend="use 1 or more")
+            raise UserError(f"--{name} {getattr(asked, name)} is not positive", hint="use 1 or more")
 
     table = Table("input", "output", "supervised", "GFLOP a tile", "activations", title=_title(asked))
     for size in _sizes(asked.size, asked.depth):

@@ -67,7 +67,7 @@ def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Compariso
         if entries:
             found.append(Comparison(name, question_of(name), {entry.run_id: entry.arm for entry in unique(entries)}))
     if not found:
-        raise RunError(f"no comparison in {runs_dir} has finished runs", mend="train one first")
+        raise RunError(f"no comparison in {runs_dir} has finished runs", hint="train one first")
     return found
 
 
@@ -84,7 +84,7 @@ def _read_verdicts(path: Path, experiments: Sequence[str]) -> list[dict[str, Any
     try:
         verdicts = json.loads(path.read_text())["verdicts"]
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged", mend="write it anew with `unet-repro report`") from error
+        raise RunError(f"{path} is damaged", hint="write it anew with `unet-repro report`") from error
     return [{**verdict, "decisive": decisive(verdict)} for verdict in verdicts if verdict["experiment"] in experiments]
 
 
@@ -159,7 +159,7 @@ def _mark_arms(where: str, arms: Mapping[str, Mapping[str, str]]) -> list[str]:
                 run.update()
         except (wandb.errors.Error, ValueError) as error:
             if "not find" not in str(error):
-                raise UserError(f"W&B did not take the arms of run {run_id}: {error}", mend=_MEND) from error
+                raise UserError(f"W&B did not take the arms of run {run_id}: {error}", hint=_MEND) from error
             missing.append(run_id)
     return missing
 
@@ -180,4 +180,4 @@ def _told(what: str, do: Callable[[], Any]) -> Any:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"W&B did not let me {what}: {type(error).__name__}: {error}", mend=_MEND) from error
+        raise UserError(f"W&B did not let me {what}: {type(error).__name__}: {error}", hint=_MEND) from error

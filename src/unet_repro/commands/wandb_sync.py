@@ -65,8 +65,8 @@ def main(arguments: list[str]) -> None:
     with locked(
         asked.runs_dir / ".wandb-sync.lock",
         failure=f"cannot write to {asked.runs_dir}",
-        mend="check its permissions",
-        busy=RunError(f"another wandb-sync is at work in {asked.runs_dir}", mend="wait for it"),
+        hint="check its permissions",
+        busy=RunError(f"another wandb-sync is at work in {asked.runs_dir}", hint="wait for it"),
     ):
         found = sync(runs, entity=asked.entity, force=asked.force)
     if found.missing:
@@ -86,7 +86,7 @@ def asked_for(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
         if not entries:
             raise RunError(
                 f"there are no runs of {experiment!r} in {runs_dir}",
-                mend=f"train some first, or name one of: {', '.join(ledger.experiments()) or 'none'}",
+                hint=f"train some first, or name one of: {', '.join(ledger.experiments()) or 'none'}",
             )
         for entry in entries:
             title = f"{entry.experiment}: {entry.arm}, seed {entry.seed}"
@@ -95,7 +95,7 @@ def asked_for(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
         for path in sorted(runs_dir.glob("*/config.yaml")):
             runs.setdefault(path.parent.name, Run(RunFolder(path.parent), _title(RunFolder(path.parent))))
     if not runs:
-        raise RunError(f"there are no runs in {runs_dir}", mend="train some first, or name their folder by --runs-dir")
+        raise RunError(f"there are no runs in {runs_dir}", hint="train some first, or name their folder by --runs-dir")
     return list(runs.values())
 
 

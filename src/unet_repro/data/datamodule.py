@@ -225,7 +225,7 @@ class TileData(LightningDataModule):
         if len(images) == 0:
             raise DataError(
                 f"the {part} part has no images with public labels",
-                mend="use part=val, or a data set whose test labels are open",
+                hint="use part=val, or a data set whose test labels are open",
             )
         return images
 
@@ -242,7 +242,7 @@ class TileData(LightningDataModule):
             raise ConfigError(
                 f"trainer.num_workers={self.num_workers} keep {needed / 1e6:,.0f} MB of batches in {_SHARED}, "
                 f"which has {free / 1e6:,.0f} MB",
-                mend=f"use trainer.num_workers={free // (PREFETCH * batch_bytes)}, "
+                hint=f"use trainer.num_workers={free // (PREFETCH * batch_bytes)}, "
                 "or start the container with a larger --shm-size",
             )
 

@@ -33,7 +33,7 @@ class Normalisation:
         mean = sum(pixels.sum(1) for pixels in flat) / number
         std = np.sqrt(sum(((pixels.T - mean) ** 2).sum(0) for pixels in flat) / number)
         if not (std > 0).all():
-            raise DataError("the training images are constant", mend="use images that show something")
+            raise DataError("the training images are constant", hint="use images that show something")
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, image: npt.NDArray[np.generic]) -> Pixels:
@@ -79,5 +79,5 @@ def _channels(image: npt.NDArray[np.generic]) -> int:
 def _check_channels(number: int, wanted: int) -> None:
     if number != wanted:
         raise DataError(
-            f"an image has {number} channels, the training images have {wanted}", mend="use images of the same kind"
+            f"an image has {number} channels, the training images have {wanted}", hint="use images of the same kind"
         )

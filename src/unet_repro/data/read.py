@@ -79,27 +79,27 @@ def read_labels(path: Path) -> Labels:
 
 def _only(pages: list[_Page], path: Path) -> _Page:
     if len(pages) != 1:
-        raise DataError(f"{path} has {len(pages)} pages, expected one", mend="save every page as a file of its own")
+        raise DataError(f"{path} has {len(pages)} pages, expected one", hint="save every page as a file of its own")
     return pages[0]
 
 
 def _raw_pages(path: Path) -> list[tuple[Image, str]]:
     """All pages as ``(H, W)`` or ``(H, W, S)``, each with the words that tell the user where it is."""
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is no PNG or TIFF file", mend="save it as PNG or TIFF")
+        raise DataError(f"{path} is no PNG or TIFF file", hint="save it as PNG or TIFF")
     try:
         pages = [decode_png(path.read_bytes())] if path.suffix.lower() == ".png" else _decode_tiff(path)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing", mend="check the path, or put the file there") from error
+        raise DataError(f"{path} is missing", hint="check the path, or put the file there") from error
     except PermissionError as error:
-        raise DataError(f"{path} may not be read: {error}", mend="give yourself the right to read it") from error
+        raise DataError(f"{path} may not be read: {error}", hint="give yourself the right to read it") from error
     except BROKEN as error:
-        raise DataError(f"{path} cannot be read: {error}", mend="copy, save or download the file again") from error
+        raise DataError(f"{path} cannot be read: {error}", hint="copy, save or download the file again") from error
     shapes = sorted({(page.shape, str(page.dtype)) for page in pages})
     if len(shapes) > 1:
         raise DataError(
             f"the pages of {path} differ: {', '.join(f'{shape} {dtype}' for shape, dtype in shapes[:5])}",
-            mend="save pages of one size and type per file",
+            hint="save pages of one size and type per file",
         )
     return [(page, f"{path}" if len(pages) == 1 else f"page {i} of {path}") for i, page in enumerate(pages)]
 
@@ -191,20 +191,20 @@ def _image(page: Image, where: str) -> Image:
     if page.ndim == 3 and page.shape[-1] != 3:
         raise DataError(
             f"{where} has {page.shape[-1]} channels (transparency?), expected 1 (grey) or 3 (RGB)",
-            mend="save it as grey or RGB without an alpha channel",
+            hint="save it as grey or RGB without an alpha channel",
         )
     if page.dtype == np.bool_:
         page = page.astype(np.uint8)
     elif page.dtype not in (np.uint8, np.uint16):
         if page.dtype != np.float64 and not np.can_cast(page.dtype, np.float32, "safe"):
             raise DataError(
-                f"{where} is {page.dtype}, expected 8 or 16 bit or float32", mend="save it as 16 bit or float32"
+                f"{where} is {page.dtype}, expected 8 or 16 bit or float32", hint="save it as 16 bit or float32"
             )
         page = page.astype(np.float32)
         if not np.isfinite(page).all():
-            raise DataError(f"{where} holds NaN or infinite values", mend="replace them before saving the image")
+            raise DataError(f"{where} holds NaN or infinite values", hint="replace them before saving the image")
     if page.min() == page.max():
-        raise DataError(f"{where} is constant: every pixel is {page.min()}", mend="remove the image and its label")
+        raise DataError(f"{where} is constant: every pixel is {page.min()}", hint="remove the image and its label")
     return np.ascontiguousarray(np.moveaxis(page, -1, 0) if page.ndim == 3 else page)
 
 
@@ -212,17 +212,17 @@ def _labels(page: Image, where: str) -> Labels:
     if page.ndim != 2:
         raise DataError(
             f"label {where} has {page.shape[-1]} channels, expected one with instance numbers or a mask",
-            mend="save it as a grey image, not with colours or a palette",
+            hint="save it as a grey image, not with colours or a palette",
         )
     low, high = page.min(), page.max()
     if not (low >= 0 and high <= np.iinfo(np.int32).max):  # so written, NaN fails too
         raise DataError(
             f"label {where} holds values from {low} to {high}, expected 0 (background) to {np.iinfo(np.int32).max}",
-            mend="number the instances from 1 upwards",
+            hint="number the instances from 1 upwards",
         )
     whole = page.astype(np.int32)
     if not np.array_equal(whole, page):
         raise DataError(
-            f"label {where} holds fractions, expected whole numbers", mend="save labels as integers, without smoothing"
+            f"label {where} holds fractions, expected whole numbers", hint="save labels as integers, without smoothing"
         )
     return whole

@@ -97,7 +97,7 @@ def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: 
     """
     _check_gap(gap)
     if not 0 <= fold < num_folds:
-        raise DataError(f"split.fold={fold} does not exist", mend=f"use 0 to {num_folds - 1}, or raise split.num_folds")
+        raise DataError(f"split.fold={fold} does not exist", hint=f"use 0 to {num_folds - 1}, or raise split.num_folds")
     train: list[str] = []
     val: list[str] = []
     for keys in _sequences(samples):
@@ -118,12 +118,12 @@ def sequence(
     """
     names = sorted({sample.sequence for sample in samples if sample.labels is not None})
     if train == test:
-        raise DataError(f"split.train and split.test are both {train!r}", mend="name two different sequences")
+        raise DataError(f"split.train and split.test are both {train!r}", hint="name two different sequences")
     for wanted in (train, test):
         if wanted not in names:
             raise DataError(
                 f"there is no labelled sequence {wanted!r} to split by; there are: {', '.join(names) or 'none'}",
-                mend="choose split.train and split.test among them, or use split=contiguous",
+                hint="choose split.train and split.test among them, or use split=contiguous",
             )
     inside = contiguous([sample for sample in samples if sample.sequence == train], val_share=val_share, gap=gap)
     tested = tuple(sample.key for sample in samples if sample.sequence == test and sample.labels is not None)
@@ -214,19 +214,19 @@ def _evenly(keys: list[str], number: int) -> list[str]:
     if not 0 < number <= len(keys):
         raise DataError(
             f"split.num_train={number} is not among the {len(keys)} samples left for training",
-            mend=f"use 1 to {len(keys)}",
+            hint=f"use 1 to {len(keys)}",
         )
     return [keys[index] for index in np.linspace(0, len(keys) - 1, number).round().astype(int)]
 
 
 def _check_share(val_share: float) -> None:
     if not 0 < val_share < 1:
-        raise DataError(f"split.val_share={val_share} is no share", mend="use a number between 0 and 1")
+        raise DataError(f"split.val_share={val_share} is no share", hint="use a number between 0 and 1")
 
 
 def _check_gap(gap: int) -> None:
     if gap < 0:
-        raise DataError(f"split.gap={gap} would let training overlap validation", mend="use 0 or more")
+        raise DataError(f"split.gap={gap} would let training overlap validation", hint="use 0 or more")
 
 
 def _checked(split: Split, name: str) -> Split:
@@ -234,6 +234,6 @@ def _checked(split: Split, name: str) -> Split:
         if not getattr(split, part):
             raise DataError(
                 f"split={name} leaves no {part} samples",
-                mend="use more labelled images, a smaller split.gap, or another split",
+                hint="use more labelled images, a smaller split.gap, or another split",
             )
     return split

@@ -71,7 +71,7 @@ class Tiles:
         """
         text = str(self.budget)
         if not (match := re.fullmatch(r"(?:(\d+)x)?(\d+)", text)):
-            raise ConfigError(f"tiles.budget={text} is not a number of pixels", mend="use e.g. 327184, or 4x572")
+            raise ConfigError(f"tiles.budget={text} is not a number of pixels", hint="use e.g. 327184, or 4x572")
         pixels = int(match[2])
         if match[1]:
             side = pixels if self.unit == "input" else output_size(pixels, depth)
@@ -90,7 +90,7 @@ class Tiles:
             raise GeometryError(
                 f"tile size {self.size} is larger than the mirrored image allows: {name} has {height} x {width} "
                 f"pixels, which mirrored once at each border gives {limit}",
-                mend=f"use tiles.size of at most {limit}, or larger images",
+                hint=f"use tiles.size of at most {limit}, or larger images",
             )
 
 

@@ -106,7 +106,7 @@ def morphological(
     """
     _check_border(w0, sigma_px)
     if radius_px < 1 or int(radius_px) != radius_px:
-        raise DataError(f"radius_px {radius_px} is not a positive whole number", mend="use 1 or more, such as 5")
+        raise DataError(f"radius_px {radius_px} is not a positive whole number", hint="use 1 or more, such as 5")
     classes = _classes(instances, class_counts)
     weights, background = _balance(classes, class_counts), classes == 0
     border = background & _two_within(instances, int(radius_px))
@@ -147,25 +147,25 @@ def _check(instances: Labels, class_counts: Counts) -> None:
     if instances.ndim != 2 or instances.dtype != np.int32 or instances.size == 0:
         raise DataError(
             f"instance labels are {instances.dtype} of shape {instances.shape}, not (H, W) int32 with pixels",
-            mend="pass one image's labels as `labels.astype(numpy.int32)`",
+            hint="pass one image's labels as `labels.astype(numpy.int32)`",
         )
     if instances.min() < 0:
         raise DataError(
             f"instance labels contain the negative id {instances.min()}",
-            mend="number instances from 1 and give background 0",
+            hint="number instances from 1 and give background 0",
         )
     if class_counts.shape != (NUM_CLASSES,) or not np.all(np.isfinite(class_counts) & (class_counts >= 0)):
         raise DataError(
             f"class counts {class_counts!r} are not {NUM_CLASSES} finite numbers of 0 or more",
-            mend="pass the mean of `labels.class_counts` over the training images",
+            hint="pass the mean of `labels.class_counts` over the training images",
         )
 
 
 def _check_border(w0: float, sigma_px: float) -> None:
     if not (math.isfinite(w0) and w0 >= 0):
-        raise DataError(f"w0 {w0} is not a finite number of 0 or more", mend="use 10, as in the paper")
+        raise DataError(f"w0 {w0} is not a finite number of 0 or more", hint="use 10, as in the paper")
     if not (math.isfinite(sigma_px) and sigma_px > 0):
-        raise DataError(f"sigma_px {sigma_px} is not a finite positive number", mend="use 5, as in the paper")
+        raise DataError(f"sigma_px {sigma_px} is not a finite positive number", hint="use 5, as in the paper")
 
 
 def _classes(instances: Labels, class_counts: Counts) -> npt.NDArray[np.uint8]:
@@ -174,7 +174,7 @@ def _classes(instances: Labels, class_counts: Counts) -> npt.NDArray[np.uint8]:
     if not class_counts.all():
         raise DataError(
             f"class {int(np.argmin(class_counts))} has no pixels in the training set, so it cannot be balanced",
-            mend="train on images that hold every class, or use the weight map `none`",
+            hint="train on images that hold every class, or use the weight map `none`",
         )
     return classes_from_instances(instances)
 

@@ -133,7 +133,7 @@ def assess(
             if both := seen.keys() & found.keys():
                 raise DataError(
                     f"two runs of seed {seed} in {group.name} hold out {sorted(both)[0]}",
-                    mend="name runs of one setting whose folds do not overlap",
+                    hint="name runs of one setting whose folds do not overlap",
                 )
             seen |= found
             for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())

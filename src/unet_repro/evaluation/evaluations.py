@@ -51,7 +51,7 @@ def evaluation(run: Path, name: str) -> Record:
         RunError: If it is no finished run, or its data have changed.
     """
     if name not in EVALUATIONS:
-        raise ConfigError(f"there is no evaluation {name!r}", mend=f"choose among {', '.join(EVALUATIONS)}")
+        raise ConfigError(f"there is no evaluation {name!r}", hint=f"choose among {', '.join(EVALUATIONS)}")
     known = read_evaluation(run, name)
     if known is not None:
         return known
@@ -74,7 +74,7 @@ def read_evaluation(run: Path, name: str) -> Record | None:
     try:
         record: Record = json.loads(path.read_text())
     except ValueError as error:
-        raise RunError(f"{path} is damaged", mend="remove it; it is measured again") from error
+        raise RunError(f"{path} is damaged", hint="remove it; it is measured again") from error
     return record if record.get("version") == VERSION else None
 
 

@@ -44,7 +44,7 @@ def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: P
     """
     names = [run] if isinstance(run, str) else run or []
     if bool(names) == bool(comparison):
-        raise ConfigError("no run is named, or a comparison too", mend="add run=runs/<run_id>, or comparison=NAME")
+        raise ConfigError("no run is named, or a comparison too", hint="add run=runs/<run_id>, or comparison=NAME")
     if comparison:
         entries = Ledger(runs_dir).read(comparison)
         folders = list(dict.fromkeys(runs_dir / entry.run_id for entry in entries))
@@ -52,7 +52,7 @@ def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: P
         if not done:
             raise RunError(
                 f"no run of {comparison} is finished in {runs_dir}",
-                mend=f"train them: unet-repro train -m experiment={comparison} seed=0,1,2",
+                hint=f"train them: unet-repro train -m experiment={comparison} seed=0,1,2",
             )
         return done
     found: list[Path] = []
@@ -62,7 +62,7 @@ def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: P
             found_here = sorted(map(Path, glob.glob(name)))  # noqa: PTH207  # absolute ones too
             matches = [path for path in found_here if RunFolder(path).config.exists()]
         if not matches:
-            raise ConfigError(f"run={name} matches no run", mend="name runs/<run_id>, or a glob of such folders")
+            raise ConfigError(f"run={name} matches no run", hint="name runs/<run_id>, or a glob of such folders")
         found += [open_run(match).path for match in matches]
     return list(dict.fromkeys(found))
 

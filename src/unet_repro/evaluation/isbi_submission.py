@@ -37,7 +37,7 @@ def predict_test_slices(
     for run in runs:
         trained = open_trained(run, checkpoint)
         if trained.data_name != Isbi2012.name:
-            raise RunError(f"{run} was trained on {trained.data_name}, not on isbi2012", mend="name runs of isbi2012")
+            raise RunError(f"{run} was trained on {trained.data_name}, not on isbi2012", hint="name runs of isbi2012")
         slices = trained.data.samples["test"]
         assert len(slices) == NUM_SLICES, "the source refuses an incomplete stack"
         volume = []

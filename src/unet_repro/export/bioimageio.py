@@ -53,7 +53,7 @@ def export_bioimageio(network: Network, path: Path, *, author: str, licence: str
             if summary.status != "passed":
                 raise RunError(
                     f"the package of run {network.run_id} fails its own test:\n{summary.format()}",
-                    mend="report it, with this text",
+                    hint="report it, with this text",
                 )
             loaded = spec.load_description(package)
             with core.create_prediction_pipeline(loaded, weight_format="onnx") as pipeline:

@@ -128,7 +128,7 @@ def check_parity(network: Network, run: Callable[[Pixels], Pixels]) -> float:
     if not worst <= TOLERANCE:
         raise RunError(
             f"the export differs from run {network.run_id} by {worst:.2g} in a probability, more than {TOLERANCE}",
-            mend="export another checkpoint; with model.norm=instance or group float rounding alone can reach this",
+            hint="export another checkpoint; with model.norm=instance or group float rounding alone can reach this",
         )
     return worst
 
@@ -150,5 +150,5 @@ def needed(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise ConfigError(
-            f"an export needs {name.split('.', maxsplit=1)[0]}: {error}", mend="pip install 'unet-repro[export]'"
+            f"an export needs {name.split('.', maxsplit=1)[0]}: {error}", hint="pip install 'unet-repro[export]'"
         ) from error

@@ -169,7 +169,7 @@ def check_shows_something(stack: Stack) -> None:
             rows = stack.read(plane, top, 0, min(CHECK_ROWS, stack.height - top), stack.width)
             if (rows != first[:, None, None]).any():
                 return
-    raise DataError(f"{stack.path} is constant: every pixel is {first[0]}", mend="leave it out")
+    raise DataError(f"{stack.path} is constant: every pixel is {first[0]}", hint="leave it out")
 
 
 def _predict_planes(
@@ -190,7 +190,7 @@ def _predict_planes(
     def normalise(block: Block, plane: int) -> npt.NDArray[np.float32]:
         if block.dtype.kind == "f" and not np.isfinite(block).all():
             where = str(stack.path) if stack.num_planes == 1 else f"plane {plane} of {stack.path}"
-            raise DataError(f"{where} holds NaN or infinite values", mend="replace them before saving the image")
+            raise DataError(f"{where} holds NaN or infinite values", hint="replace them before saving the image")
         return to_float(block)
 
     def note() -> None:

@@ -38,13 +38,13 @@ class InstanceSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
-            raise ConfigError(f"instances.threshold={self.threshold} is no probability", mend="use one between 0 and 1")
+            raise ConfigError(f"instances.threshold={self.threshold} is no probability", hint="use one between 0 and 1")
         if self.method not in ("components", "watershed"):
-            raise ConfigError(f"instances.method={self.method} is unknown", mend="use components or watershed")
+            raise ConfigError(f"instances.method={self.method} is unknown", hint="use components or watershed")
         if self.min_size_px < 0 or self.seed_distance_px < 1:
             raise ConfigError(
                 f"instances.min_size_px={self.min_size_px} or .seed_distance_px={self.seed_distance_px} is too small",
-                mend="use a size of 0 or more and a distance of 1 or more",
+                hint="use a size of 0 or more and a distance of 1 or more",
             )
 
 

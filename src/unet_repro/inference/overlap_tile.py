@@ -87,7 +87,7 @@ def plan_tiles(
     if best is None:
         raise GeometryError(
             f"no tile of a U-Net of depth {depth} fits into {max_tile_pixels} pixels",
-            mend=f"allow at least {_input_pixels(smallest_tile(image_hw, depth))} pixels a tile",
+            hint=f"allow at least {_input_pixels(smallest_tile(image_hw, depth))} pixels a tile",
         )
     return plan_with(image_hw, best[1], depth)
 
@@ -158,7 +158,7 @@ def predict(
     """
     if image_CHW.shape[-2:] != plan.image_hw:
         raise GeometryError(
-            f"the plan is for {plan.image_hw} pixels, the image has {image_CHW.shape[-2:]}", mend="plan for this image"
+            f"the plan is for {plan.image_hw} pixels, the image has {image_CHW.shape[-2:]}", hint="plan for this image"
         )
     height, width = plan.image_hw
     crop = crop_mirrored if padding == "mirror" else crop_zero

@@ -112,7 +112,7 @@ def plan_within(
         GeometryError: If not even the smallest tile fits.
     """
     if memory_gb is not None and memory_gb <= 0:
-        raise ConfigError(f"memory_gb={memory_gb} is not positive", mend="use memory_gb=auto, or a number of gigabytes")
+        raise ConfigError(f"memory_gb={memory_gb} is not positive", hint="use memory_gb=auto, or a number of gigabytes")
     on_gpu = device is not None and device.type == "cuda"
     most = 1e9 * (MAX_AUTO_GPU_GB if on_gpu else MAX_AUTO_GB)
     limit = memory_gb * 1e9 if memory_gb is not None else min(SHARE_OF_FREE * free_bytes(device), most)
@@ -121,7 +121,7 @@ def plan_within(
     least = tile_bytes(smallest_tile(image_hw, shape.depth), shape)
     if least > limit:
         raise GeometryError(
-            f"no tile fits into {limit / 1e9:.2g} GB of memory", mend=f"allow memory_gb={least / 1e9:.2g} or more"
+            f"no tile fits into {limit / 1e9:.2g} GB of memory", hint=f"allow memory_gb={least / 1e9:.2g} or more"
         )
     known = model or (GPU if on_gpu else CostModel(cache_bytes=cache_bytes()))
     return plan_tiles(

@@ -41,7 +41,7 @@ def average_views(scores_of: Callable[[Image], Tensor], image_CHW: Image, views:
         ConfigError: If there is no such number of views.
     """
     if views not in get_args(Views):
-        raise ConfigError(f"{views} views are not known", mend=f"use {', '.join(map(str, get_args(Views)))}")
+        raise ConfigError(f"{views} views are not known", hint=f"use {', '.join(map(str, get_args(Views)))}")
     if views == 7:
         seen = [_turned_freely(scores_of, image_CHW, 2 * math.pi * turn / 7) for turn in range(7)]
     else:

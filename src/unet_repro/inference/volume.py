@@ -100,7 +100,7 @@ def predict_plane(
         UserError: What ``plane.read`` or ``take`` raise.
     """
     if views not in get_args(TileViews):
-        raise ConfigError(f"views={views} is not known here", mend=f"use {', '.join(map(str, get_args(TileViews)))}")
+        raise ConfigError(f"views={views} is not known here", hint=f"use {', '.join(map(str, get_args(TileViews)))}")
     rows = [list(offsets) for _, offsets in groupby(plan.offsets, key=lambda offset: offset[0])]
     averaging = _Averaging(plan, rows) if stitching == "average" else None
     # Overlapping tiles of the row before reach into the first row wanted: they are predicted again, not handed over.

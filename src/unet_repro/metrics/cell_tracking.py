@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from unet_repro.data.labels import Labels
 
-# Matula et al. 2015, 10.1371/journal.pone.0144959: what it costs to mend a detection by hand.
+# Matula et al. 2015, 10.1371/journal.pone.0144959: what it costs to correct a detection by hand.
 SPLIT_COST, MISS_COST, FALSE_COST = 5, 10, 1
 
 

@@ -41,7 +41,7 @@ def data_of(run: Run) -> Data:
     """
     data = read_data(check(DictConfig(run.config)))
     if data.manifest["digest"] != run.manifest["digest"]:
-        raise DataError(f"the images of {data.name} have changed since", mend="restore them to see them beside results")
+        raise DataError(f"the images of {data.name} have changed since", hint="restore them to see them beside results")
     return data
 
 

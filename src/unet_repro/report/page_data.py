@@ -221,7 +221,7 @@ def _gallery(comparisons: Mapping[str, Sequence[Entry]], runs: Mapping[str, Run]
             try:
                 tiles[data], keys[data] = tiles_of(run), shown_keys(run)
             except UserError as error:
-                missing[data] = f"{error.what}; {error.mend}"
+                missing[data] = f"{error.what}; {error.hint}"
         pictures = predictions_by_arm(arms, keys.get(data, []))
         if pictures and data in tiles:
             predictions[name] = {"data": data, "arms": pictures}

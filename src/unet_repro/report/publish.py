@@ -156,6 +156,6 @@ def renew(readme: Path, text: str, *, begin: str, end: str) -> None:
     """
     old = readme.read_text() if readme.exists() else ""
     if begin not in old or end not in old:
-        raise DataError(f"{readme} has no place for the results", mend=f"put the lines {begin} and {end} into it")
+        raise DataError(f"{readme} has no place for the results", hint=f"put the lines {begin} and {end} into it")
     inner = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     write_atomically(readme, inner.sub(lambda _: f"{begin}\n{text}\n{end}", old))

@@ -108,19 +108,19 @@ def _check(
 ) -> None:
     if not maps or crop_px < 1:
         raise DataError(
-            f"{len(maps)} weight maps, crop of {crop_px} px: nothing to draw", mend="give one or more of each"
+            f"{len(maps)} weight maps, crop of {crop_px} px: nothing to draw", hint="give one or more of each"
         )
     if image.ndim != 2:
-        raise DataError(f"the image has shape {image.shape}, not (H, W)", mend="pass one channel, such as `image[0]`")
+        raise DataError(f"the image has shape {image.shape}, not (H, W)", hint="pass one channel, such as `image[0]`")
     for name, array in {"instances": instances, **maps}.items():
         if array.shape != image.shape:
             raise DataError(
                 f"{name!r} has shape {array.shape} but the image {image.shape}",
-                mend="pass labels and weights at the size of the image",
+                hint="pass labels and weights at the size of the image",
             )
     for name, weights in maps.items():
         if not np.all(np.isfinite(weights) & (weights >= 0)):
-            raise DataError(f"weight map {name!r} is negative or not finite somewhere", mend="draw finite weights >= 0")
+            raise DataError(f"weight map {name!r} is negative or not finite somewhere", hint="draw finite weights >= 0")
 
 
 def _window(maps: list[npt.NDArray[np.float32]], crop_px: int) -> tuple[slice, slice]:

@@ -61,7 +61,7 @@ def write_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | No
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise RunError(
             f"cannot save the checkpoint {path}: {error}",
-            mend="free some space, or choose another runs_dir; the same command then goes on",
+            hint="free some space, or choose another runs_dir; the same command then goes on",
         ) from error
 
 
@@ -97,15 +97,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise RunError(
             f"there is no checkpoint {path}",
-            mend="train the run, name the other checkpoint, or remove the run's folder and train it again",
+            hint="train the run, name the other checkpoint, or remove the run's folder and train it again",
         ) from error
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise RunError(
             f"{path} is damaged or not a checkpoint of this program",
-            mend="remove it, of a finished run the whole folder, and train again",
+            hint="remove it, of a finished run the whole folder, and train again",
         ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise RunError(f"{path} is not a checkpoint of this program", mend="name a checkpoint of a run")
+        raise RunError(f"{path} is not a checkpoint of this program", hint="name a checkpoint of a run")
     return content
 
 
@@ -140,5 +140,5 @@ def check_architecture(net: nn.Module, state: dict[str, Any], path: Path) -> Non
         if wanted.get(name) != given.get(name):
             raise TrainingError(
                 f"{path} is of another architecture: {name} is {given.get(name)} there, {wanted.get(name)} here",
-                mend="use the model.* settings that it was trained with (config.yaml beside it)",
+                hint="use the model.* settings that it was trained with (config.yaml beside it)",
             )

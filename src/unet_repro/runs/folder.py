@@ -46,7 +46,7 @@ def write_atomically(path: Path, text: str) -> None:
             file.write(text.encode())
     except OSError as error:
         raise RunError(
-            f"cannot write {path}: {error.strerror}", mend="free some space, or choose a folder you may write to"
+            f"cannot write {path}: {error.strerror}", hint="free some space, or choose a folder you may write to"
         ) from error
 
 
@@ -172,7 +172,7 @@ class RunFolder:
             raise RunError(
                 f"{self.path} was trained on other data than are there now "
                 f"(digest {known['digest'][:12]}, now {str(manifest['digest'])[:12]})",
-                mend="restore the data, or remove the folder to start afresh",
+                hint="restore the data, or remove the folder to start afresh",
             )
 
     def finish(self, result: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -212,7 +212,7 @@ class RunFolder:
         try:
             yield
         except errors as error:
-            raise RunError(f"{path} is damaged", mend=f"remove {self.path} and train again") from error
+            raise RunError(f"{path} is damaged", hint=f"remove {self.path} and train again") from error
 
 
 def open_run(path: Path) -> RunFolder:
@@ -223,5 +223,5 @@ def open_run(path: Path) -> RunFolder:
     """
     folder = RunFolder(path)
     if not folder.config.exists():
-        raise RunError(f"{path} is not a run's folder: it has no config.yaml", mend="name a folder runs/<run_id>")
+        raise RunError(f"{path} is not a run's folder: it has no config.yaml", hint="name a folder runs/<run_id>")
     return folder

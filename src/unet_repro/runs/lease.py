@@ -130,7 +130,7 @@ class Lease:
             raise RunHeld(
                 f"{read_holder(self.folder) or 'another process'} has taken over {self.folder}: this process was "
                 f"silent for more than {SILENT_S:g} s",
-                mend="leave the run to it; the same command goes on once it has ended",
+                hint="leave the run to it; the same command goes on once it has ended",
             )
 
     def take(self, *, locked: bool) -> None:
@@ -204,7 +204,7 @@ def held(folder: Path) -> RunHeld:
     """The error that names who holds a run."""
     return RunHeld(
         f"another process is training {folder} ({read_holder(folder) or 'it has just begun'})",
-        mend="wait for it, or stop it; its checkpoint is then taken over",
+        hint="wait for it, or stop it; its checkpoint is then taken over",
     )
 
 
@@ -231,7 +231,7 @@ def hold(folder: Path) -> Iterator[Lease]:
     except OSError as error:
         lock.release()
         raise RunError(
-            f"cannot write to {folder}: {error.strerror}", mend="choose a runs_dir that you may write to"
+            f"cannot write to {folder}: {error.strerror}", hint="choose a runs_dir that you may write to"
         ) from error
     except RunHeld:
         lock.release()

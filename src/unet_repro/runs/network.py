@@ -67,11 +67,11 @@ def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
     try:
         config = check(DictConfig(folder.settings()))
     except (ValueError, TypeError) as error:
-        raise RunError(f"{folder.config} is damaged", mend="restore it, or train the run again") from error
+        raise RunError(f"{folder.config} is damaged", hint="restore it, or train the run again") from error
     if not folder.network.exists():
         raise RunError(
             f"{folder.network} is missing: the run was trained before such files were written",
-            mend=f"call `unet-repro evaluate run={run}` once where its training images are; it writes the file",
+            hint=f"call `unet-repro evaluate run={run}` once where its training images are; it writes the file",
         )
     try:
         described = json.loads(folder.network.read_text())
@@ -80,7 +80,7 @@ def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{folder.network} is damaged",
-            mend=f"remove it and call `unet-repro evaluate run={run}` where its training images are",
+            hint=f"remove it and call `unet-repro evaluate run={run}` where its training images are",
         ) from error
     net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=len(class_names))
     load_network(net, folder.best if checkpoint == "best" else folder.last)

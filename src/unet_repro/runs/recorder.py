@@ -166,7 +166,7 @@ class Recorder(Callback):
         if "seconds_at" not in state_dict:
             raise RunError(
                 f"the checkpoint in {self.folder.path} was written by an earlier version of this program",
-                mend="remove the folder, and train the run again",
+                hint="remove the folder, and train the run again",
             )
         self.rows, self.best = list(state_dict["rows"]), state_dict["best"]
         self.seconds_at = list(state_dict["seconds_at"])

@@ -33,7 +33,7 @@ def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
         DataError: If the test part has no image with public labels.
     """
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"hydra.sweeper.final_seeds={list(seeds)} has one twice", mend="name each once")
+        raise ConfigError(f"hydra.sweeper.final_seeds={list(seeds)} has one twice", hint="name each once")
     for arm in arms:
         for seed in seeds:
             arm.trained([f"seed={seed}"])
@@ -42,7 +42,7 @@ def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
         if seeds and labelled.isdisjoint(data.split.test):
             raise DataError(
                 f"the test part of {data.name} has no images with public labels, so nothing can be judged on it",
-                mend="use split=held_out, or hydra.sweeper.final_seeds=[]",
+                hint="use split=held_out, or hydra.sweeper.final_seeds=[]",
             )
 
 

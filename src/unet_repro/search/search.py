@@ -89,17 +89,17 @@ class Search:
     def __post_init__(self) -> None:
         """Refuses what cannot be searched, before any work."""
         if self.trials < 1:
-            raise ConfigError(f"hydra.sweeper.trials={self.trials} is none", mend="use 1 or more")
+            raise ConfigError(f"hydra.sweeper.trials={self.trials} is none", hint="use 1 or more")
         if self.startup_trials < 0 or self.seed < 0:
             raise ConfigError(
                 f"hydra.sweeper.startup_trials={self.startup_trials} or hydra.sweeper.seed={self.seed} is negative",
-                mend="use 0 or more",
+                hint="use 0 or more",
             )
         if not 0 <= self.warmup_share <= 1:
-            raise ConfigError(f"hydra.sweeper.warmup_share={self.warmup_share} is no share", mend="use 0 to 1")
+            raise ConfigError(f"hydra.sweeper.warmup_share={self.warmup_share} is no share", hint="use 0 to 1")
         if self.measure not in LOSSES:
             raise ConfigError(
-                f"hydra.sweeper.measure={self.measure} cannot be minimised", mend=f"use one of {', '.join(LOSSES)}"
+                f"hydra.sweeper.measure={self.measure} cannot be minimised", hint=f"use one of {', '.join(LOSSES)}"
             )
         parse_space(self.space)
 
@@ -145,7 +145,7 @@ class Search:
         """
         trials = finished(self.study(arm))
         if not trials:
-            raise ConfigError(f"no trial of {arm.name!r} came to an end", mend="search lower rates, or use more trials")
+            raise ConfigError(f"no trial of {arm.name!r} came to an end", hint="search lower rates, or use more trials")
         return overrides_of(trials[0])
 
     def _train(

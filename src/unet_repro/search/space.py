@@ -32,12 +32,12 @@ def parse_space(space: Sequence[str]) -> dict[str, BaseDistribution]:
     {'model.width': IntDistribution(high=56, log=False, low=8, step=8)}
     """
     if not space:
-        raise ConfigError("there is nothing to search", mend="name some in hydra.sweeper.space")
+        raise ConfigError("there is nothing to search", hint="name some in hydra.sweeper.space")
     searched: dict[str, BaseDistribution] = {}
     for text in space:
         key, distribution = _distribution(text)
         if key in searched:
-            raise ConfigError(f"hydra.sweeper.space names {key} twice", mend="keep one of them")
+            raise ConfigError(f"hydra.sweeper.space names {key} twice", hint="keep one of them")
         searched[key] = distribution
     return searched
 
@@ -59,11 +59,11 @@ def _distribution(text: str) -> tuple[str, BaseDistribution]:
         override = OverridesParser.create().parse_override(text)
         key, value = override.key_or_group, override.value()
         if not isinstance(value, IntervalSweep | ChoiceSweep | RangeSweep):
-            raise ConfigError(f"hydra.sweeper.space: {text} is one value, not several", mend=_MEND)
+            raise ConfigError(f"hydra.sweeper.space: {text} is one value, not several", hint=_MEND)
         return key, _made(value)
     except (HydraException, ValueError) as error:
         told = str(error).splitlines()[0]
-        raise ConfigError(f"hydra.sweeper.space: {text} cannot be searched: {told}", mend=_MEND) from error
+        raise ConfigError(f"hydra.sweeper.space: {text} cannot be searched: {told}", hint=_MEND) from error
 
 
 def _made(sweep: IntervalSweep | ChoiceSweep | RangeSweep) -> BaseDistribution:

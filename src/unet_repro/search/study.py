@@ -39,8 +39,8 @@ def alone(journal: Path) -> AbstractContextManager[None]:
     return locked(
         journal.with_suffix(".lock"),
         failure=f"cannot write {journal}",
-        mend="choose another runs_dir",
-        busy=RunError(f"another process searches {journal} now", mend="wait for it, or stop it"),
+        hint="choose another runs_dir",
+        busy=RunError(f"another process searches {journal} now", hint="wait for it, or stop it"),
     )
 
 
@@ -71,10 +71,10 @@ def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: i
         )
         num_trials = len(study.trials)
     except OSError as error:
-        raise RunError(f"cannot write {journal}: {error.strerror}", mend="choose another runs_dir") from error
+        raise RunError(f"cannot write {journal}: {error.strerror}", hint="choose another runs_dir") from error
     except (ValueError, LookupError, TypeError, AssertionError) as error:  # whatever Optuna trips over in a bad line
         raise RunError(
-            f"{journal} is damaged: {error}", mend="remove it and search again; the trials' runs are kept"
+            f"{journal} is damaged: {error}", hint="remove it and search again; the trials' runs are kept"
         ) from error
     # A sampler that began with the same seed again would ask the first trials again.
     drawn = int(np.random.SeedSequence((seed, num_trials)).generate_state(1)[0])

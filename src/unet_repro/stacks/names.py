@@ -35,9 +35,9 @@ def find_inputs(pattern: str | Path) -> list[Path]:
         matches = [Path(each) for each in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207  # absolute ones too
         found, where = [each for each in matches if _is_image(each)], f"input={pattern}"
         if not matches:
-            raise DataError(f"{where} does not exist", mend="check the path; a glob needs quotes")
+            raise DataError(f"{where} does not exist", hint="check the path; a glob needs quotes")
     if not found:
-        raise DataError(f"{where} holds no image of a known kind", mend=f"known are {', '.join(SUFFIXES)}")
+        raise DataError(f"{where} holds no image of a known kind", hint=f"known are {', '.join(SUFFIXES)}")
     return sorted(found, key=lambda each: natural_key(each.name))
 
 
@@ -66,17 +66,17 @@ def name_targets(inputs: Sequence[Path], output: Path, suffix_of: Callable[[Path
     if suffix is not None and (suffix.endswith(".zarr") or not output.is_dir()):
         if len(inputs) > 1:
             raise ConfigError(
-                f"output={output} is one file, the input is {len(inputs)} images", mend="name a folder as output"
+                f"output={output} is one file, the input is {len(inputs)} images", hint="name a folder as output"
             )
         return [output]
     if output.exists() and not output.is_dir():
-        raise ConfigError(f"output={output} is a file of no known kind", mend=f"use {', '.join(WRITTEN)}, or a folder")
+        raise ConfigError(f"output={output} is a file of no known kind", hint=f"use {', '.join(WRITTEN)}, or a folder")
     targets = [output / f"{_stem(path)}{suffix_of(path)}" for path in inputs]
     twice = [target for target, times in Counter(targets).items() if times > 1]
     if twice:
         raise ConfigError(
             f"several images would be written to {twice[0]}",
-            mend="give them different names, or predict them one by one",
+            hint="give them different names, or predict them one by one",
         )
     return targets
 

@@ -32,7 +32,7 @@ def open_stack(path: Path, *, channels: int) -> Stack:
     """
     suffix = path.suffix.lower()
     if not path.exists():
-        raise DataError(f"{path} is missing", mend="check the path")
+        raise DataError(f"{path} is missing", hint="check the path")
     openers: dict[str, Callable[[Path, int, ExitStack], Stack]] = {
         ".png": _open_decoded,
         ".jpg": _open_decoded,
@@ -43,14 +43,14 @@ def open_stack(path: Path, *, channels: int) -> Stack:
     }
     opener = _open_zarr if path.is_dir() else openers.get(suffix)
     if opener is None:
-        raise DataError(f"{path} is of no known kind", mend=f"known are {', '.join(SUFFIXES)}")
+        raise DataError(f"{path} is of no known kind", hint=f"known are {', '.join(SUFFIXES)}")
     with ExitStack() as opened:
         try:
             stack = opener(path, channels, opened)
         except PermissionError as error:
-            raise DataError(f"{path} may not be read: {error}", mend="give yourself the right to read it") from error
+            raise DataError(f"{path} may not be read: {error}", hint="give yourself the right to read it") from error
         except BROKEN as error:
-            raise DataError(f"{path} cannot be read: {error}", mend="copy, save or download it again") from error
+            raise DataError(f"{path} cannot be read: {error}", hint="copy, save or download it again") from error
         stack.opened.push(opened.pop_all())
     return stack
 
@@ -70,12 +70,12 @@ def _open_tiff(path: Path, channels: int, opened: ExitStack) -> Stack:
     tif = opened.enter_context(tifffile.TiffFile(path))
     check_tiff(tif)
     if not tif.series:
-        raise DataError(f"{path} is empty: it has no pages", mend="leave it out")
+        raise DataError(f"{path} is empty: it has no pages", hint="leave it out")
     series = tif.series[0]
     if len(tif.series) > 1:
         shapes = ", ".join(str(each.shape) for each in tif.series[:5])
         raise DataError(
-            f"{path} holds {len(tif.series)} images of different kinds: {shapes}", mend="save them one by one"
+            f"{path} holds {len(tif.series)} images of different kinds: {shapes}", hint="save them one by one"
         )
     axes = series.axes.replace("I", "Q")
     if series.dataoffset is not None and series.dtype is not None:  # uncompressed and in one piece
@@ -111,7 +111,7 @@ def _axes_by_shape(path: Path, shape: tuple[int, ...], channels: int) -> str:
     'YXC'
     """
     if len(shape) < 2:
-        raise DataError(f"{path} has {len(shape)} axes, expected rows and columns", mend="save images as (H, W)")
+        raise DataError(f"{path} has {len(shape)} axes, expected rows and columns", hint="save images as (H, W)")
     if channels > 1 and len(shape) > 2:
         if shape[-3] == channels:
             return "Q" * (len(shape) - 3) + "CYX"
@@ -131,7 +131,7 @@ def _open_zarr(path: Path, channels: int, _: ExitStack) -> Stack:
     attributes: dict[str, Any] = dict(node.attrs)
     multiscales = attributes.get("ome", attributes).get("multiscales")
     if not multiscales:
-        raise DataError(f"{path} is a Zarr group without an image (no multiscales)", mend="name the array inside it")
+        raise DataError(f"{path} is a Zarr group without an image (no multiscales)", hint="name the array inside it")
     scale = multiscales[0]
     level = scale["datasets"][0]
     array = node[level["path"]]

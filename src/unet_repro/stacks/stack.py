@@ -64,7 +64,7 @@ class Stack(Layout, Closing):
         try:
             block = np.asarray(self.array[tuple(index)])
         except BROKEN as error:
-            raise DataError(f"{self.path} cannot be read: {error}", mend="copy, save or download it again") from error
+            raise DataError(f"{self.path} cannot be read: {error}", hint="copy, save or download it again") from error
         if channel is None:
             return block[None]
         return np.moveaxis(block, sorted(spatial).index(channel), 0)
@@ -92,7 +92,7 @@ def as_stack(
     if axes.count("Y") != 1 or axes.count("X") != 1 or len(axes) != len(array.shape):
         raise DataError(
             f"{path} has the axes {axes or 'none'} of sizes {tuple(array.shape)}; expected planes of rows and columns",
-            mend="save it as a plane or a stack of planes",
+            hint="save it as a plane or a stack of planes",
         )
     found = [axis for axis in range(len(axes)) if axes[axis] in "CS"]
     sizes = [int(array.shape[axis]) for axis in found]
@@ -100,12 +100,12 @@ def as_stack(
     if given != channels or sum(size > 1 for size in sizes) > 1:
         raise DataError(
             f"{path} has {given} channel{'s' if given > 1 else ''} (axes {axes}), the run was trained on {channels}",
-            mend="save it with as many channels, without transparency",
+            hint="save it with as many channels, without transparency",
         )
     if 0 in array.shape:
-        raise DataError(f"{path} is empty: its axes {axes} have the sizes {tuple(array.shape)}", mend="leave it out")
+        raise DataError(f"{path} is empty: its axes {axes} have the sizes {tuple(array.shape)}", hint="leave it out")
     if np.dtype(array.dtype).name not in _EXACT:
-        raise DataError(f"{path} is {array.dtype}, expected 8 or 16 bit or float", mend="save it as 16 bit or float32")
+        raise DataError(f"{path} is {array.dtype}, expected 8 or 16 bit or float", hint="save it as 16 bit or float32")
     channel = next((axis for axis, size in zip(found, sizes, strict=True) if size > 1), found[0] if found else None)
     row, column = axes.index("Y"), axes.index("X")
     leading = [axis for axis in range(len(axes)) if axis not in (channel, row, column)]

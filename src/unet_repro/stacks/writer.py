@@ -114,7 +114,7 @@ class Writer(Closing):
         if needed > free:
             raise RunError(
                 f"{self.target} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-                mend="free some space, or name an output elsewhere",
+                hint="free some space, or name an output elsewhere",
             )
 
     @contextlib.contextmanager
@@ -124,7 +124,7 @@ class Writer(Closing):
         except OSError as error:
             raise RunError(
                 f"cannot write {self.target}: {error.strerror or error}",
-                mend="free some space, or name an output where you may write; the same command goes on",
+                hint="free some space, or name an output where you may write; the same command goes on",
             ) from error
 
     def write(self, plane: int, top: int, left: int, block: Block) -> None:

@@ -59,7 +59,7 @@ class _Png(_Npy):
         pixels = block[0] if self.layout.channels == 1 else np.moveaxis(block, 0, -1)[..., ::-1]
         fits, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
         if not fits:
-            raise RunError(f"{self.target} cannot be encoded as PNG", mend="use format=tif")
+            raise RunError(f"{self.target} cannot be encoded as PNG", hint="use format=tif")
         with self._writing(), replacing(self.target) as file:
             file.write(encoded.tobytes())
         self.discard()
@@ -116,10 +116,10 @@ def create(target: Path, layout: Layout, *, resume: bool = False) -> Writer:
     """
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
-        raise ConfigError(f"{target} has no known suffix", mend=f"use {', '.join(FORMATS)}")
+        raise ConfigError(f"{target} has no known suffix", hint=f"use {', '.join(FORMATS)}")
     one_plane = layout.leading in ((), (1,)) and layout.channels in (1, 3)
     if kind is _Png and not (one_plane and layout.dtype in (np.uint8, np.uint16)):
         raise ConfigError(
-            f"{target}: a PNG holds one plane of 8 or 16 bit, not {layout.shape} {layout.dtype}", mend="use format=tif"
+            f"{target}: a PNG holds one plane of 8 or 16 bit, not {layout.shape} {layout.dtype}", hint="use format=tif"
         )
     return kind(target, layout, resume=resume)

@@ -59,7 +59,7 @@ def check_launcher(launcher: Mapping[str, Any], accelerator: str) -> None:
     if accelerator == "gpu" and "n_jobs" in launcher and side_by_side(launcher) > 1:
         raise ConfigError(
             f"hydra/launcher=joblib would train {side_by_side(launcher)} runs at once on the same GPU",
-            mend="use hydra/launcher=local, which gives each run a GPU of its own",
+            hint="use hydra/launcher=local, which gives each run a GPU of its own",
         )
 
 

@@ -85,7 +85,7 @@ class Ledger:
         with locked(
             self.folder / ".lock",
             failure=f"cannot write to {self.folder}",
-            mend="choose a runs_dir that you may write to",
+            hint="choose a runs_dir that you may write to",
         ):
             for experiment, new in by_experiment.items():
                 cells = {entry.key: entry for entry in [*self.read(experiment), *new]}
@@ -108,4 +108,4 @@ class Ledger:
         try:
             return [Entry(**{**row, **_tuples(row)}) for row in json.loads(path.read_text())]
         except (ValueError, TypeError, KeyError) as error:
-            raise RunError(f"{path} is damaged", mend="remove it and start the sweep again; runs are kept") from error
+            raise RunError(f"{path} is damaged", hint="remove it and start the sweep again; runs are kept") from error

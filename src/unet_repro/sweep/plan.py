@@ -44,7 +44,7 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
             name = base.experiment.name
             raise ConfigError(
                 f"experiment={name} chooses its settings by a search; a sweep would train some that nobody chose",
-                mend=f"use `unet-repro search experiment={name}`",
+                hint=f"use `unet-repro search experiment={name}`",
             )
         if not arms:
             entries.append(entry_of(base, base, "single", combination, combination))
@@ -101,7 +101,7 @@ def _evaluations(config: TrainConfig) -> tuple[str, ...]:
     for name in names:
         if name not in EVALUATIONS:
             known = ", ".join(EVALUATIONS)
-            raise ConfigError(f"experiment.evaluations: there is no {name!r}", mend=f"choose among {known}")
+            raise ConfigError(f"experiment.evaluations: there is no {name!r}", hint=f"choose among {known}")
     return names
 
 

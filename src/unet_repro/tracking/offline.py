@@ -76,7 +76,7 @@ def write_offline_run(
             if is_last:
                 raise RunError(
                     f"W&B failed in writing {directory / 'wandb'}: {type(error).__name__}: {error}",
-                    mend="start again, which goes on from the last checkpoint, or set logger.mode=disabled",
+                    hint="start again, which goes on from the last checkpoint, or set logger.mode=disabled",
                 ) from error
     return _wait_for(directory, run_id=run_id, num_rows=len(rows), wait_s=wait_s)
 
@@ -102,7 +102,7 @@ def _wait_for(directory: Path, *, run_id: str, num_rows: int, wait_s: float) -> 
         if time.monotonic() > until:
             raise RunError(
                 f"W&B did not complete its file below {directory / 'wandb'} within {wait_s:g} s",
-                mend="free some space and start again, which goes on from the last checkpoint, "
+                hint="free some space and start again, which goes on from the last checkpoint, "
                 "or set logger.mode=disabled",
             )
         time.sleep(_POLL_S)
@@ -118,7 +118,7 @@ def _remove(folder: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise RunError(f"cannot remove {folder}: {error.strerror}", mend="mend its permissions") from error
+        raise RunError(f"cannot remove {folder}: {error.strerror}", hint="hint its permissions") from error
 
 
 def _forget_service() -> None:

@@ -65,7 +65,7 @@ def check_server() -> str:
     except (wandb.errors.Error, TimeoutError) as error:
         raise UserError(
             f"W&B does not let this machine in: {_one_line(str(error)).replace('<no message>', 'no answer')}",
-            mend=f"check the network, WANDB_BASE_URL ({address}) and `wandb login --verify`; nothing was uploaded",
+            hint=f"check the network, WANDB_BASE_URL ({address}) and `wandb login --verify`; nothing was uploaded",
         ) from error
     return address
 

@@ -96,12 +96,12 @@ def open_run(
     except (wandb.errors.CommError, TimeoutError) as error:
         raise UserError(
             f"W&B did not open run {run_id!r}: {error}",
-            mend=f"check the network and `wandb login --verify`, or {_OFFLINE_INSTEAD}",
+            hint=f"check the network and `wandb login --verify`, or {_OFFLINE_INSTEAD}",
         ) from error
     except (wandb.errors.Error, ValueError) as error:
         raise UserError(
             f"W&B does not accept the settings of run {run_id!r}: {error}",
-            mend="correct the logger's settings, or set logger.mode=disabled",
+            hint="correct the logger's settings, or set logger.mode=disabled",
         ) from error
     run.define_metric(STEP_KEY)
     run.define_metric("*", step_metric=STEP_KEY, step_sync=True)
@@ -171,7 +171,7 @@ def _check_writable(directory: Path) -> None:
     except OSError as error:
         raise UserError(
             f"W&B cannot write to {directory}: {error.strerror}",
-            mend="choose another run folder, mend its permissions, or set logger.mode=disabled",
+            hint="choose another run folder, hint its permissions, or set logger.mode=disabled",
         ) from error
 
 
@@ -193,5 +193,5 @@ def check_credentials(settings: wandb.Settings) -> None:
     if known is None or not (known.authenticators(host) or known.authenticators("api.wandb.ai")):
         raise UserError(
             f"W&B has no API key for {host}, neither in WANDB_API_KEY nor in {path}",
-            mend=f"run `wandb login`, or {_OFFLINE_INSTEAD}",
+            hint=f"run `wandb login`, or {_OFFLINE_INSTEAD}",
         )

@@ -88,7 +88,7 @@ def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTas
         task.configure_optimizers()
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"torch refuses the optimizer or schedule: {error}", mend="change optimizer.*, schedule.*"
+            f"torch refuses the optimizer or schedule: {error}", hint="change optimizer.*, schedule.*"
         ) from error
     return tiles, task
 
@@ -109,15 +109,15 @@ def _check_share(config: TrainConfig, tiles: TileData) -> None:
     if num_tiles % devices:
         raise ConfigError(
             f"trainer.devices={devices} cannot share {num_tiles} tiles a step equally",
-            mend=f"use a tiles.budget of a multiple of {devices} tiles, or fewer devices",
+            hint=f"use a tiles.budget of a multiple of {devices} tiles, or fewer devices",
         )
     if len(tiles.samples["val"]) < devices:
         raise ConfigError(
             f"trainer.devices={devices} cannot share {len(tiles.samples['val'])} validation images",
-            mend="use fewer devices, or more validation images",
+            hint="use fewer devices, or more validation images",
         )
     if config.model["norm"] == "batch" and config.trainer.accelerator == "cpu":
         raise ConfigError(
             "batch norm over several CPU processes is not possible: torch synchronises it on GPUs alone",
-            mend="use model.norm=instance or group, or trainer.devices=1",
+            hint="use model.norm=instance or group, or trainer.devices=1",
         )

@@ -130,7 +130,7 @@ class SegmentationTask(LightningModule):
             saved = f"last.ckpt is of step {good}" if good else "there is no checkpoint yet"
             raise TrainingError(
                 f"the loss is {values[0].item()} at step {step} (learning rate {self._rate:g}); {saved}",
-                mend="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
+                hint="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
             )
         self._train_sums += torch.cat([values, torch.ones(1, dtype=torch.float64)])
 

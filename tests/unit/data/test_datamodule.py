@@ -140,7 +140,7 @@ def test_more_batches_than_shared_memory_holds_are_refused_before_training(make_
 
     with pytest.raises(ConfigError, match=r"trainer.num_workers=3 keep 0 MB of batches") as caught:
         tile_data(make_samples(), num_workers=3).setup("fit")
-    assert "trainer.num_workers=2" in caught.value.mend
+    assert "trainer.num_workers=2" in caught.value.hint
 
 
 @pytest.mark.parametrize(("budget", "size", "number"), [("2x42", 22, 7), ("1x22", 42, 1), (5000, 30, 6)])

@@ -414,7 +414,7 @@ def test_a_folder_that_cannot_be_learned_from_is_refused(
     damage(fill(tmp_path))
     with pytest.raises(DataError, match=match) as caught:
         Folder(root=tmp_path).samples()
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_two_samples_of_one_key_are_refused(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_bound_that_no_tile_meets_is_refused_with_the_least_that_would_do():
     with pytest.raises(GeometryError, match="no tile .* fits into 1000 pixels") as caught:
         plan_tiles((512, 512), 4, max_tile_pixels=1000)
 
-    least = int(caught.value.mend.split()[-4])
+    least = int(caught.value.hint.split()[-4])
     assert plan_tiles((512, 512), 4, max_tile_pixels=least).tile_hw == (204, 204)
     with pytest.raises(GeometryError):
         plan_tiles((512, 512), 4, max_tile_pixels=least - 1)

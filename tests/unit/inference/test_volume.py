@@ -155,7 +155,7 @@ def test_tiles_are_counted_once():
 @pytest.mark.parametrize("where", ["read", "take"])
 def test_an_error_of_a_helping_thread_reaches_the_caller(where):
     def fail(*_):
-        raise DataError("broken", mend="mend it")
+        raise DataError("broken", hint="hint it")
 
     plane = Plane(fail if where == "read" else plane_of(grey(60, 60)).read, normaliser(GREY, np.dtype(np.uint8)), 60)
     with pytest.raises(DataError, match="broken"):

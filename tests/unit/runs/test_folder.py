@@ -67,9 +67,9 @@ def test_a_lock_of_another_process_is_respected_and_freed_by_its_death(tmp_path)
 
 
 def test_errors_survive_the_way_back_from_a_worker():
-    error = pickle.loads(pickle.dumps(TrainingError("what", mend="how")))
+    error = pickle.loads(pickle.dumps(TrainingError("what", hint="how")))
     assert isinstance(error, TrainingError)
-    assert str(error) == "what\n  mend: how"
+    assert str(error) == "what\n  hint: how"
 
 
 def test_settings_and_history_come_back_from_their_files(tmp_path):

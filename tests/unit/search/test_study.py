@@ -129,8 +129,8 @@ def test_a_second_search_of_a_study_is_refused_while_the_first_works(tmp_path):
         ({"final": {"val/loss": 0.5}}, None, TrialState.COMPLETE),
         ({"final": {"val/loss": float("nan")}}, None, TrialState.FAIL),
         (None, Abandoned("worse"), TrialState.PRUNED),
-        (None, TrainingError("the loss is nan", mend="lower it"), TrialState.FAIL),
-        (None, RunHeld("another process", mend="wait"), TrialState.RUNNING),
+        (None, TrainingError("the loss is nan", hint="lower it"), TrialState.FAIL),
+        (None, RunHeld("another process", hint="wait"), TrialState.RUNNING),
         (None, "the launcher broke off", TrialState.RUNNING),
     ],
 )

@@ -54,7 +54,7 @@ def test_finished_runs_are_not_launched(tmp_path):
 
 
 def test_a_failure_names_arm_seed_reason_and_file_and_the_next_sweep_tries_it_again(tmp_path):
-    (line,) = Launcher(tmp_path, {"a": "done", "b": RunError("too little", mend="give more")}).sweep("a", "b")
+    (line,) = Launcher(tmp_path, {"a": "done", "b": RunError("too little", hint="give more")}).sweep("a", "b")
     assert line.startswith("optimizer, arm b, seed 0: too little")
     assert line.endswith(f"see {tmp_path / 'b' / 'error.txt'}")
     again = Launcher(tmp_path, {"b": "done"})
@@ -91,7 +91,7 @@ def test_a_launcher_that_ends_its_work_before_it_breaks_off_has_failed_nothing(t
 
 
 @pytest.mark.parametrize(
-    "error", [ConfigError("two GPUs are one too many", mend="use 1"), Stopped(15), KeyboardInterrupt()]
+    "error", [ConfigError("two GPUs are one too many", hint="use 1"), Stopped(15), KeyboardInterrupt()]
 )
 def test_what_the_launcher_refuses_and_a_stop_come_through_as_they_are(tmp_path, error):
     with pytest.raises(type(error)):
@@ -102,7 +102,7 @@ def test_held_runs_are_waited_for_and_launched_again_once_they_are_free(tmp_path
     running = [True, True, False]
     monkeypatch.setattr(RunFolder, "running", property(lambda folder: running.pop(0)))
     monkeypatch.setattr(rounds, "POLL_S", 0)
-    held = RunHeld("another process trains it", mend="wait")
+    held = RunHeld("another process trains it", hint="wait")
     launcher = Launcher(tmp_path, {"a": held, "b": "done"}, {"a": "done"})
     assert launcher.sweep("a", "b") == []
     assert launcher.launched == [["a", "b"], ["a"]]
@@ -121,6 +121,6 @@ def test_a_held_run_that_its_holder_finishes_is_done(tmp_path, monkeypatch):
 
     monkeypatch.setattr(RunFolder, "running", property(running))
     monkeypatch.setattr(rounds, "POLL_S", 0)
-    launcher = Launcher(tmp_path, {"a": RunHeld("another process trains it", mend="wait")})
+    launcher = Launcher(tmp_path, {"a": RunHeld("another process trains it", hint="wait")})
     assert launcher.sweep("a") == []
     assert launcher.launched == [["a"]]

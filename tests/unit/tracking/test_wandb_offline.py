@@ -241,7 +241,7 @@ def test_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write to .*file") as caught:
         opened(tmp_path / "file" / "run")
-    assert "permissions" in caught.value.mend
+    assert "permissions" in caught.value.hint
 
 
 def test_tag_that_the_server_would_refuse_is_refused_offline_too(tmp_path: Path) -> None:
@@ -252,8 +252,8 @@ def test_tag_that_the_server_would_refuse_is_refused_offline_too(tmp_path: Path)
 def test_online_without_a_key_says_how_to_log_in(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no API key") as caught:
         opened(tmp_path, mode="online")
-    assert "wandb login" in caught.value.mend
-    assert "logger.mode=offline" in caught.value.mend
+    assert "wandb login" in caught.value.hint
+    assert "logger.mode=offline" in caught.value.hint
     assert not (tmp_path / "wandb").exists()
 
 
@@ -267,7 +267,7 @@ def test_online_without_an_answer_gives_up(tmp_path: Path, monkeypatch: pytest.M
         netrc.chmod(0o600)
     with pytest.raises(UserError, match="did not open run '0123abcd'") as caught:
         opened(tmp_path, mode="online", init_timeout_s=0.5)
-    assert "network" in caught.value.mend
+    assert "network" in caught.value.hint
     assert GOOD_LOOKING_KEY not in str(caught.value)
 
 
@@ -343,7 +343,7 @@ def test_a_file_that_stays_unfinished_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(offline, "is_complete", lambda *_, **__: False)
     with pytest.raises(RunError, match="did not complete") as caught:
         write(tmp_path, wait_s=0.02)
-    assert "free some space" in caught.value.mend
+    assert "free some space" in caught.value.hint
 
 
 @pytest.mark.parametrize("cut", [1, 20, 2000])

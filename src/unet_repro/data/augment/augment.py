@@ -57,9 +57,9 @@ class GreyValues(ImageOnlyTransform):  # type: ignore[misc]
         ranges = {"brightness": brightness, "contrast": contrast, "gamma": gamma, "noise_std": noise_std}
         for name, value in ranges.items():
             if value < 0:
-                raise ConfigError(f"augment.{name}={value} is negative", mend="use 0 or more")
+                raise ConfigError(f"augment.{name}={value} is negative", hint="use 0 or more")
         if contrast >= 1:
-            raise ConfigError(f"augment.contrast={contrast} would turn grey values upside down", mend="use less than 1")
+            raise ConfigError(f"augment.contrast={contrast} would turn grey values upside down", hint="use less than 1")
         self.brightness, self.contrast, self.gamma, self.noise_std = brightness, contrast, gamma, noise_std
 
     def get_params(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Augment:
         """
         if image.dtype != np.float32 or image.ndim not in {2, 3}:
             raise DataError(
-                f"an image of shape {image.shape} and type {image.dtype}", mend="give (H, W) or (C, H, W) float32"
+                f"an image of shape {image.shape} and type {image.dtype}", hint="give (H, W) or (C, H, W) float32"
             )
         key = (tile_size, output_size)
         if key not in self._pipelines:

@@ -16,9 +16,9 @@ from albumentations import DualTransform
 from albumentations.core.type_definitions import Targets
 
 
-def _require(holds: bool, what: str, mend: str) -> None:
+def _require(holds: bool, what: str, hint: str) -> None:
     if not holds:
-        raise ConfigError(what, mend=mend)
+        raise ConfigError(what, hint=hint)
 
 
 class TileWarp(DualTransform):  # type: ignore[misc]
@@ -118,7 +118,7 @@ class TileWarp(DualTransform):  # type: ignore[misc]
             if (other := data.get(name)) is not None and other.shape[:2] != (height, width):
                 raise DataError(
                     f"{name} of {other.shape[0]} x {other.shape[1]} pixels for an image of {height} x {width}",
-                    mend="give image, labels and weights of one size",
+                    hint="give image, labels and weights of one size",
                 )
         rng, n = self.random_generator, self.elastic_grid
         flips = np.where((rng.random(2) < 0.5) & self.flip, -1.0, 1.0)

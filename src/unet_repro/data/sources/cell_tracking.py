@@ -29,7 +29,7 @@ def frames_in(folder: Path, prefix: str) -> dict[int, Path]:
     matches = ((re.fullmatch(rf"{prefix}(\d+)\.tif", path.name), path) for path in folder.glob(f"{prefix}*.tif"))
     frames = {int(match[1]): path for match, path in matches if match}
     if not frames:
-        raise DataError(f"no file {prefix}NNN.tif in {folder}", mend="run `unet-repro fetch` for this data set")
+        raise DataError(f"no file {prefix}NNN.tif in {folder}", hint="run `unet-repro fetch` for this data set")
     return dict(sorted(frames.items()))
 
 
@@ -46,7 +46,7 @@ class CellTracking:
 
     def __init__(self, *, name: Name, root: str | Path | None = None, masks: Masks = "silver") -> None:
         if masks not in _TRUTH_FOLDER:
-            raise DataError(f"masks {masks!r} are unknown", mend=f"use one of {', '.join(_TRUTH_FOLDER)}")
+            raise DataError(f"masks {masks!r} are unknown", hint=f"use one of {', '.join(_TRUTH_FOLDER)}")
         self.name: str = name
         self.root = locate(name) if root is None else Path(root)
         self.masks = masks
@@ -93,7 +93,7 @@ class CellTracking:
         if gaps:
             raise DataError(
                 f"{len(gaps)} files of {self.name} are missing: {', '.join(map(str, gaps[:5]))}",
-                mend=f"move {self.root} away and run `unet-repro fetch {self.name}`",
+                hint=f"move {self.root} away and run `unet-repro fetch {self.name}`",
             )
         return [self._sample(sequence, path, truths.get(i)) for i, path in images.items()]
 
@@ -103,6 +103,6 @@ class CellTracking:
         if labels is not None and labels.shape != image.shape:
             raise DataError(
                 f"{path} is {image.shape}, its label {truth} is {labels.shape}; expected one size",
-                mend=f"move {self.root} away and run `unet-repro fetch {self.name}`",
+                hint=f"move {self.root} away and run `unet-repro fetch {self.name}`",
             )
         return Sample(key=f"{sequence}/{path.stem}", sequence=sequence, part="train", image=image, labels=labels)

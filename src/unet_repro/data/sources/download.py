@@ -131,21 +131,21 @@ def explained(error: OSError | ValueError, *, where: Path) -> DataError:
     request, response = getattr(error, "request", None), getattr(error, "response", None)
     number = getattr(error, "errno", None)
     if isinstance(error, PermissionError) or number in (errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        what, mend = f"cannot write to {where}: {error}", "set UNET_REPRO_DATA to a folder that you may write to"
+        what, hint = f"cannot write to {where}: {error}", "set UNET_REPRO_DATA to a folder that you may write to"
     elif number in (errno.ENOSPC, errno.EDQUOT):
-        what, mend = f"no space left for {where}", "free some, or set UNET_REPRO_DATA to a folder on another disk"
+        what, hint = f"no space left for {where}", "free some, or set UNET_REPRO_DATA to a folder on another disk"
     elif response is not None:
         what = f"{response.url} answers with HTTP status {response.status_code}"
-        mend = "try again later; if it stays so, the publisher moved the file: give the address of a mirror"
+        hint = "try again later; if it stays so, the publisher moved the file: give the address of a mirror"
     elif not isinstance(error, OSError):
         what = f"a download for {where} is not the file that was published: {error}"
-        mend = "try again; if it stays so, something on the way, or the publisher, changed the file"
+        hint = "try again; if it stays so, something on the way, or the publisher, changed the file"
     else:
         # Of a lost connection the library tells a whole story; the address and its kind are what helps.
         reason = error if request is None else f"{request.url} cannot be reached ({type(error).__name__})"
         what = f"the download for {where} failed: {reason}"
-        mend = "check network and address and run the command again; it goes on where it stopped"
-    return DataError(what, mend=mend)
+        hint = "check network and address and run the command again; it goes on where it stopped"
+    return DataError(what, hint=hint)
 
 
 def unpack(archive_path: Path, folder: Path) -> None:
@@ -164,10 +164,10 @@ def unpack(archive_path: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive_path) as archive:
             archive.extractall(scratch)  # drops roots, drives and "..", and writes links as plain files
         if not (scratch / folder.name).is_dir():
-            raise DataError(f"{archive_path} holds no folder {folder.name}", mend="get the archive from its publisher")
+            raise DataError(f"{archive_path} holds no folder {folder.name}", hint="get the archive from its publisher")
         (scratch / folder.name).replace(folder)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{archive_path} is no whole zip file: {error}", mend="delete it and fetch again") from error
+        raise DataError(f"{archive_path} is no whole zip file: {error}", hint="delete it and fetch again") from error
     except OSError as error:
         raise explained(error, where=folder) from error
     finally:

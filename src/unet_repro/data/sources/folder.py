@@ -34,13 +34,13 @@ def image_files(folder: Path) -> dict[str, Path]:
         DataError: If the folder is missing or empty, holds image files of other kinds, or two files of one stem.
     """
     if not folder.is_dir():
-        raise DataError(f"folder {folder} is missing", mend="make it, and put PNG or TIFF files there")
+        raise DataError(f"folder {folder} is missing", hint="make it, and put PNG or TIFF files there")
     paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     others = sorted(path.name for path in paths if path.suffix.lower() in _OTHER_IMAGES)
     if others:
         raise DataError(
             f"{folder} holds {len(others)} files that are neither PNG nor TIFF: {', '.join(others[:5])}",
-            mend="save them as PNG or TIFF",
+            hint="save them as PNG or TIFF",
         )
     paths = sorted(
         (path for path in paths if path.suffix.lower() in SUFFIXES),
@@ -48,9 +48,9 @@ def image_files(folder: Path) -> dict[str, Path]:
     )
     twice = [stem for stem, times in Counter(path.stem for path in paths).items() if times > 1]
     if twice:
-        raise DataError(f"{folder} holds several files named {', '.join(twice[:5])}", mend="keep one of each")
+        raise DataError(f"{folder} holds several files named {', '.join(twice[:5])}", hint="keep one of each")
     if not paths:
-        raise DataError(f"no PNG or TIFF file in {folder}", mend="put the images there")
+        raise DataError(f"no PNG or TIFF file in {folder}", hint="put the images there")
     return {path.stem: path for path in paths}
 
 
@@ -65,7 +65,7 @@ def pair(images: dict[str, Path], labels: dict[str, Path]) -> list[tuple[Path, P
         if alone:
             raise DataError(
                 f"{len(alone)} files have no {what} of the same name: {', '.join(alone[:5])}",
-                mend=f"name the {what} as its partner (suffixes may differ), or remove the partner",
+                hint=f"name the {what} as its partner (suffixes may differ), or remove the partner",
             )
     return [(path, labels[stem]) for stem, path in images.items()]
 
@@ -92,7 +92,7 @@ def to_instances(labels: list[Labels], kind: LabelKind) -> list[Labels]:
     if kind == "binary" and not binary:
         raise DataError(
             f"labels hold {len(values)} values ({', '.join(map(str, values[:5]))} ...), expected 0 and one other",
-            mend="save masks as 0 and 255, or set labels=instances",
+            hint="save masks as 0 and 255, or set labels=instances",
         )
     return [instances_from_mask(label) for label in labels] if binary and kind != "instances" else labels
 
@@ -130,7 +130,7 @@ class Folder:
         class_names: tuple[str, ...] = ("background", "cell"),
     ) -> None:
         if labels not in ("auto", "binary", "instances"):
-            raise DataError(f"labels {labels!r} are unknown", mend="use auto, binary or instances")
+            raise DataError(f"labels {labels!r} are unknown", hint="use auto, binary or instances")
         self.root = Path(root)
         self.labels: LabelKind = labels
         self.class_names = tuple(class_names)
@@ -143,7 +143,7 @@ class Folder:
                 are nothing but background or nothing but foreground.
         """
         if not self.root.is_dir():
-            raise DataError(f"folder {self.root} is missing", mend="check the path; it must hold images and labels")
+            raise DataError(f"folder {self.root} is missing", hint="check the path; it must hold images and labels")
         pages = _read_part(self.root, "train")
         if (self.root / "test").is_dir():
             pages += _read_part(self.root / "test", "test")
@@ -180,12 +180,12 @@ def _read_file(path: Path, truth: Path | None, part: Part, prefix: str) -> list[
     if len(labels) != len(images):
         raise DataError(
             f"{path} has {len(images)} pages, its label {truth} has {len(labels)}",
-            mend="save as many label pages as image pages",
+            hint="save as many label pages as image pages",
         )
     if truth is not None and labels[0] is not None and images[0].shape[-2:] != labels[0].shape:
         raise DataError(
             f"{path} is {images[0].shape[-2:]} pixels, its label {truth} is {labels[0].shape}; expected one size",
-            mend="export both at the same size",
+            hint="export both at the same size",
         )
     stem = f"{prefix}{path.stem}"
     if len(images) == 1:
@@ -205,10 +205,10 @@ def _check_alike(pages: list[_Page]) -> None:
             kinds = [
                 f"{one.path} is {'RGB' if one.image.ndim == 3 else 'grey'} {one.image.dtype}" for one in (first, page)
             ]
-            raise DataError(f"images differ in kind: {', '.join(kinds)}", mend="convert all images to one of them")
+            raise DataError(f"images differ in kind: {', '.join(kinds)}", hint="convert all images to one of them")
     twice = [key for key, times in Counter(page.key for page in pages).items() if times > 1]
     if twice:
-        raise DataError(f"two images are both called {', '.join(twice[:5])}", mend="rename one file")
+        raise DataError(f"two images are both called {', '.join(twice[:5])}", hint="rename one file")
 
 
 def _check_classes(samples: list[Sample], root: Path) -> None:
@@ -221,5 +221,5 @@ def _check_classes(samples: list[Sample], root: Path) -> None:
     if what is not None:
         raise DataError(
             f"the {len(foreground)} labels in {root / 'labels'} are nothing but {what}: there is nothing to learn",
-            mend="check that 0 means background in the label files, and that these are the labels",
+            hint="check that 0 means background in the label files, and that these are the labels",
         )

@@ -44,7 +44,7 @@ class Isbi2012:
         missing = [path for path in wanted if not path.is_file()]
         if missing:
             raise DataError(
-                f"{len(missing)} of {len(wanted)} files of isbi2012 are missing, the first is {missing[0]}", mend=_MEND
+                f"{len(missing)} of {len(wanted)} files of isbi2012 are missing, the first is {missing[0]}", hint=_MEND
             )
         return [self._sample(part, i) for part in ("train", "test") for i in range(NUM_SLICES)]
 
@@ -56,7 +56,7 @@ class Isbi2012:
             raise DataError(
                 f"{path} is {image.shape}, its label {None if labels is None else labels.shape}; expected one size, "
                 "in grey",
-                mend=_MEND,
+                hint=_MEND,
             )
         return Sample(key=f"{part}/{index:02d}", sequence=part, part=part, image=image, labels=labels)
 
@@ -66,6 +66,6 @@ class Isbi2012:
         if not np.isin(mask, (0, 255)).all():
             raise DataError(
                 f"{path} holds values {np.unique(mask)[:5].tolist()} ..., expected 0 (membrane) and 255 (cell)",
-                mend=_MEND,
+                hint=_MEND,
             )
         return instances_from_mask(mask > 127)

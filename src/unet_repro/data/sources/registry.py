@@ -131,7 +131,7 @@ def remote(name: str) -> Remote:
     known = registry()
     found = known.get(_ALIASES.get(name.lower(), name))
     if found is None:
-        raise DataError(f"data set {name!r} is unknown", mend=f"use one of {', '.join([*known, *_ALIASES])}")
+        raise DataError(f"data set {name!r} is unknown", hint=f"use one of {', '.join([*known, *_ALIASES])}")
     return found
 
 
@@ -164,7 +164,7 @@ def locate(name: str) -> Path:
     places = " and ".join(str((root / found.folder).absolute()) for root in search_roots())
     raise DataError(
         f"data set {found.name} is not there: looked for {places}",
-        mend=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that holds {found.folder}",
+        hint=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that holds {found.folder}",
     )
 
 
@@ -246,7 +246,7 @@ def _download(found: Remote, root: Path, base_url: str | None, patience: Patienc
     if folder.exists():
         missing = [part for part in found.parts if not (folder / part).exists()]
         raise DataError(
-            f"{folder} is there but without {', '.join(missing)}", mend="move it away and run the command again"
+            f"{folder} is there but without {', '.join(missing)}", hint="move it away and run the command again"
         )
     download(root, hashes, urls, patience=patience, description=found.name)
     archive = root / found.files[0].local

@@ -46,7 +46,7 @@ class Synthetic:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise DataError(
                     f"synthetic data: {key} is {value!r}, not an integer of at least {least}",
-                    mend=f"set data.{key} to {least} or more",
+                    hint=f"set data.{key} to {least} or more",
                 )
         self.seed = seed
         self.num_slices = num_slices

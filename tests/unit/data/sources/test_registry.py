@@ -193,7 +193,7 @@ def test_a_missing_set_names_the_places_and_the_command(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         sources.locate("hela")
     assert str(tmp_path / "data" / NAME) in caught.value.what
-    assert "unet-repro fetch hela" in caught.value.mend
+    assert "unet-repro fetch hela" in caught.value.hint
     assert not sources.available("hela")
 
 

@@ -28,9 +28,9 @@ def in_new_process(code, **environment):
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, ["1000", "1"]),
+        ({}, ["2000", "1"]),
         ({"GOMP_SPINCOUNT": "7"}, ["7", "1"]),
-        ({"KMP_BLOCKTIME": "infinite"}, ["1000", "infinite"]),
+        ({"KMP_BLOCKTIME": "infinite"}, ["2000", "infinite"]),
         ({"OMP_WAIT_POLICY": "active"}, ["None", "None"]),
     ],
 )

@@ -1,4 +1,4 @@
-# The same commands for people, pre-commit and CI. Every target makes the virtual environment by itself.
+# The same commands for developers, pre-commit and CI. Every target creates the virtual environment if necessary.
 SCALE ?= cpu
 DATA ?= auto
 SEEDS ?=
@@ -20,11 +20,11 @@ help: ## show this list
 	@echo
 	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
 	@echo "       EXPERIMENTS=tile_size,weight_map,optimizer,lr_schedule|all JOBS=n"
-	@echo "       LAUNCHER=local|joblib|slurm DRY_RUN=1 (what is done, and how long the rest would take)"
+	@echo "       LAUNCHER=local|joblib|slurm DRY_RUN=1 (print progress and estimated time only)"
 
-install: $(READY) ## make the virtual environment .venv with everything in it
+install: $(READY) ## create the virtual environment .venv with all dependencies
 
-# torch first and pinned: a free choice could draw a build for another kind of machine.
+# torch is installed first and pinned: otherwise pip could choose a build for another kind of machine.
 $(READY): pyproject.toml constraints.txt
 	@rm -f $@
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; choose one: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
@@ -43,27 +43,27 @@ format: $(READY) ## apply ruff's fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-type: $(READY) ## strict types alone
+type: $(READY) ## strict types only
 	$(BIN)/mypy
 
-test: $(READY) ## all tests; real data are used where UNET_REPRO_DATA names their folder
+test: $(READY) ## run all tests; set UNET_REPRO_DATA to include tests on real data
 	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 
-reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; goes on where it was stopped
+reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; resumable
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \
 	  --launcher $(LAUNCHER) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DRY_RUN),--dry-run)
 
-report: $(READY) ## page, verdicts, tables and figures of what is trained by now
+report: $(READY) ## write page, verdicts, tables and figures of the runs trained so far
 	$(BIN)/unet-repro report
 
-watch: $(READY) ## renew the page while a suite runs elsewhere
+watch: $(READY) ## update the page while a suite runs elsewhere
 	$(BIN)/unet-repro report --watch
 
 $(VENV)/.bench: $(READY) # elasticdeform's wheel is built for NumPy 1
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-binary elasticdeform --editable '.[bench]'
 	@touch $@
 
-bench: $(VENV)/.bench ## time what is fast here against this machine's limits and against peers; over an hour
+bench: $(VENV)/.bench ## benchmark against this machine's limits and other libraries; over an hour
 	$(BIN)/python benchmarks/training_step.py $(if $(wildcard ../before/src),--before ../before/src)
 	for name in neighbour cost_model suite commands parallel resume prediction; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
@@ -72,14 +72,14 @@ bench: $(VENV)/.bench ## time what is fast here against this machine's limits an
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/table.py
 
-bench-quality: $(VENV)/.bench ## quality on EM: for equal training time against MONAI, and of bf16; over two hours
+bench-quality: $(VENV)/.bench ## quality on EM: against MONAI at equal training time, and with bf16; over two hours
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/table.py
 
-stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an undisturbed one, and put it on record
+stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an undisturbed sweep, and publish the result
 	$(BIN)/python benchmarks/stress.py --publish experiments/README.md
 
-clean: ## remove the virtual environment and caches; runs and reports stay
+clean: ## remove the virtual environment and caches, but not runs and reports
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

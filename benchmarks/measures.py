@@ -36,8 +36,8 @@ def main() -> None:
         "DET": lambda: det_counts(truth, objects),
         f"objects by {len(CANDIDATES)} settings": lambda: list(each_candidate(probability)),
     }
-    told = f"{truth.max()} cells, {objects.max()} predicted pieces at 0.5, {len(THRESHOLDS)} thresholds"
-    record = Record("measures", f"Measures of a 512 x 512 slice: {told}")
+    size = f"{truth.max()} cells, {objects.max()} predicted pieces at 0.5, {len(THRESHOLDS)} thresholds"
+    record = Record("measures", f"Measures of a 512 x 512 slice: {size}")
     for name, seconds in in_turn(work, rounds=rounds).items():
         record.add(name, seconds)
     record.write()

@@ -130,13 +130,13 @@ def main() -> None:
         wild_s = time.monotonic() - started
         one, two = fingerprints(calm), fingerprints(wild)
     equal = sum(one[run_id] == two.get(run_id) for run_id in one)
-    told = (
+    summary = (
         f"{len(one)} runs of {asked.steps} steps, {asked.jobs} side by side: {chaos.worker_kills} workers killed with "
         f"SIGKILL at random moments, {chaos.suite_kills} times the whole sweep with them; the command was started "
         f"{chaos.starts} times. **{equal} of {len(one)}** `result.json`, `history.csv` and weights (last and best) are "
         f"equal, bit for bit, to an undisturbed sweep's ({calm_s:.0f} s undisturbed, {wild_s:.0f} s disturbed)."
     )
-    print(told)
+    print(summary)
     if chaos.worker_kills < asked.kills:
         sys.exit(f"the sweep ended after {chaos.worker_kills} kills of {asked.kills}: use more --steps")
     if equal != asked.runs:
@@ -144,7 +144,7 @@ def main() -> None:
     if asked.publish:
         made = provenance("cpu")
         by = f"commit {made['commit']}, torch {made['torch']}, {made['machine']}, {os.cpu_count()} cores."
-        renew(Path(asked.publish), f"{told}\n\n`make stress`; {by}", begin=BEGIN, end=END)
+        renew(Path(asked.publish), f"{summary}\n\n`make stress`; {by}", begin=BEGIN, end=END)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The schema of the composed configuration: a misspelt or missing key, or a wrong type, fails before any work.
 
-The top level is the dataclass below. A node with ``_target_`` must fit the signature of what it names: the
-annotations of a constructor are the schema of its configuration, so neither can drift from the other.
+The top level is the dataclass below. A node with ``_target_`` must match the signature of its target: the annotations
+of a constructor are the schema of its configuration, so the two cannot diverge.
 """
 
 import difflib
@@ -23,7 +23,7 @@ Plain = dict[str, Any]
 Mode = Literal["online", "offline", "disabled"]
 Settings = TypeVar("Settings")
 
-# ``${fraction:0.1,${trainer.max_steps}}``: a share of a number of steps, at least one.
+# ``${fraction:0.1,${trainer.max_steps}}``: a share of a number of steps, at least one step.
 OmegaConf.register_new_resolver("fraction", lambda share, whole: max(1, round(share * whole)), replace=True)
 
 
@@ -47,7 +47,7 @@ class TrainerSettings:
 
 @dataclass(frozen=True)
 class LoggerSettings:
-    """What goes to W&B; see ``conf/logger``."""
+    """What is logged to W&B; see ``conf/logger``."""
 
     mode: Mode
     project: str
@@ -56,7 +56,7 @@ class LoggerSettings:
 
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """A comparison: its arms as lists of overrides, and what is measured on their runs; see ``conf/experiment``."""
+    """A comparison: its arms as lists of overrides, and the evaluations of their runs; see ``conf/experiment``."""
 
     name: str
     question: str
@@ -68,7 +68,7 @@ class ExperimentSettings:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a training is told. Nodes with ``_target_`` are checked against what they name."""
+    """The complete settings of a training. Nodes with ``_target_`` are checked against their target's signature."""
 
     data: Plain
     split: Plain
@@ -89,7 +89,7 @@ class TrainConfig:
 
 _SECTIONS = {"trainer": TrainerSettings, "logger": LoggerSettings, "experiment": ExperimentSettings}
 
-# What instantiation supplies itself: see ``train.build``.
+# Arguments that the code supplies on instantiation: see ``training.build``.
 _SUPPLIED = {
     "split": {"samples"},
     "weight_map": {"instances", "class_counts"},
@@ -110,10 +110,10 @@ def check(config: DictConfig) -> TrainConfig:
     """Resolves and checks a composed configuration.
 
     Returns:
-        Typed settings; its plain nodes are resolved containers, and ``trainer.precision`` is no longer ``auto``.
+        Typed settings; plain nodes are resolved containers, and ``trainer.precision`` is never ``auto``.
 
     Raises:
-        ConfigError: For an unknown, missing or ill-typed key, or an interpolation that leads nowhere.
+        ConfigError: For an unknown or missing key, a value of the wrong type, or an interpolation without a target.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -135,7 +135,7 @@ def check(config: DictConfig) -> TrainConfig:
             settings[node] = _check_node(node, settings[node], _SUPPLIED.get(node, set()))
     checked: TrainConfig = _validated("", TypeAdapter(TrainConfig), settings)
     if not 0 <= checked.seed < 2**32:
-        raise ConfigError(f"seed={checked.seed} is not legal", hint="use 0 to 4294967295")
+        raise ConfigError(f"seed={checked.seed} is not valid", hint="use 0 to 4294967295")
     trainer = checked.trainer
     if trainer.save_every_s < 0 or trainer.devices < 1:
         raise ConfigError(
@@ -143,14 +143,14 @@ def check(config: DictConfig) -> TrainConfig:
             hint="use save_every_s of 0 or more seconds, and 1 device or more",
         )
     if trainer.max_val_images is not None and trainer.max_val_images < 1:
-        raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} leaves none", hint="use null or 1 or more")
+        raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} must be at least 1", hint="use 1 or null")
     if not 0 < trainer.val_every <= trainer.max_steps or trainer.max_steps % trainer.val_every:
         raise ConfigError(
             f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_every={trainer.val_every}",
-            hint="choose them so that the last step is validated",
+            hint="choose values for which the last step is validated",
         )
-    if trainer.precision == "auto":  # part of a run's identity as what it becomes
-        from unet_repro.machine import multiplies_bf16  # noqa: PLC0415  (torch: not every command waits for it)
+    if trainer.precision == "auto":  # the resolved value is part of a run's identity
+        from unet_repro.machine import multiplies_bf16  # noqa: PLC0415  (imports torch, which is slow)
 
         is_native = multiplies_bf16("cuda" if trainer.accelerator == "gpu" else "cpu")
         return replace(checked, trainer=replace(trainer, precision="bf16-mixed" if is_native else "32-true"))
@@ -158,7 +158,7 @@ def check(config: DictConfig) -> TrainConfig:
 
 
 def _check_node(path: str, node: Mapping[str, Any], supplied: set[str]) -> Plain:
-    """The node with its values in the types that its target's signature asks for; nodes inside it likewise."""
+    """The node with its values converted to the types in its target's signature, recursively."""
     target = _target(path, str(node["_target_"]))
     arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     parameters = {
@@ -186,7 +186,7 @@ def _target(path: str, dotted: str) -> Callable[..., Any]:
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of the parameters; none where a library keeps the names in them for type checkers alone."""
+    """Annotations of the parameters; empty if they use names that a library imports for type checking only."""
     try:
         return get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except NameError:
@@ -209,7 +209,7 @@ def _check_value(path: str, hint: Any, value: Any) -> Any:
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticSchemaGenerationError:
-        return value  # a type that only a program can make: its constructor will judge
+        return value  # a type without a pydantic schema: its constructor checks it
     return _validated(path, adapter, value)
 
 
@@ -218,42 +218,42 @@ def _validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         return adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        # Below a path pydantic names the members of a union too, which mean nothing to the user.
+        # Inside a node pydantic also lists the members of a union, which would confuse the user.
         loc = [part for part in first["loc"] if not path or isinstance(part, int)]
         where = ".".join([path, *map(str, loc)]).strip(".")
         raise ConfigError(
-            f"{where}={first['input']!r} is not legal: {first['msg'].lower()}", hint=f"change {where}"
+            f"{where}={first['input']!r} is not valid: {first['msg'].lower()}", hint=f"change {where}"
         ) from error
 
 
 def typed(schema: type[Settings], config: DictConfig) -> Settings:
-    """A composed configuration as a dataclass, its ``hydra`` node aside.
+    """Converts a composed configuration, without its ``hydra`` node, to a dataclass.
 
     Args:
         schema: A dataclass whose fields are the configuration's keys.
         config: The configuration.
 
     Raises:
-        ConfigError: For a key without a value, unknown or of the wrong type.
+        ConfigError: For an unknown key, a key without a value, or a value of the wrong type.
     """
     for name in map(str, config):
         if OmegaConf.is_missing(config, name):
-            raise ConfigError(f"no {name} is named", hint=f"add {name}=...")
+            raise ConfigError(f"{name} is required", hint=f"add {name}=...")
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return _validated("", TypeAdapter(schema), plain)  # type: ignore[no-any-return]
 
 
 def make(path: str, node: Plain, **supplied: Any) -> Any:
-    """Builds what a checked node describes.
+    """Builds the object that a checked node describes.
 
     Args:
         path: The node's name in the configuration, for messages.
-        node: With ``_target_``.
-        supplied: Arguments that the program knows and the configuration does not.
+        node: A node with ``_target_``.
+        supplied: Arguments that are not in the configuration.
 
     Raises:
-        ConfigError: If the target refuses its arguments.
-        UserError: Whatever the target itself says to the user.
+        ConfigError: If the target rejects its arguments.
+        UserError: Raised by the target itself.
     """
     try:
         return instantiate(node, **supplied)

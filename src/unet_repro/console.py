@@ -1,4 +1,4 @@
-"""How the command line speaks to the user."""
+"""Error messages of the command line."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ DEBUG_VARIABLE = "HYDRA_FULL_ERROR"  # Hydra's own; `--debug` sets it
 
 
 @contextlib.contextmanager
-def told_to_user() -> Iterator[None]:
-    """Prints a ``UserError`` without a traceback and leaves with status 2; with ``--debug`` lets it through."""
+def report_user_errors() -> Iterator[None]:
+    """Prints a ``UserError`` without a traceback and exits with status 2; with ``--debug`` re-raises it."""
     try:
         yield
     except UserError as error:

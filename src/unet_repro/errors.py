@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """A mistake in the input, the configuration or the surroundings, not in the program.
+    """A mistake in the input, the configuration or the environment, not in the program.
 
     The command line prints it without a traceback (unless ``--debug``) and exits with status 2.
 
@@ -24,7 +24,7 @@ class UserError(Exception):
         return f"{self.what}\n  hint: {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickles by its own arguments, so that it survives the way back from a worker process."""
+        """Pickles the constructor's arguments, so that a worker process can return it."""
         return _rebuild, (type(self), self.what, self.hint)
 
 
@@ -37,31 +37,31 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """Files that are missing, unreadable, unpaired or not what they should be."""
+    """Files that are missing, unreadable, unpaired or invalid."""
 
 
 class GeometryError(UserError):
-    """A tile that valid convolutions cannot take."""
+    """A tile size that unpadded convolutions cannot process."""
 
 
 class TrainingError(UserError):
-    """A training that cannot go on: a non-finite loss, a checkpoint of another network."""
+    """A training that cannot continue: a non-finite loss, a checkpoint of another network."""
 
 
 class RunError(UserError):
-    """A run's folder that is missing, unfinished, changed or held by another process."""
+    """A run's folder that is missing, unfinished, changed or locked by another process."""
 
 
 class RunHeld(RunError):
-    """A run that another living process is training; whoever wants it waits or takes another one."""
+    """A run that another live process is training; the caller waits or takes another run."""
 
 
 class Abandoned(Exception):
-    """Whoever asked for a training wants no more of it: its run stays where it is, and has not failed."""
+    """The caller has abandoned a training: its run keeps its state, and has not failed."""
 
 
 class Stopped(BaseException):
-    """A signal asked the training to stop, and its checkpoint is written. No ``Exception``: nothing goes on after it.
+    """A signal has stopped the training, and its checkpoint is written. Not an ``Exception``: nothing may catch it.
 
     Args:
         signum: The signal's number.

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, locks, text tables, and hashes of contents."""
+"""Atomic file writes, locks, text tables, and content hashes."""
 
 import csv
 import hashlib
@@ -20,11 +20,11 @@ from unet_repro.errors import RunError
 
 
 class Closing(ABC):
-    """Something that is closed at the end of its ``with`` block."""
+    """A context manager that calls ``close`` at the end of its ``with`` block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of what is open."""
+        """Releases all resources."""
 
     def __enter__(self) -> Self:
         return self
@@ -37,20 +37,20 @@ class Closing(ABC):
 
 @contextmanager
 def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]:
-    """Opens a binary file that takes the place of ``path`` at the end: no reader ever sees half of it.
+    """Opens a binary file that replaces ``path`` at the end of the block: no reader ever sees a partial file.
 
-    After an error in the block, or in writing, the old file, if any, is still there and nothing else is left. With
-    ``previous`` the bytes are on the disk itself, not only in the machine's memory, before an older file moves.
+    After an error in the block or in writing, the old file, if any, is unchanged, and no other file is left. With
+    ``previous``, the new bytes are synced to disk before the old file is moved.
 
     Args:
-        path: The file to write; its folder is made.
-        previous: Where the file that is there now goes.
+        path: The file to write; its folder is created.
+        previous: Where to move the existing file.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # processes may write the same file at once
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # several processes may write it at once
     try:
         with temporary.open("xb") as file:
             yield file
@@ -66,12 +66,12 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]
 
 @contextmanager
 def locked(path: Path, *, failure: str, hint: str, busy: RunError | None = None) -> Iterator[None]:
-    """Holds a lock file during the block; without effect on a file system that has no locks.
+    """Holds a lock file during the block; has no effect on a file system without locks.
 
     Args:
         path: The lock file; its folder is created.
-        failure: Says what cannot be written if the lock file cannot.
-        hint: How to fix that.
+        failure: Error message if the lock file cannot be written.
+        hint: Hint for that error.
         busy: Raised at once if another process holds the lock; by default the block waits for it.
 
     Raises:
@@ -95,7 +95,7 @@ def locked(path: Path, *, failure: str, hint: str, busy: RunError | None = None)
 def csv_text(
     rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None, *, digits: int | None = None
 ) -> str:
-    r"""Rows as CSV with a header; missing values and ``None`` are empty cells.
+    r"""Formats rows as CSV with a header; missing values and ``None`` are empty cells.
 
     Args:
         rows: Values by column.
@@ -117,7 +117,7 @@ def csv_text(
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    r"""A Markdown table, without a newline at its end.
+    r"""Formats a Markdown table, without a trailing newline.
 
     >>> markdown_table(["a", "b"], [(1, 2)])
     '| a | b |\n| --- | --- |\n| 1 | 2 |'
@@ -126,7 +126,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 
 
 def sha256(*parts: str | npt.NDArray[np.generic]) -> str:
-    """SHA-256, in hexadecimal, over texts and arrays; arrays with their type and shape, whatever their strides.
+    """SHA-256, in hexadecimal, over texts and arrays; includes the type and shape of arrays, but not their strides.
 
     >>> sha256("")[:8], sha256(np.zeros(2)) == sha256(np.zeros((1, 2))), sha256(np.eye(2)) == sha256(np.eye(2).T)
     ('e3b0c442', False, True)

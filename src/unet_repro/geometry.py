@@ -1,7 +1,7 @@
-"""Arithmetic of unpadded convolutions: which tiles are legal, what comes out, how many fit a pixel budget.
+"""Geometry of unpadded convolutions: legal tile sizes, their output sizes, and tiles per pixel budget.
 
-One U-Net of depth ``D`` pools ``D`` times and runs two unpadded convolutions at each of ``D + 1`` levels going down
-and ``D`` levels going up (Ronneberger et al. 2015, figure 1). With kernel ``k`` each loses ``k - 1`` of its pixels.
+A U-Net of depth ``D`` pools ``D`` times and applies two unpadded convolutions at each of ``D + 1`` levels going down
+and ``D`` levels going up (Ronneberger et al. 2015, figure 1). With kernel ``k`` each removes ``k - 1`` pixels.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ def _check(depth: int, kernel: int) -> None:
 
 
 def alignment(depth: int) -> int:
-    """Pixels by which an input may be shifted so that the output only shifts along: ``2 ** depth``.
+    """Input shifts by a multiple of this many pixels only shift the output: ``2 ** depth``.
 
     >>> alignment(4)
     16
@@ -31,7 +31,7 @@ def alignment(depth: int) -> int:
 def halo(depth: int, kernel: int = 3) -> int:
     """Pixels lost on each side between input and output.
 
-    Going down, level ``l`` loses ``2 (k - 1)`` of its pixels, each ``2 ** l`` input pixels wide; going up likewise.
+    Going down and going up, level ``l`` loses ``2 (k - 1)`` of its pixels, each ``2 ** l`` input pixels wide.
 
     Raises:
         GeometryError: If depth or kernel is not legal.
@@ -46,7 +46,7 @@ def halo(depth: int, kernel: int = 3) -> int:
 
 
 def smallest(depth: int, kernel: int = 3) -> int:
-    """The smallest legal input size: one that leaves an output.
+    """The smallest legal input size: the smallest with a non-empty output.
 
     Raises:
         GeometryError: If depth or kernel is not legal.
@@ -66,7 +66,7 @@ def smallest(depth: int, kernel: int = 3) -> int:
 
 
 def is_legal(size: int, depth: int, kernel: int = 3) -> bool:
-    """Whether every max-pool sees an even size and an output is left.
+    """Whether every max-pool gets an even size and the output is not empty.
 
     >>> [n for n in (188, 508, 512, 524, 572) if is_legal(n, depth=4)]
     [188, 508, 524, 572]
@@ -79,7 +79,7 @@ def output_size(size: int, depth: int, kernel: int = 3) -> int:
     """Size of the output for a legal input size.
 
     Raises:
-        GeometryError: If the size is not legal; names the nearest that are.
+        GeometryError: If the size is not legal; names the nearest legal sizes.
 
     >>> output_size(572, depth=4)
     388
@@ -87,15 +87,15 @@ def output_size(size: int, depth: int, kernel: int = 3) -> int:
     if not is_legal(size, depth, kernel):
         near = " or ".join(str(n) for n in nearest_legal(size, depth, kernel))
         raise GeometryError(
-            f"input size {size} is not legal for a U-Net of depth {depth}: some max-pool would see an odd size "
-            "or no output would be left",
+            f"input size {size} is not legal for a U-Net of depth {depth}: a max-pool would get an odd size "
+            "or the output would be empty",
             hint=f"use {near}; `unet-repro tiles --depth {depth}` lists the legal sizes",
         )
     return size - 2 * halo(depth, kernel)
 
 
 def nearest_legal(size: int, depth: int, kernel: int = 3) -> tuple[int, ...]:
-    """The nearest legal sizes below and above, or the size itself where it is legal.
+    """The nearest legal sizes below and above, or the size itself if it is legal.
 
     >>> nearest_legal(512, depth=4), nearest_legal(572, depth=4), nearest_legal(3, depth=4)
     ((508, 524), (572,), (188,))
@@ -125,7 +125,7 @@ class Batch:
         tile_size: Input size of a tile in pixels.
         input_pixels: Input pixels per step, after rounding to whole tiles.
         output_pixels: Supervised pixels per step, after rounding.
-        budget_share: Actual over wished-for pixels, in the budget's own unit.
+        budget_share: Ratio of actual to requested pixels, in the budget's own unit.
     """
 
     num_tiles: int
@@ -136,7 +136,7 @@ class Batch:
 
 
 def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kernel: int = 3) -> Batch:
-    """As many tiles as come nearest to a budget of pixels per step, at least one.
+    """The number of tiles nearest to a budget of pixels per step, at least one.
 
     Args:
         size: Legal input size of a tile.
@@ -146,7 +146,7 @@ def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kerne
         kernel: Size of the convolutions.
 
     Raises:
-        GeometryError: If the size is not legal or the budget not positive.
+        GeometryError: If the size is not legal or the budget is not positive.
 
     >>> batch_for_budget(252, 572 * 572, "input", depth=4).num_tiles
     5
@@ -154,7 +154,7 @@ def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kerne
     33
     """
     if budget < 1:
-        raise GeometryError(f"a budget of {budget} pixels per step is not positive", hint="use a positive budget")
+        raise GeometryError(f"a budget of {budget} pixels per step must be positive", hint="use a positive budget")
     output = output_size(size, depth, kernel)
     per_tile = size**2 if unit == "input" else output**2
     number = max(1, round(budget / per_tile))
@@ -166,10 +166,10 @@ class Layer:
     """One convolution of a forward pass over one tile.
 
     Attributes:
-        flop: Floating-point operations; a multiply-add counts two.
-        in_values: Numbers that it reads, without its weights.
-        out_values: Numbers that it writes.
-        kept_values: Numbers in memory meanwhile: what is read, the waiting skips, and what was concatenated.
+        flop: Floating-point operations; a multiply-add counts as two.
+        in_values: Values that it reads, without its weights.
+        out_values: Values that it writes.
+        kept_values: Values in memory meanwhile: its input, the stored skips, and the inputs of a concatenation.
     """
 
     flop: int
@@ -228,7 +228,7 @@ def layers(
         below = rows * columns * channels
         rows, columns = 2 * rows, 2 * columns
         convolution(width << level, 1, 0, reads=below)  # 2x2 with stride 2: each output pixel has one tap
-        joined = below + rows * columns * channels + skips.pop()  # what was concatenated, and what it came from
+        joined = below + rows * columns * channels + skips.pop()  # the concatenated values and their inputs
         channels *= 2
         convolution(width << level, kernel**2, kernel - 1, beside=joined)
         convolution(width << level, kernel**2, kernel - 1)
@@ -238,13 +238,13 @@ def layers(
 
 @dataclass(frozen=True)
 class TileCost:
-    """What one tile costs.
+    """Cost of one tile.
 
     Attributes:
         size: Input size in pixels.
         output: Output size in pixels.
         supervised: Share of the input pixels that have an output.
-        gflop: Forward pass, 1e9 floating-point operations; a multiply-add counts two.
+        gflop: Forward pass, 1e9 floating-point operations; a multiply-add counts as two.
         activation_mb: Outputs of all convolutions kept for the backward pass, float32, 1e6 bytes.
     """
 

@@ -1,4 +1,4 @@
-"""Predicts a user's images with a trained run: files of any kind and size, one after the other, resumable."""
+"""Predicts images of many formats and any size with a trained run, file by file; resumable."""
 
 import functools
 import hashlib
@@ -28,14 +28,14 @@ from unet_repro.stacks.stack import Stack
 
 Format = Literal["auto", "tif", "ome.tif", "zarr", "npy", "png"]
 
-SAMPLE_PX = 512  # side of the region whose grey values are looked at
+SAMPLE_PX = 512  # side of the region whose grey values are checked
 STRANGE_MEAN, STRANGE_SPREAD = 4.0, 0.1  # in standard deviations of the training images
 WATERSHED_BYTES_PER_PIXEL = 60  # mask, distances, seeds, queue and labels of scikit-image's watershed
 
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """What `unet-repro predict` is told; see ``conf/predict.yaml``."""
+    """Settings of `unet-repro predict`; see ``conf/predict.yaml``."""
 
     run: Path
     input: str
@@ -56,12 +56,12 @@ class PredictSettings:
 
 @dataclass
 class Outcome:
-    """What came of a batch.
+    """The outcome of a batch.
 
     Attributes:
-        written: Outputs that are there now.
-        failures: One text for each image that could not be predicted.
-        notes: What the user should know.
+        written: Outputs that now exist.
+        failures: One message for each image that could not be predicted.
+        notes: Notes for the user.
     """
 
     written: list[Path] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Job:
-    """One file that is going to be predicted."""
+    """One file to predict."""
 
     path: Path
     target: Path
@@ -97,17 +97,17 @@ class _Job:
 
 
 def predict(settings: PredictSettings) -> Outcome:
-    """Predicts every image that the input names.
+    """Predicts every image of the input.
 
     Args:
-        settings: What to predict, with what, and where it goes.
+        settings: Run, input, output and options.
 
     Returns:
-        What was written, and what could not be.
+        What was written, and which images failed.
 
     Raises:
-        UserError: If the run, the input as a whole or a setting is wrong; what is wrong with single images is listed
-            in the outcome, and the others are done.
+        UserError: If the run, the input as a whole or a setting is invalid. Errors of single images are listed in the
+            outcome, and the others are predicted.
     """
     network = trained_network(settings.run, settings.checkpoint)
     device = _device(settings)
@@ -119,7 +119,7 @@ def predict(settings: PredictSettings) -> Outcome:
     for path, target in zip(inputs, targets, strict=True):
         try:
             if target.resolve() in known:
-                raise ConfigError(f"the output {target} is an input as well", hint="name another output")
+                raise ConfigError(f"the output {target} is also an input", hint="choose another output")
             jobs.append(_plan(path, target, predictor, network, settings))
         except UserError as error:
             outcome.failures.append(f"{path}: {error}")
@@ -136,7 +136,7 @@ def predict(settings: PredictSettings) -> Outcome:
                 outcome.failures.append(f"{job.path}: {error}")
             else:
                 outcome.written.append(job.target)
-    if not outcome.failures:  # with failures the records stay: the same command then skips what is done
+    if not outcome.failures:  # after failures the records are kept, so that the same command skips finished images
         for job in jobs:
             job.journal.forget()
     return outcome
@@ -153,7 +153,7 @@ def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome
 
 def _device(settings: PredictSettings) -> torch.device:
     if settings.device == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("device=gpu, but torch sees no CUDA device", hint="use device=cpu or auto")
+        raise ConfigError("device=gpu, but torch finds no CUDA device", hint="use device=cpu or auto")
     return torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -190,7 +190,7 @@ def _shape(network: Network) -> NetworkShape:
 
 
 def _suffix(settings: PredictSettings, path: Path) -> str:
-    """As asked for; ``auto``: like the image, and TIFF where its own kind cannot hold the result exactly."""
+    """The suffix of the output; ``auto``: the image's format, or TIFF if that cannot store the result exactly."""
     if settings.format != "auto":
         return f".{settings.format}"
     like = written_suffix(path) or ".tif"
@@ -199,18 +199,14 @@ def _suffix(settings: PredictSettings, path: Path) -> str:
 
 
 def _plan(path: Path, target: Path, predictor: Predictor, network: Network, settings: PredictSettings) -> _Job:
-    """Looks at an image, and at what is there of its output already.
-
-    Raises:
-        UserError: If the image cannot be read, or the output is there or too large for its method.
-    """
+    """Plans the prediction of an image, taking an existing partial output into account."""
     depth = network.net.depth
     with open_stack(path, channels=network.in_channels) as stack:
         image_hw, num_planes = (stack.height, stack.width), stack.num_planes
     journal = Journal(target, _signature(path, network, settings, predictor.device))
     start = journal.read()
     if target.exists() and not (start is not None and start.done) and not settings.overwrite:
-        raise ConfigError(f"the output {target} is there already", hint="add overwrite=true, or name another output")
+        raise ConfigError(f"the output {target} already exists", hint="add overwrite=true, or choose another output")
     if start is not None and start.done and not target.exists():
         start = None
     if settings.kind == "instances" and settings.instances.method == "watershed":
@@ -218,7 +214,7 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
         if needed > free_bytes():
             raise ConfigError(
                 f"a watershed of {image_hw[0]} x {image_hw[1]} pixels needs about {needed / 1e9:.1f} GB of memory",
-                hint="use instances.method=components, which works by bands of rows",
+                hint="use instances.method=components, which processes bands of rows",
             )
     if start is not None:
         tile_hw = start.tile_hw
@@ -230,7 +226,7 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
 
 
 def _signature(path: Path, network: Network, settings: PredictSettings, device: torch.device) -> dict[str, Any]:
-    """All that an output's content depends on."""
+    """Everything that an output's content depends on."""
     weights = network.folder.best if settings.checkpoint == "best" else network.folder.last
     stat = path.stat()
     return {
@@ -254,16 +250,16 @@ def _file_hash(path: Path, _changed: int) -> str:
 
 
 def _strange_grey_values(stack: Stack, network: Network) -> str | None:
-    """A word of warning where the middle of an image is far from anything that the network was trained on."""
+    """A warning if the grey values in the middle of an image are far from those of the training images."""
     height, width = min(stack.height, SAMPLE_PX), min(stack.width, SAMPLE_PX)
     middle = stack.read(stack.num_planes // 2, (stack.height - height) // 2, (stack.width - width) // 2, height, width)
     if middle.dtype.kind == "f" and not np.isfinite(middle).all():
-        return None  # an error, soon
+        return None  # reported as an error during prediction
     z_CHW = network.normalisation.apply(middle)
     mean, spread = float(np.abs(z_CHW.mean((1, 2))).max()), float(z_CHW.std((1, 2)).max())
     if mean < STRANGE_MEAN and STRANGE_SPREAD < spread < 1 / STRANGE_SPREAD:
         return None
     return (
         f"{stack.path}: its grey values (mean {middle.mean():.3g}) are far from those of the training images "
-        f"(mean {', '.join(f'{value:.3g}' for value in network.normalisation.mean)}); rescale it if that is not meant"
+        f"(mean {', '.join(f'{value:.3g}' for value in network.normalisation.mean)}); rescale it if this is unintended"
     )

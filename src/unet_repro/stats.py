@@ -1,9 +1,9 @@
 """Statistics of paired comparisons over few seeds and images: random effects, equivalence, Holm, seeds needed.
 
-What is compared is a table of paired differences ``d[s, i]`` of seed s and image i. Every seed's network is judged on
-the same images, so an image that is hard is hard for all of them: the table has two crossed levels of random effects,
-and the two-way analysis of variance gives the variance of the mean due to each (Searle, Casella and McCulloch,
-"Variance Components", 1992, chapter 4). Student's t with Satterthwaite's degrees of freedom (Biometrics Bulletin 1946,
+The data are a table of paired differences ``d[s, i]`` of seed s and image i. Every seed's network is evaluated on the
+same images, and a difficult image is difficult for all of them. So seeds and images are crossed random effects, and the
+two-way analysis of variance gives the variance of the mean due to each (Searle, Casella and McCulloch, "Variance
+Components", 1992, chapter 4). Student's t with Satterthwaite's degrees of freedom (Biometrics Bulletin 1946,
 10.2307/3002019) gives the interval.
 """
 
@@ -20,22 +20,22 @@ Table = npt.NDArray[np.float64]
 Expectation = Literal["higher", "lower", "equivalent", "not lower"]
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
-MAX_SEEDS = 1000  # more are not worth asking for
+MAX_SEEDS = 1000  # larger numbers are not reported
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean paired difference and how well it is known.
+    """A mean paired difference with its uncertainty.
 
     Attributes:
-        mean: Over seeds and images.
-        low: Lower end of the 95 % interval; ``None`` where one seed gives none.
+        mean: Mean over seeds and images.
+        low: Lower end of the 95 % interval; ``None`` for a single seed.
         high: Upper end.
-        from_seeds: Variance of the mean that comes from the choice of seeds.
-        from_images: From the choice of images.
-        from_both: From their interaction, which both of the others count.
-        num_seeds: Seeds.
-        num_images: Images; 1 for a measure of a whole run.
+        from_seeds: Variance of the mean due to the choice of seeds.
+        from_images: Variance due to the choice of images.
+        from_both: Variance due to their interaction, which is included in both of the others.
+        num_seeds: Number of seeds.
+        num_images: Number of images; 1 for a measure of a whole run.
     """
 
     mean: float
@@ -58,10 +58,10 @@ class Estimate:
         return self.with_seeds(self.num_seeds)[1]
 
     def with_seeds(self, number: int) -> tuple[float, float]:
-        """Standard error and degrees of freedom that another number of seeds would have, all else being as it is."""
+        """Standard error and degrees of freedom for another number of seeds with the same variances."""
         share = self.num_seeds / number
         seeds, both = self.from_seeds * share, self.from_both * share
-        # The images' part includes the interaction, which more seeds average out.
+        # The variance due to images includes the interaction, which decreases with more seeds.
         images = max(self.from_images - self.from_both + both, 0.0)
         variance = max(seeds + images - both, seeds, images)
         if variance == 0:
@@ -78,7 +78,7 @@ def estimate(differences: Table) -> Estimate:
         differences: ``(S, I)`` float64: seeds by images; ``(S, 1)`` for a measure of whole runs.
 
     Raises:
-        ValueError: If the table is empty or holds values that are not finite.
+        ValueError: If the table is empty or has non-finite values.
 
     >>> found = estimate(np.array([[0.10, 0.11], [0.12, 0.13], [0.11, 0.12]]))
     >>> print(f"{found.mean:.3f}, from {found.low:.2f} to {found.high:.2f}")
@@ -87,7 +87,7 @@ def estimate(differences: Table) -> Estimate:
     if differences.ndim != 2 or not differences.size or not np.isfinite(differences).all():
         raise ValueError(f"differences must be a finite table of seeds by images, not of shape {differences.shape}")
     num_seeds, num_images = differences.shape
-    free_seeds, free_images = max(num_seeds - 1, 1), max(num_images - 1, 1)  # one value alone shows no spread
+    free_seeds, free_images = max(num_seeds - 1, 1), max(num_images - 1, 1)  # a single value has no spread
     within = differences - differences.mean(1, keepdims=True)
     both = within - within.mean(0)
     found = Estimate(
@@ -107,9 +107,9 @@ def estimate(differences: Table) -> Estimate:
 
 
 def estimate_share(differences: Table) -> Estimate:
-    """Mean paired difference of yes-or-no outcomes, one a seed, by exact binomial intervals of either kind of change.
+    """Mean paired difference of binary outcomes, one per seed, with exact binomial intervals for both directions.
 
-    Where all seeds agree a standard error would be zero; three runs that did not collapse do not prove that none does.
+    If all seeds agree, a standard error would be zero, although three runs without a collapse prove little.
 
     Args:
         differences: ``(S, 1)``, values -1, 0 or 1.
@@ -139,24 +139,24 @@ def estimate_share(differences: Table) -> Estimate:
 
 
 def p_values(found: Estimate, expects: Expectation, margin: float, *, seeds: int | None = None) -> tuple[float, float]:
-    """Evidence for an expectation, and against it.
+    """P-values for and against an expectation.
 
-    - ``higher``: for it, that the mean is above zero; against it, that the mean is below the margin, the smallest
-      difference that matters. ``lower`` likewise.
-    - ``equivalent``: for it, two one-sided tests that the mean lies within the margin of zero (Schuirmann 1987,
-      10.1007/BF01068419); against it, that the mean lies beyond the margin.
-    - ``not lower``: for it, that the mean is above minus the margin; against it, that it is below that.
+    - ``higher``: supported if the mean is above zero; refuted if it is below the margin, the smallest difference that
+      matters. ``lower`` is analogous.
+    - ``equivalent``: supported if two one-sided tests show that the mean is within the margin of zero (Schuirmann 1987,
+      10.1007/BF01068419); refuted if it is beyond the margin.
+    - ``not lower``: supported if the mean is above minus the margin; refuted if it is below that.
 
-    One-sided p-values are doubled, save those of the two one-sided tests.
+    One-sided p-values are doubled, except those of the two one-sided tests.
 
     Args:
         found: The estimate.
-        expects: What is expected of the mean.
-        margin: At least zero.
-        seeds: Pretend so many seeds of the same spread.
+        expects: The expectation for the mean.
+        margin: The margin, not negative.
+        seeds: Assume this number of seeds with the same spread.
 
     Returns:
-        The p-value of the support and that of the refutation, both 1 with a single seed.
+        The p-values of support and refutation; both are 1 for a single seed.
     """
     if found.num_seeds < 2:
         return 1.0, 1.0
@@ -183,7 +183,7 @@ def p_values(found: Estimate, expects: Expectation, margin: float, *, seeds: int
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values that hold the chance of any false verdict among all (Holm 1979).
+    """Adjusted p-values that control the family-wise error rate (Holm 1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -199,18 +199,18 @@ def holm(p: Sequence[float]) -> list[float]:
 def seeds_needed(
     found: Estimate, expects: Expectation, margin: float, *, against: bool = False, alpha: float = ALPHA
 ) -> int | None:
-    """The least number of seeds that would settle it if mean and spread stayed what they are.
+    """The smallest number of seeds for a significant result, if mean and spread stay the same.
 
     Args:
         found: The estimate.
-        expects: What is expected.
-        margin: Of the test.
-        against: Whether to settle that the expectation is wrong, not that it is right.
-        alpha: The level that the p-value must reach; smaller if many claims share it.
+        expects: The expectation.
+        margin: Margin of the test.
+        against: Whether to refute the expectation instead of supporting it.
+        alpha: Significance level; smaller if many claims share it.
 
     Returns:
-        The number; ``None`` if a thousand seeds would not do: then the mean lies on the other side, or too few images
-        were judged.
+        The number; ``None`` if a thousand seeds are not enough, because the mean is on the other side or there are too
+        few images.
     """
 
     def settles(seeds: int) -> bool:
@@ -219,7 +219,7 @@ def seeds_needed(
     low, high = found.num_seeds, MAX_SEEDS
     if found.num_seeds < 2 or not settles(high):
         return None
-    while low < high:  # the error falls with every seed
+    while low < high:  # the error decreases with every seed
         middle = (low + high) // 2
         if settles(middle):
             high = middle

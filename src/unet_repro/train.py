@@ -1,4 +1,4 @@
-"""Trains one run, or returns it where it is done: the pipeline, whose stages are in ``training`` and ``runs``."""
+"""The training pipeline: trains one run, or returns its result if it is done. The stages are in other modules."""
 
 import traceback
 from dataclasses import asdict
@@ -27,17 +27,17 @@ Result = dict[str, Any]
 
 
 def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
-    """Trains the run that a composed configuration describes; a finished one is returned at once.
+    """Trains the run that a composed configuration describes; the result of a finished run is returned at once.
 
     Args:
         composed: The configuration.
-        on_row: Told each row of history, those of earlier attempts first; what it raises ends the training.
+        on_row: Called with each row of history, including those of earlier attempts; its exceptions end the training.
 
     Returns:
         The content of ``result.json``.
 
     Raises:
-        UserError: For whatever the user can fix, before training where it can be known.
+        UserError: For problems that the user can fix, before the training if possible.
         RunHeld: If another process is training it.
         Stopped: After SIGTERM, Ctrl-C or a scheduler's warning, with a checkpoint written.
         Abandoned: If ``on_row`` raises it.
@@ -55,7 +55,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
                 return result
             return _attempt(config, folder, data, task, lease=lease, stop=stop, on_row=on_row)
     except Stopped as stopped:
-        # A scheduler's handler requeues the job and leaves the program; the checkpoint is there, the run is let go.
+        # A scheduler's handler requeues the job and exits; the checkpoint is written and the run is released.
         if (handler := stop.previous_handler(stopped.signum)) is not None:
             handler(stopped.signum, None)
         raise
@@ -71,7 +71,7 @@ def _attempt(
     stop: StopRequest,
     on_row: OnRow | None,
 ) -> Result:
-    """Trains to the end, or leaves what a next attempt needs."""
+    """Trains to the end, or leaves what the next attempt needs."""
     folder.begin(asdict(config), read_data(config).manifest)
     describe_network(folder, data.normalisation, data.class_names)
     try:
@@ -104,7 +104,7 @@ def _attempt(
 def _result(
     config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask, recorder: Recorder
 ) -> Result:
-    """What the run came to: a function of configuration and data, the same however often it was interrupted."""
+    """The run's result: a function of configuration and data, independent of interruptions."""
     return {
         "run_id": folder.run_id,
         "data": read_data(config).name,

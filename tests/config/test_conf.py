@@ -101,17 +101,17 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
         (["+trainer.max_step=3"], "unknown configuration key trainer.max_step", "did you mean trainer.max_steps"),
         (["+logger.project_name=x"], "unknown configuration key logger.project_name", "project"),
         (["~trainer.val_every"], "missing configuration key trainer.val_every", "trainer.val_every="),
-        (["seed=-1"], "seed=-1 is not legal", "0 to"),
-        (["trainer.precision=half"], "trainer.precision='half' is not legal", ""),
+        (["seed=-1"], "seed=-1 is not valid", "0 to"),
+        (["trainer.precision=half"], "trainer.precision='half' is not valid", ""),
         (["trainer.max_val_images=0"], "max_val_images=0", "null"),
         (["+tile=3"], "unknown configuration key tile", "did you mean tiles"),
         (["~model.width"], "", ""),
         (["~tiles.size"], "missing configuration key tiles.size", "tiles.size="),
-        (["model.width=wide"], "model.width='wide' is not legal", "model.width"),
-        (["model.norm=layer"], "model.norm='layer' is not legal.*'none'.*'batch'", ""),
-        (["trainer.max_steps=many"], "trainer.max_steps='many' is not legal", ""),
-        (["seed=1.5"], "seed=1.5 is not legal", ""),
-        (["tiles.unit=pixels"], "tiles.unit='pixels' is not legal", ""),
+        (["model.width=wide"], "model.width='wide' is not valid", "model.width"),
+        (["model.norm=layer"], "model.norm='layer' is not valid.*'none'.*'batch'", ""),
+        (["trainer.max_steps=many"], "trainer.max_steps='many' is not valid", ""),
+        (["seed=1.5"], "seed=1.5 is not valid", ""),
+        (["tiles.unit=pixels"], "tiles.unit='pixels' is not valid", ""),
         (["trainer.max_steps=100", "trainer.val_every=30"], "not a multiple", "last step is validated"),
         (["data=folder"], "Missing mandatory value: root", ""),
         (["weight_map._target_=unet_repro.data.weight_maps.papre"], "cannot be imported", ""),
@@ -174,5 +174,5 @@ def test_wandbs_own_variables_are_respected(monkeypatch):
     assert (logger.mode, logger.project) == ("disabled", "mine")
     assert check(train("logger.mode=offline")).logger.mode == "offline"
     monkeypatch.setenv("WANDB_MODE", "sometimes")
-    with pytest.raises(ConfigError, match="logger.mode='sometimes' is not legal"):
+    with pytest.raises(ConfigError, match="logger.mode='sometimes' is not valid"):
         check(train())

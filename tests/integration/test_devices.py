@@ -83,7 +83,7 @@ def test_two_processes_stop_together_and_go_on(tmp_path, monkeypatch):
     ("overrides", "message"),
     [
         (["tiles.budget=3x84"], "cannot share 3 tiles"),
-        (["trainer.devices=7"], "cannot share"),
+        (["trainer.devices=7"], "cannot divide"),
         (["tiles.budget=4x84", "trainer.devices=4"], "cannot share 2 validation images"),
         (["model.norm=batch"], "batch norm over several CPU processes"),
     ],

@@ -168,7 +168,7 @@ def test_a_sweep_that_is_told_to_stop_lets_its_runs_write_their_checkpoints(sign
             sweep.process.send_signal(signum)
         output, status = sweep.ended()
     assert status == 128 + signum, output
-    assert "stopped; the same command goes on" in output
+    assert "stopped; the same command resumes" in output
     assert "failed" not in output
     assert "Traceback" not in output
     assert len(runs(tmp_path)) == len(at_work) == 2, "no further run has begun"

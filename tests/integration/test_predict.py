@@ -176,7 +176,7 @@ def test_a_folder_goes_to_a_folder_and_mistakes_of_single_images_do_not_stop_it(
     done = unet_repro("predict", f"run={run}", f"input={folder}", "output=out", "device=cpu", cwd=tmp_path)
     assert done.returncode == 1
     assert "4 images failed" in done.stderr
-    for told in ("is constant", "has 3 channels", "is truncated", "holds NaN", "hint:"):
+    for told in ("is constant", "has 3 channels", "is truncated", "contains NaN", "hint:"):
         assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == ["good.png"]
@@ -201,18 +201,18 @@ def test_a_blank_plane_does_not_spoil_a_stack(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["output=a.png"], "is an input as well"),
-        (["output=there.png"], "is there already"),
+        (["output=a.png"], "is also an input"),
+        (["output=there.png"], "already exists"),
         (["output=o.png", "input=gone.png"], "does not exist"),
         (["output=o.png", "run=nowhere"], "not a run's folder"),
         (["output=o.png", "checkpoint=last"], "there is no checkpoint"),
-        (["output=o.png", "memory_gb=-1"], "not positive"),
+        (["output=o.png", "memory_gb=-1"], "must be positive"),
         (["output=o.png", "views=7"], "views=7"),
         (["output=o.png", "kind=outlines"], "kind='outlines'"),
         (["output=o.png", "instances.threshold=2"], "instances.threshold=2"),
         (["output=o.png", "kind=probabilities"], "format=tif"),
         (["output=o.bmp/x.png", "device=gpu"], "no CUDA"),
-        ([], "no output is named"),
+        ([], "output is required"),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(arguments, told, run, tmp_path, monkeypatch, capsys):  # noqa: PLR0917

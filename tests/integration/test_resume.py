@@ -144,7 +144,7 @@ def test_the_command_stops_within_ten_seconds_says_so_and_goes_on(whole, tmp_pat
     _, told = process.communicate(timeout=60)
     assert time.monotonic() - asked < 10
     assert process.returncode == 128 + signum
-    assert "goes on from the last checkpoint" in told
+    assert "resumes from the last checkpoint" in told
     assert "Traceback" not in told
     assert folder.state == "partial"
 

@@ -143,8 +143,8 @@ def test_settings_that_do_not_go_together_count_as_a_trial_and_are_told(tmp_path
     [
         ('hydra.sweeper.space=["tiles.size=range(84,93,2)"]', "84 or 88"),
         ('hydra.sweeper.space=["model.with=choice(2,3)"]', "model.with"),
-        ("hydra.sweeper.final_seeds=[4294967296]", "seed=4294967296 is not legal"),
-        ("seed=0,1", "one setting to begin with"),
+        ("hydra.sweeper.final_seeds=[4294967296]", "seed=4294967296 is not valid"),
+        ("seed=0,1", "starts from one setting"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_any_trial(tmp_path, option, message):

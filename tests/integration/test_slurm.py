@@ -208,7 +208,7 @@ def test_stopping_the_sweep_cancels_its_jobs_which_write_their_checkpoints(clust
         sweep.until(lambda: set(cluster.jobs().values()) <= {"CANCELLED", "COMPLETED", "FAILED"}, ended=True)
     assert status == 128 + signal.SIGINT, output
     assert "cancelling SLURM job" in output
-    assert "stopped; the same command goes on" in output
+    assert "stopped; the same command resumes" in output
     assert "Traceback" not in output
     for run, job, _ in frozen:
         assert run.state == "partial"
@@ -230,7 +230,7 @@ def test_a_job_that_dies_again_and_again_is_a_failure_with_the_path_of_its_log(c
 def test_a_partition_that_is_not_there_is_refused_with_slurms_words(cluster, tmp_path):
     done = unet_repro(*SHORT, *SLURM, "hydra.launcher.partition=nope", cwd=tmp_path, **cluster.environment)
     assert done.returncode != 0
-    assert "SLURM refuses the jobs: sbatch: error: invalid partition specified: nope" in done.stderr
+    assert "SLURM rejected the jobs: sbatch: error: invalid partition specified: nope" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -286,7 +286,7 @@ def programs(tmp_path, monkeypatch):
 
 def test_without_slurm_the_error_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="hydra/launcher=slurm, but there is no sbatch here"):
+    with pytest.raises(ConfigError, match="hydra/launcher=slurm, but sbatch was not found"):
         launcher(tmp_path)._submit(Orders(tmp_path))
 
 
@@ -324,7 +324,7 @@ def test_a_slurm_that_does_not_answer_is_waited_for(tmp_path, programs, capsys):
     program(tmp_path, "squeue", f"[ -e {tmp_path}/back ] && exit 0; touch {tmp_path}/back; echo no >&2; exit 1")
     job = SimpleNamespace(job_id="7", paths=JobPaths(tmp_path / "%j", "7"))
     (returned,) = Watch([job], Orders(tmp_path), poll_s=0.01, max_restarts=1).returns(StopRequest())
-    assert capsys.readouterr().err == "SLURM does not answer; waiting\nSLURM answers again\n"
+    assert capsys.readouterr().err == "SLURM is not responding; waiting\nSLURM is responding again\n"
     assert "ended as unknown" in str(returned._return_value)
 
 

@@ -105,8 +105,8 @@ def test_status_without_a_sweep_and_of_an_unknown_one_is_refused(tmp_path, sweep
     empty = tmp_path / "empty"
     empty.mkdir()
     for folder, arguments, message in (
-        (empty, [], "no sweep was started"),
-        (sweep, ["nothing"], "there are: optimizer"),
+        (empty, [], "no sweep has been started"),
+        (sweep, ["nothing"], "known: optimizer"),
     ):
         told = unet_repro("sweep-status", *arguments, cwd=folder)
         assert told.returncode == 2
@@ -169,7 +169,7 @@ def test_a_sweep_waits_for_a_run_that_is_held_and_takes_it_over_when_its_holder_
         [sys.executable, "-m", "unet_repro", *SWEEP], cwd=sweep, stderr=subprocess.PIPE, text=True
     )
     for line in waiting.stderr:
-        if "waiting for 1 runs that other processes train" in line:
+        if "waiting for 1 runs that other processes are training" in line:
             break
     time.sleep(1)
     assert waiting.poll() is None
@@ -195,7 +195,7 @@ def test_a_launcher_that_loses_its_workers_is_started_again(tmp_path):
     os.kill(holder.pid, 9)
     _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told
-    assert "the launcher broke off" in told
+    assert "the launcher failed" in told
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 3
 
 

@@ -239,7 +239,7 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
     assert open_trained(folder.path, "best").data_name == "folder"
     cv2.imwrite(str(tmp_path / "own/images/4.png"), 255 - cv2.imread(str(tmp_path / "own/images/4.png"), 0))
     build_module._read_data.cache_clear()
-    with pytest.raises(RunError, match="trained on other data"):
+    with pytest.raises(RunError, match="data have changed"):
         open_trained(folder.path, "best")
     assert run_folder(check(config)).run_id != folder.run_id
     data, _ = build_module.build(check(config))

@@ -158,7 +158,7 @@ def test_without_a_key_the_error_says_what_to_do(server, runs_dir, monkeypatch):
 def test_a_server_that_refuses_is_named_with_the_step(server, runs_dir):
     server.known_runs = {"one", "two"}
     server.refusals["UpsertView2"] = 403
-    with pytest.raises(UserError, match="did not let me save the workspace") as caught:
+    with pytest.raises(UserError, match="cannot save the workspace") as caught:
         main(["--entity", "team"])
     assert "local page" in caught.value.hint
 

@@ -133,7 +133,7 @@ def test_one_tile_is_drawn_where_the_budget_is_less():
 
 @pytest.mark.parametrize("budget", [0, -5])
 def test_a_budget_that_is_not_positive_is_refused(budget):
-    with pytest.raises(GeometryError, match="not positive"):
+    with pytest.raises(GeometryError, match="must be positive"):
         batch_for_budget(572, budget, "input", depth=4)
 
 

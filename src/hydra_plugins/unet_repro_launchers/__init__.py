@@ -1,1 +1,1 @@
-"""Hydra launchers: runs side by side on this machine, and through SLURM."""
+"""Hydra launchers: parallel runs on this machine, and through SLURM."""

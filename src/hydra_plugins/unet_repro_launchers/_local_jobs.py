@@ -1,4 +1,4 @@
-"""The jobs of one launch, each composed when it is wanted."""
+"""The jobs of one launch; each is composed when it is needed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from unet_repro.runs.folder import RunFolder
 
 
 class Jobs:
-    """What there is to do.
+    """The jobs of one launch.
 
     Args:
-        context: Hydra's.
-        function: The task.
+        context: Hydra's context.
+        function: The task function.
         config: The sweep's configuration.
-        overrides: Of each job.
+        overrides: The overrides of each job.
         first: Number of the first job.
     """
 
@@ -39,7 +39,7 @@ class Jobs:
         return len(self.overrides)
 
     def config(self, index: int) -> DictConfig:
-        """The job's whole configuration, Hydra's part included."""
+        """The job's complete configuration, including the ``hydra`` node."""
         config = self.context.config_loader.load_sweep_config(self.sweep, list(self.overrides[index]))
         with open_dict(config):
             config.hydra.job.num = self.first + index
@@ -47,16 +47,16 @@ class Jobs:
         return config
 
     def order(self, config: DictConfig, *, environment: dict[str, str], grace_s: float) -> Order:
-        """What its process is told."""
+        """The order that the job's process receives."""
         job = (self.function, self.context, Singleton.get_state(), config)
         return order(job, environment=environment, log=log_of(config), grace_s=grace_s)
 
 
 def log_of(config: DictConfig) -> Path:
-    """Where a job prints."""
+    """The file that a job's output goes to."""
     return Path(str(config.hydra.launcher.log))
 
 
 def run_of(config: DictConfig) -> RunFolder:
-    """The run that a job trains: the sweeper gives a job its run's name."""
+    """The run that a job trains; the sweeper sets the job's name to the run id."""
     return RunFolder(Path(str(config.runs_dir)) / str(config.hydra.job.name))

@@ -1,4 +1,4 @@
-"""Jobs side by side: started, heard, started again when their process dies, ended with the sweep."""
+"""A pool of job processes: starts them, collects their answers, restarts dead ones, and stops them with the sweep."""
 
 import multiprocessing
 import pickle
@@ -19,7 +19,7 @@ from hydra_plugins.unet_repro_launchers._local_worker import work
 from unet_repro.errors import RunError, Stopped
 from unet_repro.runs.stopping import StopRequest
 
-POLL_S = 0.5  # how soon a signal to the sweep is obeyed
+POLL_S = 0.5  # upper bound on the delay before a signal to the sweep is handled
 
 
 @dataclass
@@ -28,7 +28,7 @@ class _Attempt:
     config: DictConfig
     slot: str | None
     process: BaseProcess
-    checkpoint: int | None  # which there was at its start
+    checkpoint: int | None  # modification time of the last checkpoint when the attempt started
     answer: bytes | None = None
     answered: float = 0.0
 
@@ -37,11 +37,11 @@ class Pool:
     """Runs all jobs, as many at once as there are slots.
 
     Args:
-        jobs: What to do.
-        slots: ``CUDA_VISIBLE_DEVICES`` of each place, or ``None``.
-        threads: Of each process, unless its job asks for a number.
-        max_restarts: How often a job whose process dies is started again without a new checkpoint in between.
-        grace_s: Seconds to end after a signal, and for a process whose job is done.
+        jobs: The jobs.
+        slots: ``CUDA_VISIBLE_DEVICES`` of each slot, or ``None``.
+        threads: Threads of each process, unless its job sets a number.
+        max_restarts: How often a job whose process dies is restarted without a new checkpoint in between.
+        grace_s: Seconds that a process may take to end after a signal, or after its job is done.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Pool:
         self._returns: dict[int, JobReturn] = {}
 
     def run(self) -> list[JobReturn]:
-        """Works until every job has a return.
+        """Runs until every job has returned.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C, once all processes have ended.
-            Stopped: After another signal that asks to stop, likewise.
+            Stopped: After another stop signal, once all processes have ended.
         """
         with StopRequest() as stop:
             try:
@@ -86,7 +86,7 @@ class Pool:
         self._working[reader] = _Attempt(index, config, slot, process, checkpoint)
 
     def _hear(self) -> list[_Attempt]:
-        """Takes answers, or waits a moment for some; returns the attempts whose process has ended."""
+        """Receives answers, waiting up to ``POLL_S`` for one; returns the attempts whose process has ended."""
         ended = []
         for connection in wait(list(self._working), POLL_S):
             assert isinstance(connection, Connection)
@@ -102,35 +102,35 @@ class Pool:
                 ended.append(attempt)
         for attempt in self._working.values():
             if attempt.answer is not None and time.monotonic() - attempt.answered > self.grace_s:
-                attempt.process.kill()  # its job is done, and it hangs at its end
+                attempt.process.kill()  # its job is done, but the process hangs on exit
         return ended
 
     def _settle(self, attempt: _Attempt) -> None:
-        """Keeps the answer; starts a job again whose process died, unless that does not help."""
+        """Stores the answer; restarts a job whose process died, up to ``max_restarts`` times."""
         index = attempt.index
         if attempt.answer is not None:
             self._returns[index] = pickle.loads(attempt.answer)
             return
         if _checkpoint(attempt.config) != attempt.checkpoint:
             self._restarts[index] = 0
-        told = f"the worker process of {run_of(attempt.config).path} {_how(attempt.process.exitcode)}"
+        death = f"the worker process of {run_of(attempt.config).path} {_how(attempt.process.exitcode)}"
         if self._restarts[index] < self.max_restarts:
             self._restarts[index] += 1
             self._waiting.appendleft(index)
-            sys.stderr.write(f"{told}; starting it again\n")
+            sys.stderr.write(f"{death}; restarting it\n")
             return
         deaths = self._restarts[index] + 1
         error = RunError(
-            told + (f", {deaths} times in a row without a new checkpoint" if deaths > 1 else ""),
-            hint="if memory was short, use fewer hydra.launcher.jobs or a smaller tiles.budget; "
-            f"{log_of(attempt.config)} may say more; the same command tries again",
+            death + (f", {deaths} times in a row without a new checkpoint" if deaths > 1 else ""),
+            hint="if memory ran out, use fewer hydra.launcher.jobs or a smaller tiles.budget; "
+            f"see {log_of(attempt.config)} for details; the same command retries the run",
         )
         run_of(attempt.config).fail(f"{type(error).__name__}: {error}")
         overrides = list(self.jobs.overrides[index])
         self._returns[index] = JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
 
     def _end(self) -> None:
-        """Ends what still works: asks, gives it time for a checkpoint, then kills. A second Ctrl-C skips the time."""
+        """Terminates running jobs, waits for their checkpoints, then kills them. A second Ctrl-C skips the wait."""
         for attempt in self._working.values():
             attempt.process.terminate()
         deadline = time.monotonic() + self.grace_s
@@ -152,7 +152,7 @@ def _checkpoint(config: DictConfig) -> int | None:
 
 
 def _how(exitcode: int | None) -> str:
-    """How a process ended, in words.
+    """Describes how a process ended.
 
     >>> _how(-9), _how(-11), _how(3)
     ('was killed by SIGKILL (out of memory?)', 'was killed by SIGSEGV', 'ended with status 3')

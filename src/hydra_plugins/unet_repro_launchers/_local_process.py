@@ -1,4 +1,4 @@
-"""Processes that start in milliseconds: forked from a server that has imported everything."""
+"""Processes that start in milliseconds: forked from a server with all modules already imported."""
 
 import contextlib
 import multiprocessing
@@ -11,7 +11,7 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-# Not on macOS: its system libraries do not bear a fork once they are loaded.
+# Not on macOS: its system libraries are not fork-safe once they are loaded.
 FORKS = sys.platform == "linux"
 PRELOAD = [
     "unet_repro.commands.train",
@@ -22,22 +22,22 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENC
 
 
 def thread_settings(threads: int | None) -> dict[str, str]:
-    """Environment that gives each library so many threads; nothing for ``None``."""
+    """Environment variables that set the thread count of every library; empty for ``None``."""
     return {} if threads is None else dict.fromkeys(_THREADS, str(threads))
 
 
 def started(
     work: Callable[..., None], arguments: tuple[Any, ...], *, name: str, environment: dict[str, str]
 ) -> BaseProcess:
-    """A new process that works.
+    """Starts a process.
 
     Args:
-        work: Of a module.
-        arguments: They must pickle.
-        name: Of the process.
-        environment: What libraries read when they are loaded; of a fork server that runs already, it comes too late.
+        work: A module-level function.
+        arguments: Its arguments; they must be picklable.
+        name: Name of the process.
+        environment: Variables that libraries read on loading; they have no effect on a fork server already running.
     """
-    # Not daemonic: loaders and further devices are children of it. It ends with this process by its own care.
+    # Not daemonic: it has children (loaders, further devices). It watches this process and ends with it.
     process: BaseProcess
     with _environment(environment):
         if not FORKS:
@@ -50,9 +50,9 @@ def started(
 
 
 def _ensure_server() -> None:
-    """Starts the fork server, or a new one if it has died.
+    """Starts the fork server, or restarts it if it has died.
 
-    It and all its children ignore Ctrl-C, which a terminal sends to everybody: the launcher asks them to stop.
+    The server and its children ignore Ctrl-C, which a terminal sends to all processes: the launcher stops them.
     """
     forkserver.set_forkserver_preload(PRELOAD)
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""How many jobs run side by side, and which devices each of them sees."""
+"""How many jobs run in parallel, and which devices each of them sees."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -13,24 +13,24 @@ from unet_repro.errors import ConfigError
 def slots(
     config: DictConfig, *, jobs: int | None, threads: int | None, gpus: str | Sequence[int | str] | None
 ) -> list[str | None]:
-    """One entry for each place where a job can run.
+    """One entry for each job that can run in parallel.
 
     Args:
-        config: Configuration of a job; all jobs of a sweep are placed alike.
-        jobs: How many places; ``None``: one for each GPU, else as many as the cores allow.
-        threads: Of each job, where ``trainer.threads`` says nothing.
+        config: Configuration of a job; all jobs of a sweep use the same placement.
+        jobs: Number of slots; ``None``: one for each GPU, else as many as the cores allow.
+        threads: Threads of each job if ``trainer.threads`` is null.
         gpus: ``auto``, device names, or ``None``.
 
     Returns:
-        Value of ``CUDA_VISIBLE_DEVICES`` for each place; ``None`` leaves it as it is.
+        Value of ``CUDA_VISIBLE_DEVICES`` for each slot; ``None`` leaves the variable unchanged.
 
     Raises:
-        ConfigError: If a setting is out of range, or there are fewer GPUs than jobs, or than one job needs.
+        ConfigError: If a setting is out of range, or there are too few GPUs for the jobs or for one job.
     """
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
-        raise ConfigError(f"hydra.launcher.jobs={jobs} is not a number of runs", hint="use 1 or more, or null")
+        raise ConfigError(f"hydra.launcher.jobs={jobs} must be at least 1, or null", hint="use 1 or more, or null")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ConfigError(f"hydra.launcher.threads={threads} is not a number", hint="use 1 or more, or null")
+        raise ConfigError(f"hydra.launcher.threads={threads} must be at least 1", hint="use 1 or more, or null")
     on_gpu = config.trainer.accelerator == "gpu"
     names = _names(gpus, on_gpu=on_gpu)
     if not names:
@@ -40,20 +40,20 @@ def slots(
     places = grouped(names, config.trainer.devices if on_gpu else 1)
     if not places:
         raise ConfigError(
-            f"trainer.devices={config.trainer.devices}, but the launcher has {len(names)} GPUs to hand out",
+            f"trainer.devices={config.trainer.devices}, but the launcher has only {len(names)} GPUs",
             hint="use fewer trainer.devices, or more hydra.launcher.gpus",
         )
     if jobs is not None and jobs > len(places):
         raise ConfigError(
-            f"hydra.launcher.jobs={jobs}, but the devices {','.join(names)} are enough for {len(places)}",
-            hint="use fewer jobs, or name each device as often as jobs shall share it: "
+            f"hydra.launcher.jobs={jobs}, but the devices {','.join(names)} are enough for only {len(places)}",
+            hint="use fewer jobs, or list a device once for each job that shares it: "
             f"hydra.launcher.gpus=[{','.join([*names, *names])}]",
         )
     return [*places[:jobs]]
 
 
 def grouped(names: Sequence[str], num_each: int) -> list[str]:
-    """Neighbouring devices together, as many as each job needs; what is left over stays idle.
+    """Groups neighbouring devices, as many as each job needs; leftover devices stay idle.
 
     >>> grouped(["0", "1", "2", "3", "4"], 2)
     ['0,1', '2,3']

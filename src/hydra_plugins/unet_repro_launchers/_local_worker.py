@@ -1,4 +1,4 @@
-"""What a job's own process does."""
+"""The process of one job."""
 
 import contextlib
 import faulthandler
@@ -27,15 +27,15 @@ from unet_repro.errors import RunError, Stopped
 
 @dataclass(frozen=True)
 class Order:
-    """What a process is told.
+    """What a process receives.
 
     Attributes:
-        job: By cloudpickle: task function, Hydra's context and singletons, the job's configuration.
-        cwd: Where the launcher works.
-        environment: All of it: a fork server remembers that of its own start.
-        start_method: Of its own children, as in the launcher's process: a fork server's child would use another
-            server, whose loader processes do not notice that this one was killed.
-        log: Where to print.
+        job: Pickled with cloudpickle: task function, Hydra's context and singletons, the job's configuration.
+        cwd: The launcher's working directory.
+        environment: The complete environment; a fork server would pass on that of its own start.
+        start_method: Start method of its children, as in the launcher's process: a fork server's child would use
+            another server, whose loader processes do not notice that this one was killed.
+        log: File for all output.
         grace_s: Seconds for a last checkpoint if the launcher dies.
     """
 
@@ -48,7 +48,7 @@ class Order:
 
 
 def work(order: Order, answer: Connection) -> None:
-    """Runs the job and sends its return; ends by the signal that asked it to stop, if one did."""
+    """Runs the job and sends its return; if a signal stopped it, ends by that signal."""
     os.chdir(order.cwd)
     os.environ.clear()
     os.environ.update(order.environment)
@@ -71,14 +71,14 @@ def work(order: Order, answer: Connection) -> None:
 
 
 def packed(returned: JobReturn) -> bytes:
-    """A return as bytes that can be read back; an error that cannot be becomes a ``RuntimeError`` of its text."""
+    """Pickles a return; an error that cannot be pickled becomes a ``RuntimeError`` with its text."""
     try:
         content: bytes = cloudpickle.dumps(returned)
         pickle.loads(content)
-    except Exception:  # pickling runs code of the object's class: anything may come
+    except Exception:  # pickling runs code of the object's class, which may raise anything
         value = returned._return_value
-        told = f"{type(value).__name__}: {value}" if isinstance(value, Exception) else f"cannot pickle {value!r}"
-        return bytes(cloudpickle.dumps(_failed(RuntimeError(told))))
+        text = f"{type(value).__name__}: {value}" if isinstance(value, Exception) else f"cannot pickle {value!r}"
+        return bytes(cloudpickle.dumps(_failed(RuntimeError(text))))
     return content
 
 
@@ -100,11 +100,7 @@ def _failed(error: Exception) -> JobReturn:
 
 
 def _print_to(log: Path) -> None:
-    """Leads all output of this process, that of native code too, to the end of a file.
-
-    Raises:
-        RunError: If it cannot be written.
-    """
+    """Appends all output of this process, including that of native code, to a file."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
@@ -122,22 +118,22 @@ def _print_to(log: Path) -> None:
 
 
 def _end_with_launcher(grace_s: float) -> None:
-    """Stops this process when the launcher's has ended, however that ended: nobody waits for the result any more.
+    """Stops this process when the launcher's process has ended for any reason: nobody waits for the result any more.
 
-    The kernel's death signal would not do: to it the parent is the fork server, which lives as long as its children.
+    The kernel's parent-death signal does not help: the parent is the fork server, which outlives the launcher.
     """
     launcher = multiprocessing.parent_process()
     assert launcher is not None, "runs in a process that multiprocessing made"
     wait([launcher.sentinel])
     with contextlib.suppress(OSError):
-        os.write(2, b"the sweep's process is gone: stopping\n")
+        os.write(2, b"the sweep's process has ended: stopping\n")
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace_s)
     os._exit(1)
 
 
 def order(job: tuple[Any, ...], *, environment: dict[str, str], log: Path, grace_s: float) -> Order:
-    """An order for a process that shall work where this one works."""
+    """An order for a process with this process's working directory and environment."""
     return Order(
         job=cloudpickle.dumps(job),
         cwd=str(Path.cwd()),

@@ -1,8 +1,8 @@
-"""Submitted SLURM jobs, looked after until each has come to something.
+"""Watches submitted SLURM jobs until each has returned or failed.
 
-A job is over when its answer lies in the shared folder, or when SLURM's queue has ended or forgotten it and no answer
-has come. SLURM and submitit requeue most of what they end; what ended all the same (killed, preempted without requeue,
-too slow for the time limit's warning) is requeued from here.
+A job is over when its answer is in the shared folder, or when it is no longer in SLURM's queue and no answer has
+arrived. SLURM and submitit requeue most interrupted jobs. Jobs that ended anyway (killed, preempted without requeue,
+too slow to react to the time limit's warning) are requeued here.
 """
 
 import pickle
@@ -19,22 +19,22 @@ from hydra_plugins.unet_repro_launchers._local_jobs import Jobs, run_of
 from unet_repro.errors import RunError, Stopped
 from unet_repro.runs.stopping import StopRequest
 
-# States of a job that SLURM has yet to work with; all others are ends.
+# States of a job that is not over; all other states are final.
 LIVE = {
     "PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED",
     "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD",
 }  # fmt: skip
-FINAL = {"CANCELLED", "DEADLINE", "REVOKED", "COMPLETED", "unknown"}  # by will, or SLURM has forgotten it: no requeue
-LOOKS = 3  # a shared folder may show an answer some seconds after its job has ended
+FINAL = {"CANCELLED", "DEADLINE", "REVOKED", "COMPLETED", "unknown"}  # intended, or unknown to SLURM: not requeued
+LOOKS = 3  # an answer may appear in the shared folder some seconds after its job has ended
 
 
 class Watch:
     """Waits for jobs.
 
     Args:
-        jobs: Submitit's, all of one array.
-        orders: The same, as Hydra knows them.
-        poll_s: Seconds between two looks.
+        jobs: Submitit's jobs, all of one array.
+        orders: The same jobs as Hydra knows them.
+        poll_s: Seconds between two polls.
         max_restarts: How often a job that ended without an answer is requeued without a new checkpoint in between.
     """
 
@@ -48,11 +48,11 @@ class Watch:
         self._heard = True
 
     def returns(self, stop: StopRequest) -> list[JobReturn]:
-        """One for each job.
+        """Waits for all jobs; one return for each.
 
         Raises:
-            KeyboardInterrupt: If Ctrl-C is noted.
-            Stopped: If another signal is.
+            KeyboardInterrupt: If Ctrl-C was received.
+            Stopped: If another stop signal was received.
         """
         while True:
             self._look()
@@ -65,10 +65,10 @@ class Watch:
                 time.sleep(min(0.2, self.poll_s))
 
     def _look(self) -> None:
-        states = queue_states(self._array)  # before the answers: a job that ends in between is seen next time
+        states = queue_states(self._array)  # before the answers: a job that ends in between is handled next time
         if (states is not None) != self._heard:
             self._heard = states is not None
-            sys.stderr.write("SLURM answers again\n" if self._heard else "SLURM does not answer; waiting\n")
+            sys.stderr.write("SLURM is responding again\n" if self._heard else "SLURM is not responding; waiting\n")
         for index, job in enumerate(self.jobs):
             if index in self._returns:
                 continue
@@ -84,10 +84,10 @@ class Watch:
                     self._settle(index, state)
 
     def _answer(self, index: int) -> JobReturn:
-        """What the job returned, or why that is nothing."""
+        """What the job returned, or a failure."""
         try:
             outcome, content = pickle.loads(self.jobs[index].paths.result_pickle.read_bytes())
-        except Exception as error:  # unpickling runs code of the object's class: anything may come
+        except Exception as error:  # unpickling runs code of the object's class, which may raise anything
             return self._failed(index, f"left an answer that cannot be read: {error}")
         if outcome == "success":
             assert isinstance(content, JobReturn), "what Hydra's run_job returns"
@@ -95,7 +95,7 @@ class Watch:
         return self._failed(index, f"failed: {str(content).strip().splitlines()[-1]}")  # of a traceback
 
     def _settle(self, index: int, state: str) -> None:
-        """Requeues a job that ended without an answer, unless that does not help."""
+        """Requeues a job that ended without an answer, up to ``max_restarts`` times."""
         job = self.jobs[index]
         checkpoint = self._checkpoint(index)
         if checkpoint != self._checkpoints[index]:
@@ -108,18 +108,18 @@ class Watch:
                 self._restarts[index] += 1
                 sys.stderr.write(f"SLURM job {job.job_id} {how}; requeued (its log: {job.paths.stderr})\n")
                 return
-            how += f", and SLURM does not requeue it: {asked.stderr.strip()}"
+            how += f", and SLURM refused to requeue it: {asked.stderr.strip()}"
         elif self._restarts[index]:
             how += f", {self._restarts[index] + 1} times in a row without a new checkpoint"
         self._returns[index] = self._failed(index, how)
 
     def _failed(self, index: int, how: str) -> JobReturn:
-        """A failure; unless the run is done, and only the answer is lost."""
+        """A failure, unless the run is done and only the answer was lost."""
         job, run = self.jobs[index], run_of(self.orders.config(index))
         overrides = list(self.orders.overrides[index])
         if (result := run.result()) is not None:
             return JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=result)
-        error = RunError(f"SLURM job {job.job_id} {how}", hint=f"see {job.paths.stderr}; the same command tries again")
+        error = RunError(f"SLURM job {job.job_id} {how}", hint=f"see {job.paths.stderr}; the same command retries it")
         if run.path.is_dir() and not run.running:
             run.fail(f"{type(error).__name__}: {error}")
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
@@ -133,7 +133,7 @@ class Watch:
 
 
 def _answered(job: Any) -> bool:
-    # Listing the folder makes a network file system look at the server; asking for a file may be told an old answer.
+    # Listing the folder makes a network file system query the server; checking one file may return a cached answer.
     answer = job.paths.result_pickle
     try:
         return answer in list(answer.parent.iterdir())
@@ -145,11 +145,11 @@ def queue_states(array: str) -> dict[str, str] | None:
     """States of an array's jobs.
 
     Args:
-        array: Number of the array, or of a single job.
+        array: Id of the array, or of a single job.
 
     Returns:
-        The state by ``<array>_<index>``, or by the number; jobs that ended some minutes ago are forgotten. ``None``
-        while SLURM does not answer.
+        The state by ``<array>_<index>``, or by the id; jobs that ended some minutes ago are missing. ``None`` while
+        SLURM is not responding.
     """
     command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T", f"--jobs={array}"]
     try:

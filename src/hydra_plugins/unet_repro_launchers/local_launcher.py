@@ -1,8 +1,8 @@
-"""Hydra's launcher for one machine: a process for each run, side by side, started again if it is killed.
+"""Hydra launcher for one machine: a process for each run, in parallel, restarted if it is killed.
 
-Other launchers share processes among runs, and lose the sweep with one of them. Here a run's memory, threads and GPU
-are its own, and whatever kills its process (the system for want of memory, a crash in native code) costs the others
-nothing; the run goes on from its checkpoint.
+Other launchers share processes among runs and lose the whole sweep if one dies. Here each run has its own memory,
+threads and GPU. If its process is killed (out of memory, a crash in native code), the other runs are not affected, and
+the run resumes from its checkpoint.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from omegaconf import DictConfig
 
 
 class LocalLauncher(Launcher):
-    """Runs jobs side by side, each in a process of its own.
+    """Runs jobs in parallel, each in its own process.
 
     Args:
         jobs: How many at once; ``None``: one for each GPU if the jobs use GPUs, else as many as the cores allow.
-        threads: Of each job, where ``trainer.threads`` says nothing; ``None``: the libraries' choice.
-        gpus: Which devices are handed out, as in ``CUDA_VISIBLE_DEVICES``; a device named twice takes two jobs.
-            ``auto``: the visible ones if the jobs use GPUs; ``None``: none.
-        max_restarts: How often a job whose process dies is started again without a new checkpoint in between.
+        threads: Threads of each job if ``trainer.threads`` is null; ``None``: the libraries' default.
+        gpus: Devices to assign, as in ``CUDA_VISIBLE_DEVICES``; a device listed twice takes two jobs.
+            ``auto``: the visible devices if the jobs use GPUs; ``None``: none are assigned.
+        max_restarts: How often a job whose process dies is restarted without a new checkpoint in between.
         grace_s: Seconds for a last checkpoint when the sweep is stopped.
-        log: Where a job's process prints. Read from each job's own configuration: it names the run.
+        log: File for a job's output. Read from each job's own configuration, because it contains the run id.
     """
 
     def __init__(
@@ -41,25 +41,25 @@ class LocalLauncher(Launcher):
         self.max_restarts, self.grace_s = max_restarts, grace_s
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keeps what Hydra hands over."""
+        """Stores what Hydra passes in."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs; one that fails does not stop the others.
 
         Args:
-            job_overrides: Of each job.
-            initial_job_idx: Number of the first.
+            job_overrides: The overrides of each job.
+            initial_job_idx: Number of the first job.
 
         Returns:
-            One return for each job, in their order.
+            One return for each job, in order.
 
         Raises:
             ConfigError: If the settings do not fit each other or the machine.
             KeyboardInterrupt: After Ctrl-C, once the jobs have ended.
-            Stopped: After another signal that asks to stop, likewise.
+            Stopped: After another stop signal, once the jobs have ended.
         """
-        # Here, not above: Hydra imports every plugin at every start.
+        # Imported here because Hydra imports every plugin at every start.
         from hydra_plugins.unet_repro_launchers._local_jobs import Jobs  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._local_pool import Pool  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._local_slots import slots  # noqa: PLC0415

@@ -1,8 +1,8 @@
-"""Hydra's launcher for SLURM: an array of jobs, one for each run.
+"""Hydra launcher for SLURM: an array of jobs, one for each run.
 
-hydra-submitit-launcher and submitit write the jobs, submit them and requeue a job that is warned of its time limit or
-of preemption. The waiting is ours: theirs raises at the first job without a result, and asks ``sacct``, which a
-cluster without accounting does not answer.
+hydra-submitit-launcher and submitit write the jobs, submit them, and requeue a job that is warned of its time limit or
+of preemption. Waiting is implemented here: theirs raises at the first job without a result, and calls ``sacct``, which
+does not work on a cluster without accounting.
 """
 
 import shutil
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has no types
-    """Submits the jobs, waits, and returns what each came to.
+    """Submits the jobs, waits, and returns the result of each.
 
     Args:
-        poll_s: Seconds between two looks at answers and queue.
+        poll_s: Seconds between two polls of the answers and the queue.
         max_restarts: How often a job that ended without a result is requeued without a new checkpoint in between.
-        gpus_per_node: Of each job; ``auto``: ``trainer.devices``, if it is for GPUs; ``None``: not asked for.
-        params: What submitit's SLURM executor takes; ``None`` is left to the cluster.
+        gpus_per_node: GPUs of each job; ``auto``: ``trainer.devices`` if the runs use GPUs; ``None``: not requested.
+        params: Parameters of submitit's SLURM executor; ``None`` means the cluster's default.
     """
 
     def __init__(self, *, poll_s: float, max_restarts: int, gpus_per_node: int | str | None, **params: Any) -> None:
@@ -35,7 +35,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         self.poll_s, self.max_restarts, self.gpus_per_node = poll_s, max_restarts, gpus_per_node
 
     def __call__(self, *arguments: Any, **named: Any) -> JobReturn:
-        """Runs one job, on its node. A stopped one leaves no result: it is not over."""
+        """Runs one job on its node. A stopped job leaves no result, because it is not over."""
         from unet_repro.errors import Stopped  # noqa: PLC0415
 
         try:
@@ -49,18 +49,18 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         """Runs the jobs; one that fails does not stop the others.
 
         Args:
-            job_overrides: Of each job.
-            initial_job_idx: Number of the first.
+            job_overrides: The overrides of each job.
+            initial_job_idx: Number of the first job.
 
         Returns:
-            One return for each job, in their order.
+            One return for each job, in order.
 
         Raises:
-            ConfigError: If there is no SLURM here, or it refuses the jobs.
+            ConfigError: If SLURM is not available here, or it rejects the jobs.
             KeyboardInterrupt: After Ctrl-C, with the jobs cancelled.
-            Stopped: After another signal that asks to stop, likewise.
+            Stopped: After another stop signal, with the jobs cancelled.
         """
-        # Here, not above: Hydra imports every plugin at every start.
+        # Imported here because Hydra imports every plugin at every start.
         from hydra_plugins.unet_repro_launchers._local_jobs import Jobs  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._slurm_watch import Watch  # noqa: PLC0415
         from unet_repro.runs.stopping import StopRequest  # noqa: PLC0415
@@ -76,16 +76,12 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
             try:
                 return Watch(jobs, orders, poll_s=self.poll_s, max_restarts=self.max_restarts).returns(stop)
             except BaseException:
-                sys.stderr.write(f"cancelling SLURM job {array}; runs at work write a checkpoint first\n")
+                sys.stderr.write(f"cancelling SLURM job {array}; active runs write a checkpoint first\n")
                 subprocess.run(["scancel", array], check=False)
                 raise
 
     def _submit(self, orders: "Jobs") -> list[Any]:
-        """The jobs, submitted.
-
-        Raises:
-            ConfigError: If there is no SLURM here, or it refuses.
-        """
+        """Submits the jobs."""
         import submitit  # noqa: PLC0415
 
         from unet_repro.errors import ConfigError  # noqa: PLC0415
@@ -93,8 +89,8 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         missing = [program for program in ("sbatch", "srun", "squeue", "scontrol") if shutil.which(program) is None]
         if missing:
             raise ConfigError(
-                f"hydra/launcher=slurm, but there is no {missing[0]} here",
-                hint="start it on a machine of the cluster, or use hydra/launcher=local",
+                f"hydra/launcher=slurm, but {missing[0]} was not found on this machine",
+                hint="start the command on a machine of the cluster, or use hydra/launcher=local",
             )
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         state = Singleton.get_state()
@@ -110,16 +106,16 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
             return list(executor.map_array(self, *zip(*arguments, strict=True)))
         except (NameError, ValueError) as error:
             raise ConfigError(
-                f"submitit refuses a setting: {error}",
-                hint="change hydra.launcher.*; other options of sbatch belong into additional_parameters",
+                f"submitit rejected a setting: {error}",
+                hint="change hydra.launcher.*; put other sbatch options into additional_parameters",
             ) from error
         except submitit.core.utils.FailedJobError as error:
             raise ConfigError(
-                f"SLURM refuses the jobs: {' '.join(str(error).split())}", hint="change hydra.launcher.*"
+                f"SLURM rejected the jobs: {' '.join(str(error).split())}", hint="change hydra.launcher.*"
             ) from error
 
     def _sbatch(self, orders: "Jobs") -> dict[str, Any]:
-        """Settings of submitit's, those that are given."""
+        """The submitit settings that are not null."""
         from hydra_plugins.unet_repro_launchers._local_process import thread_settings  # noqa: PLC0415
 
         params = {name: value for name, value in self.params.items() if value is not None}
@@ -131,7 +127,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
             params["gpus_per_node"] = gpus
         cpus = params.get("cpus_per_task")
         if cpus is not None:
-            params["srun_args"] = [f"--cpus-per-task={cpus}"]  # since SLURM 22.05 srun does not ask sbatch's options
+            params["srun_args"] = [f"--cpus-per-task={cpus}"]  # since SLURM 22.05 srun ignores sbatch's option
             exports = [f"export {name}={number}" for name, number in thread_settings(cpus).items()]
             params["setup"] = [*exports, *params.get("setup", [])]
         return params

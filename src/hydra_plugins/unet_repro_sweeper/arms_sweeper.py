@@ -1,7 +1,7 @@
-"""Hydra's sweeper for comparisons: the product of swept values, times the arms of the experiment, seed by seed.
+"""Hydra sweeper for comparisons: the product of swept values, times the arms of the experiment, seed by seed.
 
-Hydra finds it here by the name of the namespace package. Under any launcher: runs are idempotent, so a sweep that was
-stopped goes on when it is started again, and finished runs are not even launched.
+Hydra finds it by the name of the namespace package. It works with any launcher: runs are idempotent, so a stopped
+sweep resumes when it is started again, and finished runs are not launched.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class ArmsSweeper(Sweeper):
-    """Plans, trains what is not done, and renews the tables as runs finish.
+    """Plans the runs, trains those not done, and updates the tables as runs finish.
 
     Args:
-        dry_run: Only print the runs, how far each is, and how long the rest would take.
+        dry_run: Only print the runs, their progress, and the estimated time left.
     """
 
     hydra_context: HydraContext
@@ -36,7 +36,7 @@ class ArmsSweeper(Sweeper):
         self.dry_run = dry_run
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keeps what Hydra hands over and makes the launcher."""
+        """Stores what Hydra passes in and creates the launcher."""
         self.hydra_context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -46,13 +46,13 @@ class ArmsSweeper(Sweeper):
         """Runs the sweep.
 
         Returns:
-            Nothing: the runs' folders hold what came of it, under any launcher.
+            An empty list: results are in the runs' folders, with any launcher.
 
         Raises:
-            SweepFailed: If runs failed; lists them, the others are done.
+            SweepFailed: If runs failed; lists them. All other runs are done.
         """
-        # Here, not above: Hydra imports every plugin at every start, and torch is slow to import.
-        from unet_repro.console import told_to_user  # noqa: PLC0415
+        # Imported here because Hydra imports every plugin at every start, and torch is slow to import.
+        from unet_repro.console import report_user_errors  # noqa: PLC0415
         from unet_repro.errors import SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
         from unet_repro.sweep.dry_run import check_launcher, print_plan  # noqa: PLC0415
@@ -62,7 +62,7 @@ class ArmsSweeper(Sweeper):
         from unet_repro.sweep.run_all import train_all  # noqa: PLC0415
 
         runs_dir = Path(self.config.runs_dir)
-        with told_to_user():
+        with report_user_errors():
             combinations = self._combinations(arguments)
             check_launcher(self.config.hydra.launcher, self._compose(combinations[0]).trainer.accelerator)
             entries = plan(self._compose, combinations)
@@ -71,17 +71,17 @@ class ArmsSweeper(Sweeper):
                 return []
             Ledger(runs_dir).record(entries)
             experiments = list(dict.fromkeys(entry.experiment for entry in entries))
-            renew = partial(write_tables, runs_dir, experiments)
-            with SweepProgress(unique(entries), runs_dir, renew) as progress:
-                failures = train_all(unique(entries), runs_dir, self._launch, tell=progress.tell)
+            update_tables = partial(write_tables, runs_dir, experiments)
+            with SweepProgress(unique(entries), runs_dir, update_tables) as progress:
+                failures = train_all(unique(entries), runs_dir, self._launch, show_line=progress.show_line)
             failures += self._evaluate(entries, runs_dir)
-            renew()
+            update_tables()
         if failures:
             raise SweepFailed("\n".join([f"{len(failures)} of {len(unique(entries))} runs failed:", *failures]))
         return []
 
     def _evaluate(self, entries: Sequence["Entry"], runs_dir: Path) -> list[str]:
-        """Measures what the experiments ask for on runs that are trained; most did so as they ended."""
+        """Runs the experiments' evaluations on trained runs; most runs did this at their end."""
         from unet_repro.evaluation.evaluations import is_evaluated  # noqa: PLC0415
         from unet_repro.runs.folder import RunFolder  # noqa: PLC0415
         from unet_repro.sweep.progress import SweepProgress  # noqa: PLC0415
@@ -96,7 +96,7 @@ class ArmsSweeper(Sweeper):
             return []
         waiting = list(distinct.values())
         with SweepProgress(waiting, runs_dir, lambda: None, is_done=is_done, doing="runs evaluated") as progress:
-            return train_all(waiting, runs_dir, self._launch, tell=progress.tell, is_done=is_done)
+            return train_all(waiting, runs_dir, self._launch, show_line=progress.show_line, is_done=is_done)
 
     def _launch(self, entries: Sequence["Entry"]) -> Sequence[JobReturn]:
         overrides = [

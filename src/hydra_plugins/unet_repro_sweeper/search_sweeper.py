@@ -1,6 +1,6 @@
-"""Hydra's sweeper for a search: a study for each arm of the experiment, its trials trained by the launcher.
+"""Hydra sweeper for a search: a study for each arm of the experiment, with its trials trained by the launcher.
 
-Hydra finds it here by the name of the namespace package; ``unet-repro search`` chooses it.
+Hydra finds it by the name of the namespace package; ``unet-repro search`` selects it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class SearchSweeper(ArmsSweeper):
-    """Searches, shows the trials, and trains the best settings as a comparison if seeds for that are named.
+    """Searches, shows the trials, and, if ``final_seeds`` are given, trains the best settings as a comparison.
 
     Args:
-        trials: Of each arm, in all.
-        measure: What the last validation is judged by; the smaller the better.
-        seed: Of the sampler.
-        startup_trials: At random, before the sampler learns and the pruner judges.
-        warmup_share: Of the steps, before which no trial is pruned.
+        trials: Total number of trials of each arm.
+        measure: Measure of the last validation that is minimised.
+        seed: Seed of the sampler.
+        startup_trials: Random trials before the sampler and the pruner take effect.
+        warmup_share: Share of the steps before which no trial is pruned.
         final_seeds: Seeds of the comparison of the best settings.
-        space: What is searched.
+        space: The search space.
     """
 
     def __init__(
@@ -48,24 +48,24 @@ class SearchSweeper(ArmsSweeper):
         """Runs the search.
 
         Returns:
-            Nothing: journals and runs' folders hold what came of it.
+            An empty list: results are in the journals and the runs' folders.
 
         Raises:
-            SweepFailed: If trials or final runs failed otherwise than by diverging; the next start tries them again.
+            SweepFailed: If trials or final runs failed for a reason other than divergence; the next start retries them.
         """
-        # Here, not above: Hydra imports every plugin at every start.
-        from unet_repro.console import told_to_user  # noqa: PLC0415
+        # Imported here because Hydra imports every plugin at every start.
+        from unet_repro.console import report_user_errors  # noqa: PLC0415
         from unet_repro.errors import ConfigError, SweepFailed  # noqa: PLC0415
         from unet_repro.search.compare import check_final, compare_best  # noqa: PLC0415
         from unet_repro.search.search import Search, arms_of  # noqa: PLC0415
         from unet_repro.sweep.dry_run import check_launcher, side_by_side  # noqa: PLC0415
 
-        with told_to_user():
+        with report_user_errors():
             combinations = self._combinations(arguments)
             if len(combinations) != 1:
                 raise ConfigError(
-                    f"a search has one setting to begin with, and {len(combinations)} were given",
-                    hint="give each override one value; what is searched stands in hydra.sweeper.space",
+                    f"a search starts from one setting, but {len(combinations)} were given",
+                    hint="give each override one value; define the search space in hydra.sweeper.space",
                 )
             (given,) = combinations
             check_launcher(self.config.hydra.launcher, self._compose(given).trainer.accelerator)
@@ -86,18 +86,18 @@ class SearchSweeper(ArmsSweeper):
                 compare_best(arms, search, self.final_seeds, self._launch) if self.final_seeds else []
             )
         if failures:
-            raise SweepFailed("\n".join(["the search is not finished; the same command tries again:", *failures]))
+            raise SweepFailed("\n".join(["the search is not finished; the same command retries:", *failures]))
         return []
 
-    def _launch_trials(self, entries: Sequence["Entry"], told: Mapping[str, str]) -> Sequence[JobReturn]:
-        """Trains trials; their jobs are told, by their environment, which trial each is."""
+    def _launch_trials(self, entries: Sequence["Entry"], about: Mapping[str, str]) -> Sequence[JobReturn]:
+        """Trains trials; each job receives its trial through an environment variable."""
         from unet_repro.search.study import VARIABLE  # noqa: PLC0415
 
         return self.launcher.launch(
             [
                 [
                     *entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}",
-                    f"+hydra.job.env_set.{VARIABLE}='{told[entry.run_id]}'",
+                    f"+hydra.job.env_set.{VARIABLE}='{about[entry.run_id]}'",
                 ]
                 for entry in entries
             ],

@@ -1,1 +1,1 @@
-"""One module for each verb of the command line: arguments in, words out, no logic of their own."""
+"""One module for each verb of the command line: parses arguments and prints results; no other logic."""

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
-from unet_repro.console import told_to_user
+from unet_repro.console import report_user_errors
 from unet_repro.evaluation.assessment import assess
 from unet_repro.evaluation.groups import groups_of, runs_of
 from unet_repro.evaluation.trained_run import Part
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
 
 def task(config: DictConfig) -> None:
     """Writes measures, tables and pictures, and prints the table."""
-    with told_to_user():
+    with report_user_errors():
         settings = typed(EvaluateSettings, config)
         runs = runs_of(settings.run, settings.comparison, settings.runs_dir)
         groups = groups_of(runs)
@@ -72,8 +72,8 @@ def task(config: DictConfig) -> None:
                 )
                 for group in groups
             ]
-        told = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]  # numbers alone
-        command = shlex.join(["unet-repro", "evaluate", *told])
+        arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]
+        command = shlex.join(["unet-repro", "evaluate", *arguments])
         written = write_assessments(assessments, folder, name, command)
         Console().print(Markdown(to_markdown(assessments)))
         print(f"written: {', '.join(map(str, written))}", file=sys.stderr)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
-from unet_repro.console import told_to_user
+from unet_repro.console import report_user_errors
 from unet_repro.errors import ConfigError
 from unet_repro.evaluation.trained_run import trained_network
 from unet_repro.export.bioimageio import export_bioimageio
@@ -37,17 +37,17 @@ def main(arguments: list[str]) -> None:
 
 
 def task(config: DictConfig) -> None:
-    """Writes the file and tells how far it is from the run."""
-    with told_to_user():
+    """Writes the file and prints the largest difference from the run's own output."""
+    with report_user_errors():
         settings = typed(ExportSettings, config)
         output = settings.output
         kind = SUFFIXES.get(output.suffix.lower()) if settings.format == "auto" else settings.format
         if kind is None:
             raise ConfigError(
-                f"output={output} tells no format", hint="name it .zip or .onnx, or add format=bioimageio"
+                f"cannot infer the format from output={output}", hint="use .zip or .onnx, or add format=bioimageio"
             )
         if output.exists() and not settings.overwrite:
-            raise ConfigError(f"{output} is there already", hint="add overwrite=true, or name another output")
+            raise ConfigError(f"{output} already exists", hint="add overwrite=true, or choose another output")
         network = trained_network(settings.run, settings.checkpoint)
         if kind == "onnx":
             difference = export_onnx(network, output)

@@ -15,8 +15,8 @@ def run(task: Callable[[DictConfig], object], *, name: str, arguments: Sequence[
     """Composes ``conf/<name>.yaml`` with the arguments and runs the task, or sweeps it with ``-m``.
 
     Args:
-        task: A function of a module, so that worker processes can import it.
-        name: Which configuration.
+        task: A module-level function, so that worker processes can import it.
+        name: Name of the configuration.
         arguments: Hydra's flags and overrides.
     """
     sys.argv = [f"unet-repro {name}", *arguments]
@@ -24,13 +24,13 @@ def run(task: Callable[[DictConfig], object], *, name: str, arguments: Sequence[
 
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
-    """The configuration alone, for verbs that train nothing.
+    """Composes the configuration only, for verbs that do not train.
 
     Raises:
-        ConfigError: If Hydra refuses an override.
+        ConfigError: If Hydra rejects an override.
     """
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             return hydra.compose(name, overrides=list(overrides))
     except HydraException as error:
-        raise ConfigError(str(error), hint="see conf/ for the groups and keys that exist") from error
+        raise ConfigError(str(error), hint="see conf/ for the available groups and keys") from error

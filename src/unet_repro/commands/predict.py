@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
-from unet_repro.console import told_to_user
+from unet_repro.console import report_user_errors
 from unet_repro.errors import PredictionsFailed
 from unet_repro.predict import PredictSettings, predict
 
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
 
 def task(config: DictConfig) -> None:
     """Predicts all images, and lists those that failed."""
-    with told_to_user():
+    with report_user_errors():
         settings = typed(PredictSettings, config)
         outcome = predict(settings)
         for note in outcome.notes:

@@ -1,4 +1,4 @@
-"""``unet-repro report``: verdicts, the page, tables and figures of what is trained by now."""
+"""``unet-repro report``: verdicts, the page, tables and figures of the runs trained so far."""
 
 import argparse
 import sys
@@ -19,18 +19,18 @@ from unet_repro.sweep.ledger import Ledger
 
 
 def main(arguments: list[str]) -> None:
-    """Writes and prints."""
+    """Writes and prints the report."""
     parser = argparse.ArgumentParser(
-        prog="unet-repro report", description="Verdicts, the page, tables and figures of the comparisons."
+        prog="unet-repro report", description="Writes verdicts, the page, tables and figures of the comparisons."
     )
     parser.add_argument("experiments", nargs="*", help="which comparisons (default: all that were started)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=REPORT_DIR, help=f"folder to write to (default {REPORT_DIR})")
     parser.add_argument("--publish", nargs=2, type=Path, metavar=("EXPERIMENTS_DIR", "README"),
-                        help="also keep tables and figures there, and renew the README's table")  # fmt: skip
-    parser.add_argument("--watch", action="store_true", help="write the page again whenever a run has come further, "
+                        help="also publish tables and figures there, and update the README's table")  # fmt: skip
+    parser.add_argument("--watch", action="store_true", help="rewrite the page whenever a run has made progress, "
                         "until all are done")  # fmt: skip
-    parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="how often --watch looks "
+    parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="polling interval of --watch "
                         "(default 30)")  # fmt: skip
     asked = parser.parse_args(arguments)
     experiments = asked.experiments or None
@@ -38,24 +38,24 @@ def main(arguments: list[str]) -> None:
         watch(asked.runs_dir, experiments, asked.out, every_s=max(asked.every, 1.0))
     rows, data = report(asked.runs_dir, experiments, asked.out)
     if asked.publish:
-        kept = publish(asked.runs_dir, rows, data, *asked.publish)
-        print("\n".join(["published:", *map(str, kept)]))
+        published = publish(asked.runs_dir, rows, data, *asked.publish)
+        print("\n".join(["published:", *map(str, published)]))
 
 
 def report(
     runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR
 ) -> tuple[list[ArmRow], dict[str, Any]]:
-    """Verdicts, page, tables and figures; verdicts and tables in the terminal too.
+    """Writes verdicts, page, tables and figures, and prints verdicts and tables.
 
     Returns:
-        The rows of the table, and what the page shows.
+        The rows of the table, and the page's data.
 
     Raises:
         RunError: If there is nothing to report.
     """
     rows = write_tables(runs_dir, experiments, out)
     if not rows:
-        raise RunError(f"there are no runs of {experiments or 'any comparison'} in {runs_dir}", hint="train some first")
+        raise RunError(f"{runs_dir} has no runs of {experiments or 'any comparison'}", hint="train some runs first")
     pictures = draw_all(runs_dir, rows, out)
     data, written = write_page(runs_dir, experiments, out)
     if data["verdicts"]:
@@ -70,10 +70,10 @@ def report(
 
 
 def write_page(runs_dir: Path, experiments: list[str] | None, out: Path) -> tuple[dict[str, Any], list[Path]]:
-    """The page and the verdicts' files.
+    """Writes the page and the verdicts' files.
 
     Returns:
-        What they show, and the files.
+        The page's data, and the paths of the files.
     """
     data = page_data(runs_dir, experiments)
     page = out / "index.html"
@@ -82,13 +82,13 @@ def write_page(runs_dir: Path, experiments: list[str] | None, out: Path) -> tupl
 
 
 def watch(runs_dir: Path, experiments: list[str] | None, out: Path, *, every_s: float) -> None:
-    """Writes the page whenever something has changed, until all runs are done or the user stops it.
+    """Rewrites the page whenever something has changed, until all runs are done or the user stops it.
 
     Raises:
-        RunError: If no comparison was started.
+        RunError: If no comparison has been started.
     """
     if not Ledger(runs_dir).experiments():
-        raise RunError(f"no comparison was started in {runs_dir}", hint="start one; then watch it")
+        raise RunError(f"no comparison has been started in {runs_dir}", hint="start one, then watch it")
     before: object = None
     while True:
         now = _state(runs_dir)

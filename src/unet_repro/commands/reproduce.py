@@ -23,26 +23,26 @@ RUNS_DIR = Path("runs")
 
 
 def main(arguments: list[str]) -> None:
-    """Trains what is missing, seed by seed over all arms, and writes the report."""
+    """Trains the missing runs, seed by seed over all arms, and writes the report."""
     parser = argparse.ArgumentParser(
         prog="unet-repro reproduce",
-        description="Trains the ablations and writes reports/ablations/. Stopped, it goes on where it was.",
+        description="Trains the ablations and writes reports/ablations/. The same command resumes a stopped suite.",
     )
-    parser.add_argument("--scale", choices=SCALES, default="cpu", help="smoke: does it run; cpu: half an hour on two "
+    parser.add_argument("--scale", choices=SCALES, default="cpu", help="smoke: a quick check; cpu: half an hour on two "
                         "cores; paper: one GPU (default cpu)")  # fmt: skip
-    parser.add_argument("--data", default="auto", help="a data set of conf/data; auto: isbi2012 if there or to be had "
-                        "quickly, else synthetic (default)")  # fmt: skip
-    parser.add_argument("--seeds", type=int, help="how many seeds (default 3; smoke 2)")
-    parser.add_argument("--experiments", default=",".join(EXPERIMENTS), help="which, with commas, or all: the ten "
-                        "claims' and the 13 seed runs (default: the four core ones)")  # fmt: skip
-    parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="local: processes side by side on this "
+    parser.add_argument("--data", default="auto", help="a data set of conf/data; auto: isbi2012 if present or quick "
+                        "to download, else synthetic (default)")  # fmt: skip
+    parser.add_argument("--seeds", type=int, help="number of seeds (default 3; smoke 2)")
+    parser.add_argument("--experiments", default=",".join(EXPERIMENTS), help="comma-separated names, or all: the ten "
+                        "claims and the 13 seed runs (default: the four core experiments)")  # fmt: skip
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="local: parallel processes on this "
                         "machine (default); slurm: jobs of a cluster, see docs/clusters.md")  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=None, help="runs side by side (default: one for each core, or for "
-                        "each GPU; slurm: as many as it lets)")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=None, help="parallel runs (default: one for each core or "
+                        "GPU; slurm: as many as it allows)")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: gpu for scale paper "
-                        "where there is one, and for a cluster's jobs")  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="only print the runs, how far each is, and how long the "
-                        "rest would take")  # fmt: skip
+                        "if there is one, or on a cluster; else cpu")  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="only print the runs, their progress, and the "
+                        "estimated time left")  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="further Hydra overrides for every run")
     asked = parser.parse_args(arguments)
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     print(f"unet-repro train {' '.join(sweep)}", flush=True)
     try:
         hydra_app.run(task, name="train", arguments=sweep)
-    except SweepFailed:  # what did finish is worth a table, above the list of failures
+    except SweepFailed:  # report the finished runs before the list of failures
         report(RUNS_DIR, experiments)
         raise
     if not asked.dry_run:
@@ -81,11 +81,11 @@ def _on_gpu(device: str, scale: str, launcher: str) -> bool:
 
 
 def _placed(launcher: str, jobs: int | None, *, on_gpu: bool) -> list[str]:
-    """Overrides that say where the runs are trained; none of them changes a run's numbers."""
-    cores = joblib.cpu_count()  # those that this process may use
+    """Overrides that set where the runs are trained; none of them changes a run's numbers."""
+    cores = joblib.cpu_count()  # the cores that this process may use
     placed = [f"hydra/launcher={launcher}", "trainer=gpu" if on_gpu else "trainer=cpu"]
     if launcher == "slurm":
-        threads = None  # hydra.launcher.cpus_per_task says it
+        threads = None  # set by hydra.launcher.cpus_per_task
         placed += [f"hydra.launcher.array_parallelism={jobs}"] if jobs else []
     elif on_gpu:
         threads = None
@@ -100,7 +100,7 @@ def _placed(launcher: str, jobs: int | None, *, on_gpu: bool) -> list[str]:
 def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number is not None and number < 1:
-            raise ConfigError(f"--{name} {number} is not positive", hint="use 1 or more")
+            raise ConfigError(f"--{name} {number}: must be at least 1", hint="use 1 or more")
     known = sorted(
         path.stem
         for path in (conf_dir() / "experiment").glob("*.yaml")
@@ -108,14 +108,14 @@ def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
     )
     for name in experiments or [""]:
         if name not in known:
-            raise ConfigError(f"there is no experiment {name!r}", hint=f"choose among {', '.join(known)}")
+            raise ConfigError(f"there is no experiment {name!r}", hint=f"use one of {', '.join(known)}")
 
 
 def _all_on(data: str) -> list[str]:
-    """Every experiment; the seed runs bring their own data, and are left out where those are not there."""
+    """Every experiment; the seed runs have their own data and are left out if those are missing."""
     missing = [name for name in ("hela", "u373") if not sources.available(name)]
     if data != "isbi2012" or missing:
-        why = f"they are of real data, not {data}" if data != "isbi2012" else f"fetch {' and '.join(missing)} first"
+        why = f"they need real data, not {data}" if data != "isbi2012" else f"fetch {' and '.join(missing)} first"
         print(f"EXPERIMENTS=all leaves out seed_runs: {why}", flush=True)
         return [name for name in ALL if name != "seed_runs"]
     return list(ALL)
@@ -125,5 +125,5 @@ def _choose_data(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     name, why = sources.auto()
-    print(f"DATA=auto takes {name!r}: {why}", flush=True)
+    print(f"DATA=auto uses {name!r}: {why}", flush=True)
     return name

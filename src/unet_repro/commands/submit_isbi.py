@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
-from unet_repro.console import told_to_user
+from unet_repro.console import report_user_errors
 from unet_repro.data.sources.isbi2012 import NUM_SLICES
 from unet_repro.errors import ConfigError
 from unet_repro.evaluation.groups import runs_of
@@ -37,10 +37,10 @@ def main(arguments: list[str]) -> None:
 
 def task(config: DictConfig) -> None:
     """Predicts the test slices and writes the volume."""
-    with told_to_user():
+    with report_user_errors():
         settings = typed(SubmitSettings, config)
         if settings.output.exists() and not settings.overwrite:
-            raise ConfigError(f"{settings.output} is there already", hint="add overwrite=true, or name another output")
+            raise ConfigError(f"{settings.output} already exists", hint="add overwrite=true, or choose another output")
         runs = runs_of(settings.run, settings.comparison, settings.runs_dir)
         with tqdm(total=NUM_SLICES * len(runs), desc="predict", unit="slice") as bar:
             volume = predict_test_slices(

@@ -1,4 +1,4 @@
-"""``unet-repro sweep-status``: how far every run of a comparison is. Imports nothing slow."""
+"""``unet-repro sweep-status``: shows the progress of every run of a comparison. Imports nothing slow."""
 
 import argparse
 import time
@@ -14,18 +14,18 @@ from unet_repro.sweep.ledger import Ledger
 from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, time_left
 
 WATCH_EVERY_S = 2.0
-PIPE_WIDTH = 200  # where no terminal says how wide it is
+PIPE_WIDTH = 200  # columns if the output is not a terminal
 
 
 def main(arguments: list[str]) -> None:
-    """Prints, once or again and again."""
+    """Prints the status, once or repeatedly."""
     parser = argparse.ArgumentParser(
         prog="unet-repro sweep-status",
-        description="Every run of a comparison: new, running (where), partial (how far), failed (why) or done.",
+        description="Shows every run of a comparison: new, running (where), partial (step), failed (why) or done.",
     )
     parser.add_argument("experiments", nargs="*", help="which comparisons (default: all that were started)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--watch", action="store_true", help=f"renew it every {WATCH_EVERY_S:g} s until all is done")
+    parser.add_argument("--watch", action="store_true", help=f"refresh every {WATCH_EVERY_S:g} s until all are done")
     asked = parser.parse_args(arguments)
 
     console = Console(soft_wrap=False)
@@ -56,10 +56,10 @@ def look(runs_dir: Path, experiments: Sequence[str]) -> list[RunStatus]:
         entries = ledger.read(experiment)
         if not entries:
             known = ", ".join(ledger.experiments()) or "none"
-            raise RunError(f"{runs_dir} has no runs of {experiment!r}", hint=f"start it first; there are: {known}")
+            raise RunError(f"{runs_dir} has no runs of {experiment!r}", hint=f"start it first; known: {known}")
         found += [status(entry, runs_dir, speeds) for entry in entries]
     if not found:
-        raise RunError(f"no sweep was started in {runs_dir}", hint="start one, or name its folder by --runs-dir")
+        raise RunError(f"no sweep has been started in {runs_dir}", hint="start one, or set its folder with --runs-dir")
     return found
 
 

@@ -10,16 +10,16 @@ from unet_repro.geometry import halo, nearest_legal, output_size, smallest, tile
 
 
 def main(arguments: list[str]) -> None:
-    """Prints a table of legal sizes, or the one asked for and its neighbours."""
-    parser = argparse.ArgumentParser(prog="unet-repro tiles", description="Legal tile sizes of the unpadded U-Net.")
-    parser.add_argument("size", nargs="?", type=int, help="input size to judge; without it, sizes up to 1024 pixels")
+    """Prints a table of legal sizes, or the given size with its neighbours."""
+    parser = argparse.ArgumentParser(prog="unet-repro tiles", description="Lists legal tile sizes of the U-Net.")
+    parser.add_argument("size", nargs="?", type=int, help="input size to check (default: list sizes up to 1024)")
     parser.add_argument("--depth", type=int, default=4, help="max-pools of the network (default 4)")
     parser.add_argument("--width", type=int, default=64, help="channels of the first level (default 64)")
     parser.add_argument("--channels", type=int, default=1, help="channels of the image (default 1)")
     asked = parser.parse_args(arguments)
     for name in ("width", "channels"):
         if getattr(asked, name) < 1:
-            raise UserError(f"--{name} {getattr(asked, name)} is not positive", hint="use 1 or more")
+            raise UserError(f"--{name} {getattr(asked, name)}: must be at least 1", hint="use 1 or more")
 
     table = Table("input", "output", "supervised", "GFLOP a tile", "activations", title=_title(asked))
     for size in _sizes(asked.size, asked.depth):
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     table.caption = "supervised: share of input pixels with an output; GFLOP: forward pass; activations: float32"
     Console().print(table)
     if asked.size is not None:
-        output_size(asked.size, asked.depth)  # an illegal size is an error, told after the sizes near it
+        output_size(asked.size, asked.depth)  # an illegal size is an error, reported after the table
 
 
 def _title(asked: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
 from unet_repro.config import check
-from unet_repro.console import told_to_user
+from unet_repro.console import report_user_errors
 from unet_repro.evaluation.evaluations import evaluation
 from unet_repro.machine import die_with_parent
 from unet_repro.train import Result, train
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
 
 
 def task(config: DictConfig) -> Result:
-    """One job. In a sweep an error is the sweeper's to tell, and the other jobs go on."""
+    """Runs one job. In a sweep the sweeper reports errors, and the other jobs continue."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         die_with_parent()
         result = train(config, on_row=_reporter())
@@ -33,7 +33,7 @@ def task(config: DictConfig) -> Result:
             for name in experiment.evaluations:
                 evaluation(Path(config.runs_dir) / result["run_id"], name)
         return result
-    with told_to_user():
+    with report_user_errors():
         if config.experiment is not None and config.arm is None:
             print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")
         result = train(config)
@@ -43,7 +43,7 @@ def task(config: DictConfig) -> Result:
 
 
 def _reporter() -> Callable[[dict[str, float]], None] | None:
-    """Where rows go as well: to the study, if this job is a trial of a search."""
+    """Reports rows to the study if this job is a trial of a search."""
     if TRIAL_VARIABLE not in os.environ:
         return None
     from unet_repro.search.study import reporter  # noqa: PLC0415  (imports optuna)

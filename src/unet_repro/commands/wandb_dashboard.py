@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from unet_repro.commands.wandb_sync import asked_for
+from unet_repro.commands.wandb_sync import selected_runs
 from unet_repro.errors import RunError, UserError
 from unet_repro.report.page_data import question_of
 from unet_repro.report.table import REPORT_DIR
@@ -22,24 +22,27 @@ from unet_repro.tracking.dashboard import Comparison
 from unet_repro.tracking.upload import check_server
 from unet_repro.tracking.verdict_run import log_verdicts
 
-MADE = "wandb-dashboard.json"  # what a repeated call writes anew, in the folder of the runs
-_MEANWHILE = "everything is in the local page, reports/ablations/index.html, meanwhile"
+MADE = "wandb-dashboard.json"  # ids of what was built, in the runs' folder, so that a repeated call updates it
+_HINT = (
+    "check --entity, --project, the network and `wandb login --verify`; "
+    "the local page, reports/ablations/index.html, has everything meanwhile"
+)
 
 
 def main(arguments: list[str]) -> None:
-    """Builds the workspace, the report and the verdict table; repeated, it renews them."""
+    """Builds or updates the workspace, the report and the verdict table."""
     parser = argparse.ArgumentParser(
         prog="unet-repro wandb-dashboard",
         description="Builds the comparison in Weights & Biases: a workspace and a report with the page's panels, and "
-        "the verdict table. Upload the runs first: unet-repro wandb-sync. Repeated, it renews what it made.",
+        "the verdict table. Upload the runs first: unet-repro wandb-sync. A repeated call updates what it built.",
     )
     parser.add_argument("experiments", nargs="*", help="which comparisons (default: all)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--verdicts", type=Path, default=REPORT_DIR / "verdicts.json", help="what `unet-repro report` "
                         "wrote (default %(default)s)")  # fmt: skip
-    parser.add_argument("--entity", help="user or team (default: your own default in W&B)")
-    parser.add_argument("--project", help="W&B project (default: that of the runs)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be built as JSON, without a network")
+    parser.add_argument("--entity", help="user or team (default: your W&B default)")
+    parser.add_argument("--project", help="W&B project (default: the runs' project)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be built, as JSON; needs no network")
     asked = parser.parse_args(arguments)
 
     comparisons = comparisons_of(asked.runs_dir, asked.experiments)
@@ -49,7 +52,7 @@ def main(arguments: list[str]) -> None:
         print(json.dumps(_specs(project, comparisons, verdicts), indent=1))
         return
     check_server()
-    entity = asked.entity or _told("find your default entity", _default_entity)
+    entity = asked.entity or _attempt("find your default entity", _default_entity)
     _build(asked.runs_dir, entity, project, comparisons, verdicts)
 
 
@@ -59,7 +62,7 @@ def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Compariso
     Raises:
         RunError: If there are none.
     """
-    asked_for(runs_dir, experiments)  # says what is wrong with a name
+    selected_runs(runs_dir, experiments)  # reports unknown names
     ledger = Ledger(runs_dir)
     found = []
     for name in experiments or [name for name in ledger.experiments() if name != "single"]:
@@ -77,19 +80,19 @@ def _project(runs_dir: Path, comparisons: Sequence[Comparison]) -> str:
 
 
 def _read_verdicts(path: Path, experiments: Sequence[str]) -> list[dict[str, Any]]:
-    """Verdicts of the comparisons, each with the effect that it hangs on; none where no report was made yet."""
+    """Verdicts of the comparisons, each with its decisive effect; empty if no report has been written yet."""
     if not path.exists():
-        sys.stderr.write(f"note: there is no {path}, so the verdicts are left out; `unet-repro report` writes it\n")
+        sys.stderr.write(f"note: {path} does not exist, so the verdicts are left out; `unet-repro report` writes it\n")
         return []
     try:
         verdicts = json.loads(path.read_text())["verdicts"]
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged", hint="write it anew with `unet-repro report`") from error
+        raise RunError(f"{path} is damaged", hint="rewrite it with `unet-repro report`") from error
     return [{**verdict, "decisive": decisive(verdict)} for verdict in verdicts if verdict["experiment"] in experiments]
 
 
 def _specs(project: str, comparisons: Sequence[Comparison], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What would be sent, but for what only the server knows."""
+    """What would be sent, except for values that only the server knows."""
     built = dashboard.report("", project, comparisons, verdicts, to_markdown(verdicts) if verdicts else "")
     view = dashboard.workspace("", project, comparisons)
     return {
@@ -113,18 +116,18 @@ def _build(
     if verdicts:
         rows = dashboard.verdict_rows(verdicts)
         directory = runs_dir / "wandb-verdicts"
-        print(f"verdicts: {_told('upload the verdicts', lambda: log_verdicts(entity, project, rows, directory))}")
+        print(f"verdicts: {_attempt('upload the verdicts', lambda: log_verdicts(entity, project, rows, directory))}")
     made = _made(runs_dir)
     known = made.setdefault(where, {})
     view = dashboard.workspace(entity, project, comparisons)
     if "workspace" in known:
         view._internal_name, view._internal_id = known["workspace"]
-    _told("save the workspace", view.save)
+    _attempt("save the workspace", view.save)
     known["workspace"] = [view._internal_name, view._internal_id]
     table = to_markdown(verdicts) if verdicts else ""
     report = dashboard.report(entity, project, comparisons, verdicts, table)
     report.id = known.get("report", "")
-    _told("save the report", report.save)
+    _attempt("save the report", report.save)
     known["report"] = report.id
     write_atomically(runs_dir / MADE, json.dumps(made, indent=1))
     print(f"workspace: {view.url}\nreport: {report.url}")
@@ -135,7 +138,7 @@ def _build(
 def _made(runs_dir: Path) -> dict[str, Any]:
     try:
         made: dict[str, Any] = json.loads((runs_dir / MADE).read_text())
-    except (FileNotFoundError, ValueError):  # never made, or no longer known: then they are made afresh
+    except (FileNotFoundError, ValueError):  # never built, or damaged: build them from scratch
         return {}
     return made
 
@@ -144,7 +147,7 @@ def _mark_arms(where: str, arms: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Writes each run's arms into its config in W&B.
 
     Returns:
-        Runs that are not there.
+        Runs that W&B does not have.
     """
     import wandb  # noqa: PLC0415  (slow)
 
@@ -159,12 +162,9 @@ def _mark_arms(where: str, arms: Mapping[str, Mapping[str, str]]) -> list[str]:
                 run.update()
         except (wandb.errors.Error, ValueError) as error:
             if "not find" not in str(error):
-                raise UserError(f"W&B did not take the arms of run {run_id}: {error}", hint=_MEND) from error
+                raise UserError(f"W&B rejected the arms of run {run_id}: {error}", hint=_HINT) from error
             missing.append(run_id)
     return missing
-
-
-_MEND = f"check --entity, --project, the network and `wandb login --verify`; {_MEANWHILE}"
 
 
 def _default_entity() -> str:
@@ -173,11 +173,11 @@ def _default_entity() -> str:
     return str(wandb.Api().default_entity)
 
 
-def _told(what: str, do: Callable[[], Any]) -> Any:
-    """Does something with W&B, whose client raises errors of many kinds; the user is told which step failed."""
+def _attempt(what: str, do: Callable[[], Any]) -> Any:
+    """Calls W&B, whose client raises errors of many kinds; the error message names the failed step."""
     try:
         return do()
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"W&B did not let me {what}: {type(error).__name__}: {error}", hint=_MEND) from error
+        raise UserError(f"W&B: cannot {what}: {type(error).__name__}: {error}", hint=_HINT) from error

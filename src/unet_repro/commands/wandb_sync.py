@@ -20,11 +20,11 @@ from unet_repro.tracking.upload import Upload, check_server, has_arrived
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was asked for.
+    """A selected run.
 
     Attributes:
-        folder: Where it lies.
-        title: Comparison, arm and seed, for people to read.
+        folder: Its folder.
+        title: Comparison, arm and seed, for display.
     """
 
     folder: RunFolder
@@ -33,12 +33,12 @@ class Run:
 
 @dataclass
 class Sorted:
-    """Runs by what became of them.
+    """Runs by outcome.
 
     Attributes:
         waiting: .wandb files to upload, resolved, with their runs.
-        there: Runs that W&B has already.
-        missing: Runs that did not go, with the reason.
+        there: Runs that W&B already has.
+        missing: Runs that were not uploaded, with the reason.
         went: Runs that were uploaded now.
     """
 
@@ -49,32 +49,32 @@ class Sorted:
 
 
 def main(arguments: list[str]) -> None:
-    """Uploads what W&B does not have yet, and says what went and what did not."""
+    """Uploads the runs that W&B does not have yet, and prints the outcome of each."""
     parser = argparse.ArgumentParser(
         prog="unet-repro wandb-sync",
-        description="Uploads finished runs to Weights & Biases. Repeatable: what is there already is left alone. "
-        "Exit status 1 if a run did not go.",
+        description="Uploads finished runs to Weights & Biases. Repeatable: runs already uploaded are skipped. "
+        "The exit status is 1 if a run was not uploaded.",
     )
     parser.add_argument("experiments", nargs="*", help="which comparisons (default: all runs)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--entity", help="user or team to upload to (default: your own default in W&B)")
-    parser.add_argument("--force", action="store_true", help="upload again what is there already, too")
+    parser.add_argument("--entity", help="user or team to upload to (default: your W&B default)")
+    parser.add_argument("--force", action="store_true", help="also upload runs that W&B already has")
     asked = parser.parse_args(arguments)
 
-    runs = asked_for(asked.runs_dir, asked.experiments)
+    runs = selected_runs(asked.runs_dir, asked.experiments)
     with locked(
         asked.runs_dir / ".wandb-sync.lock",
         failure=f"cannot write to {asked.runs_dir}",
         hint="check its permissions",
-        busy=RunError(f"another wandb-sync is at work in {asked.runs_dir}", hint="wait for it"),
+        busy=RunError(f"another wandb-sync is running in {asked.runs_dir}", hint="wait for it to end"),
     ):
         found = sync(runs, entity=asked.entity, force=asked.force)
     if found.missing:
         raise SystemExit(1)
 
 
-def asked_for(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
-    """The runs of the named comparisons; without names those of all, and whatever else was trained.
+def selected_runs(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
+    """The runs of the named comparisons; without names, all runs in the folder.
 
     Raises:
         RunError: If there are none, or the ledger is damaged.
@@ -86,7 +86,7 @@ def asked_for(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
         if not entries:
             raise RunError(
                 f"there are no runs of {experiment!r} in {runs_dir}",
-                hint=f"train some first, or name one of: {', '.join(ledger.experiments()) or 'none'}",
+                hint=f"train some first; known comparisons: {', '.join(ledger.experiments()) or 'none'}",
             )
         for entry in entries:
             title = f"{entry.experiment}: {entry.arm}, seed {entry.seed}"
@@ -95,23 +95,23 @@ def asked_for(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
         for path in sorted(runs_dir.glob("*/config.yaml")):
             runs.setdefault(path.parent.name, Run(RunFolder(path.parent), _title(RunFolder(path.parent))))
     if not runs:
-        raise RunError(f"there are no runs in {runs_dir}", hint="train some first, or name their folder by --runs-dir")
+        raise RunError(f"there are no runs in {runs_dir}", hint="train some first, or set their folder with --runs-dir")
     return list(runs.values())
 
 
 def sync(runs: Iterable[Run], *, entity: str | None = None, force: bool = False) -> Sorted:
-    """Uploads the runs that are finished and not there yet, and prints what became of each.
+    """Uploads the finished runs that W&B does not have yet, and prints the outcome of each.
 
     Args:
-        runs: The runs that were asked for.
+        runs: The selected runs.
         entity: User or team to upload to; ``None`` for the user's default.
-        force: Upload again what is there already.
+        force: Also upload runs that W&B already has.
 
     Returns:
-        What became of them.
+        The runs by outcome.
 
     Raises:
-        UserError: If there is something to upload and the server does not let this machine in.
+        UserError: If there is something to upload and the login was rejected.
     """
     found = Sorted({}, [], [], [])
     finished = []
@@ -144,22 +144,22 @@ def sync(runs: Iterable[Run], *, entity: str | None = None, force: bool = False)
 
 
 def _prepare(run: Run, found: Sorted) -> None:
-    """Sees to it that the run's offline file is whole."""
+    """Ensures that the run's offline file is complete."""
     try:
         ensure_offline_run(run.folder)
     except UserError as error:
         found.missing.append((run, error.what))
         return
     path = offline_file(run.folder.path)
-    assert path is not None, "it was just made sure of"
+    assert path is not None, "ensure_offline_run has written it"
     found.waiting[path.resolve()] = run
 
 
 def _title(folder: RunFolder) -> str:
-    """What a run that stands in no ledger is called."""
+    """The title of a run that is in no ledger."""
     try:
         named = about(folder.settings(), run_id=folder.run_id, source="")
-    except (RunError, KeyError, TypeError):  # an unreadable configuration is said when the run is uploaded
+    except (RunError, KeyError, TypeError):  # an unreadable configuration is reported when the run is uploaded
         return "single"
     return f"{named['group']}: {named['name']}"
 
@@ -169,8 +169,8 @@ def _is_there(folder: RunFolder) -> bool:
     if path is not None:
         return has_arrived(path)
     try:
-        return bool(folder.settings()["logger"]["mode"] == "online")  # it went while it was trained
-    except RunError:  # said when it is read again
+        return bool(folder.settings()["logger"]["mode"] == "online")  # it was uploaded while it was trained
+    except RunError:  # reported when it is read again
         return False
 
 
@@ -200,7 +200,7 @@ def _report(found: Sorted, url: str | None) -> Iterator[str]:
     elif not found.missing:
         yield "nothing to upload"
     if found.there:
-        yield f"there already ({len(found.there)}):"
+        yield f"already uploaded ({len(found.there)}):"
         yield from (f"  {_name(run)}" for run in found.there)
     if found.missing:
         yield f"not uploaded ({len(found.missing)}):"

@@ -1,4 +1,4 @@
-"""``unet-repro weights``: what the weight maps look like."""
+"""``unet-repro weights``: draws the weight maps."""
 
 import argparse
 from pathlib import Path
@@ -17,9 +17,9 @@ def main(arguments: list[str]) -> None:
         prog="unet-repro weights", description="Draws an image, its labels and every weight map side by side."
     )
     parser.add_argument("overrides", nargs="*", help="as for train, e.g. data=isbi2012")
-    parser.add_argument("--key", help="which sample, such as train/00 (default: the first of the training part)")
+    parser.add_argument("--key", help="key of the sample, such as train/00 (default: the first training sample)")
     parser.add_argument("--out", type=Path, default=Path("reports/weights.png"))
-    parser.add_argument("--crop", type=int, default=256, help="side of the part that is shown, in pixels")
+    parser.add_argument("--crop", type=int, default=256, help="side of the crop to draw, in pixels")
     asked = parser.parse_args(arguments)
 
     data = read_data(check(compose("train", asked.overrides)))

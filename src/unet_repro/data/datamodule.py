@@ -27,14 +27,14 @@ from unet_repro.geometry import output_size
 Pixels = npt.NDArray[np.float32]
 TrainBatch = tuple[Tensor, Tensor, Tensor]
 PREFETCH = 2  # batches that a loader process keeps ready
-_SHARED = Path("/dev/shm")  # where they lie, on Linux
+_SHARED = Path("/dev/shm")  # where they are stored on Linux
 
 
 class TrainTiles(Dataset[TrainBatch]):
-    """Tile ``index`` of step ``step`` under number ``step * tiles_per_step + index``.
+    """Training tiles by number; tile ``index`` of step ``step`` has the number ``step * tiles_per_step + index``.
 
-    What lies under a number depends on the seed and the number alone: not on the process, the worker, or what was drawn
-    before. Images come in shuffled rounds, so that each is seen equally often.
+    A tile depends only on the seed and its number: not on the process, the worker, or earlier draws. Images are drawn
+    in shuffled rounds, so that each is seen equally often.
 
     Args:
         images: ``(C, H, W)`` float32, normalised.
@@ -89,17 +89,17 @@ class TrainTiles(Dataset[TrainBatch]):
 
 
 class From(Sampler[int]):
-    """Numbers of the tiles from ``step`` on: a resumed training goes on with those that come next.
+    """Numbers of the tiles from ``step`` on, so that a resumed training continues with the next tiles.
 
-    Without a length on purpose: Lightning would take the remaining batches for a whole epoch, and after a resume begin
-    it anew in the middle.
+    It has no length on purpose: Lightning would take the remaining batches for a complete epoch, and restart that epoch
+    after a resume.
 
     Args:
         step: The first step.
         num_tiles: Tiles of the whole training.
         tiles_per_step: Tiles of one step, over all devices.
-        rank: Which device this is; each takes its block of a step's tiles.
-        num_devices: How many there are.
+        rank: Rank of this device; each device takes its block of a step's tiles.
+        num_devices: Number of devices.
     """
 
     def __init__(self, step: int, num_tiles: int, tiles_per_step: int, *, rank: int = 0, num_devices: int = 1) -> None:
@@ -120,7 +120,7 @@ class WholeImage(NamedTuple):
 
 
 class WholeImages(Dataset[WholeImage]):
-    """Labelled images as they are, without augmentation."""
+    """Complete labelled images, without augmentation."""
 
     def __init__(self, samples: Sequence[Sample], normalisation: Normalisation) -> None:
         self.items = [
@@ -141,16 +141,16 @@ class TileData(LightningDataModule):
 
     Args:
         samples: All samples of the source.
-        split: Who plays which part.
+        split: The samples of each part.
         class_names: Names of the K classes.
         tiles: Size and budget of a step's tiles.
-        depth: Max-pools of the network; fixes legal sizes.
+        depth: Max-pools of the network; determines the legal sizes.
         augment: Augmentation of one tile.
         weight_map: Labels to weights.
         max_steps: Steps of the whole training.
         seed: The run's seed.
         num_workers: Loader processes; any number gives the same batches.
-        max_val_images: Validate on the first so many images only (a first look); ``None`` for all.
+        max_val_images: Number of images to validate on, from the first; ``None`` for all.
 
     Raises:
         GeometryError: If the tile size is not legal, or larger than the smallest mirrored training image.
@@ -188,10 +188,10 @@ class TileData(LightningDataModule):
         self.train_tiles: TrainTiles | None = None
 
     def setup(self, stage: str) -> None:
-        """Normalises, and computes (or reads from the cache) the weight maps, once.
+        """Normalises the images, and computes the weight maps or reads them from the cache, once.
 
         Raises:
-            ConfigError: If shared memory does not hold the batches of the loader processes.
+            ConfigError: If shared memory is too small for the batches of the loader processes.
         """
         if stage == "fit" and self.train_tiles is None:
             self._check_shared_memory()
@@ -225,7 +225,7 @@ class TileData(LightningDataModule):
         if len(images) == 0:
             raise DataError(
                 f"the {part} part has no images with public labels",
-                hint="use part=val, or a data set whose test labels are open",
+                hint="use part=val, or a data set with public test labels",
             )
         return images
 
@@ -240,8 +240,8 @@ class TileData(LightningDataModule):
         needed = self.num_workers * PREFETCH * batch_bytes
         if needed and _SHARED.is_dir() and needed > (free := shutil.disk_usage(_SHARED).free):
             raise ConfigError(
-                f"trainer.num_workers={self.num_workers} keep {needed / 1e6:,.0f} MB of batches in {_SHARED}, "
-                f"which has {free / 1e6:,.0f} MB",
+                f"trainer.num_workers={self.num_workers} needs {needed / 1e6:,.0f} MB for batches in {_SHARED}, "
+                f"which has {free / 1e6:,.0f} MB free",
                 hint=f"use trainer.num_workers={free // (PREFETCH * batch_bytes)}, "
                 "or start the container with a larger --shm-size",
             )
@@ -262,18 +262,18 @@ class TileData(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[WholeImage]:
-        """Validation images one by one; of several devices each takes its share."""
+        """Validation images one by one, divided among the devices."""
         rank, num_devices = self._place()
         mine = range(rank, len(self.val_images), num_devices)
         return DataLoader(self.val_images, batch_size=None, sampler=mine, collate_fn=_as_is)
 
     def _place(self) -> tuple[int, int]:
-        """Which device of a run this is, and of how many."""
+        """Rank of this device, and the number of devices of the run."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
 def _one_thread(_: int) -> None:
-    """OpenCV's in a loader process, as torch limits its own."""
+    """Limits OpenCV to one thread in a loader process, as torch limits itself."""
     cv2.setNumThreads(1)
 
 

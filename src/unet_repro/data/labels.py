@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-NUM_CLASSES = 2  # background (or membrane) and inside of a cell: every source here is of this kind
+NUM_CLASSES = 2  # background (or membrane) and cell interior, in every source
 
 Labels = npt.NDArray[np.int32]
 
@@ -29,7 +29,7 @@ def instances_from_mask(mask: npt.NDArray[np.generic]) -> Labels:
 
 
 def classes_from_instances(instances: Labels) -> npt.NDArray[np.uint8]:
-    """Foreground where a pixel lies in a cell and no other cell touches it.
+    """Foreground where a pixel is in a cell and touches no other cell.
 
     The paper separates touching cells of one class by background between them (section 3): a pixel with a pixel of
     another instance in its 3x3 neighbourhood becomes background.
@@ -50,16 +50,16 @@ def classes_from_instances(instances: Labels) -> npt.NDArray[np.uint8]:
 def extreme_ids(
     instances: Labels, footprint: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Highest and lowest instance number under a footprint about each pixel.
+    """Highest and lowest instance number under a footprint centred on each pixel.
 
     Args:
         instances: ``(H, W)`` int32, 0 = background.
-        footprint: ``(h, w)`` uint8 of odd sides, 1 where it looks.
+        footprint: ``(h, w)`` uint8 with odd sides, 1 for pixels that belong to it.
 
     Returns:
-        Two of ``(H, W)`` float64; where no instance is met, 0 and more than any of them.
+        Two ``(H, W)`` float64 arrays; without an instance under the footprint, 0 and infinity.
     """
-    ids = instances.astype(np.float64)  # OpenCV's morphology knows no int32; float64 holds every id exactly
+    ids = instances.astype(np.float64)  # OpenCV's morphology does not support int32; float64 holds every id exactly
     lowest = cv2.erode(np.where(instances == 0, np.inf, ids), footprint)
     return np.asarray(cv2.dilate(ids, footprint), np.float64), np.asarray(lowest, np.float64)
 

@@ -1,4 +1,4 @@
-"""Grey values to mean 0 and standard deviation 1, with the statistics of the training images."""
+"""Normalises grey values to mean 0 and standard deviation 1, with the statistics of the training images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Normalisation:
         mean = sum(pixels.sum(1) for pixels in flat) / number
         std = np.sqrt(sum(((pixels.T - mean) ** 2).sum(0) for pixels in flat) / number)
         if not (std > 0).all():
-            raise DataError("the training images are constant", hint="use images that show something")
+            raise DataError("a channel of the training images is constant", hint="use images with varying grey values")
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, image: npt.NDArray[np.generic]) -> Pixels:
@@ -49,11 +49,11 @@ class Normalisation:
 
 
 def normaliser(normalisation: Normalisation, dtype: np.dtype[Any]) -> Callable[[npt.NDArray[np.generic]], Pixels]:
-    """``normalisation.apply`` for many ``(C, H, W)`` blocks of one type: the same numbers, by tables for 8 and 16 bit.
+    """``normalisation.apply`` for many ``(C, H, W)`` blocks of one type: same results, with tables for 8 and 16 bit.
 
     Args:
         normalisation: Statistics of the training images.
-        dtype: Of the blocks.
+        dtype: Type of the blocks.
     """
     if dtype not in (np.uint8, np.uint16):
         return normalisation.apply

@@ -1,4 +1,4 @@
-"""Image files to arrays: PNG and TIFF, one page or many, checked so that a damaged file never passes as a short one."""
+"""Reads PNG and TIFF files with one or more pages, and detects truncated and damaged files."""
 
 import struct
 import zlib
@@ -20,7 +20,7 @@ Image = npt.NDArray[np.generic]
 _Page = TypeVar("_Page")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What decoders raise on damaged files, apart from what they say they do.
+# What decoders raise on damaged files, including undocumented exceptions.
 BROKEN = (
     OSError,
     EOFError,
@@ -42,8 +42,8 @@ def read_pages(path: Path) -> list[Image]:
         path: A PNG, TIFF or multi-page TIFF file.
 
     Returns:
-        One ``(H, W)`` or ``(3, H, W)`` array per page, all of one shape; uint8 or uint16 as stored, anything else that
-        float32 holds exactly (and float64, rounded) as float32.
+        One ``(H, W)`` or ``(3, H, W)`` array per page, all of one shape; uint8 or uint16 as stored. Other types that
+        float32 holds exactly become float32; float64 is rounded to float32.
 
     Raises:
         DataError: If the file is missing, unreadable, truncated, of an unsupported kind, or has pages that are
@@ -79,20 +79,20 @@ def read_labels(path: Path) -> Labels:
 
 def _only(pages: list[_Page], path: Path) -> _Page:
     if len(pages) != 1:
-        raise DataError(f"{path} has {len(pages)} pages, expected one", hint="save every page as a file of its own")
+        raise DataError(f"{path} has {len(pages)} pages, expected one", hint="save each page as a separate file")
     return pages[0]
 
 
 def _raw_pages(path: Path) -> list[tuple[Image, str]]:
-    """All pages as ``(H, W)`` or ``(H, W, S)``, each with the words that tell the user where it is."""
+    """All pages as ``(H, W)`` or ``(H, W, S)``, each with its location for error messages."""
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is no PNG or TIFF file", hint="save it as PNG or TIFF")
+        raise DataError(f"{path} is not a PNG or TIFF file", hint="save it as PNG or TIFF")
     try:
         pages = [decode_png(path.read_bytes())] if path.suffix.lower() == ".png" else _decode_tiff(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", hint="check the path, or put the file there") from error
     except PermissionError as error:
-        raise DataError(f"{path} may not be read: {error}", hint="give yourself the right to read it") from error
+        raise DataError(f"no permission to read {path}: {error}", hint="change the file's permissions") from error
     except BROKEN as error:
         raise DataError(f"{path} cannot be read: {error}", hint="copy, save or download the file again") from error
     shapes = sorted({(page.shape, str(page.dtype)) for page in pages})
@@ -105,7 +105,7 @@ def _raw_pages(path: Path) -> list[tuple[Image, str]]:
 
 
 def decode_png(data: bytes) -> Image:
-    """A whole PNG file's pixels, ``(H, W)`` or ``(H, W, S)`` in the file's order of channels.
+    """Decodes a PNG file to ``(H, W)`` or ``(H, W, S)``, with channels in the file's order.
 
     Raises:
         ValueError: If it is truncated, damaged or of an unsupported kind.
@@ -113,14 +113,14 @@ def decode_png(data: bytes) -> Image:
     _check_png(data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("the PNG decoder refuses it")
+        raise ValueError("the PNG decoder rejected it")
     return _rgb(pixels)
 
 
 def _check_png(data: bytes) -> None:
-    """Walks the chunks: a decoder may fill the missing rows of a truncated file without a word."""
+    """Checks all chunks: a decoder may silently fill the missing rows of a truncated file."""
     if not data.startswith(_PNG_SIGNATURE):
-        raise ValueError("it does not begin as a PNG file does")
+        raise ValueError("it does not start with the PNG signature")
     at, kind = len(_PNG_SIGNATURE), b""
     while kind != b"IEND":
         if at + 12 > len(data):
@@ -143,7 +143,7 @@ def _decode_tiff(path: Path) -> list[Image]:
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-    # Compressions that tifffile only knows through an optional package, LZW above all, are known to OpenCV.
+    # OpenCV decodes compressions, such as LZW, for which tifffile needs an optional package.
     complete, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
     if not complete or len(pages) != num_pages:
         raise ValueError(f"{len(pages)} of {num_pages} pages can be decoded")
@@ -151,23 +151,23 @@ def _decode_tiff(path: Path) -> list[Image]:
 
 
 def check_tiff(tif: tifffile.TiffFile) -> None:
-    """Checks that all pixels and all pages lie within the file: lost pages at its end are only logged by the reader."""
+    """Checks that all pixels and pages are within the file: tifffile only logs missing pages at the end."""
     size = tif.filehandle.size
     for page in tif.pages:
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
             if offset + count > size:
                 raise ValueError(f"the file is truncated after {size} bytes")
-    end_of_chain = tif.pages.next_page_offset  # where the address of one more page stands, or would stand
+    end_of_chain = tif.pages.next_page_offset  # position of the next page's address
     if end_of_chain is None:
         raise ValueError("it has no list of pages")
     tif.filehandle.seek(end_of_chain)
     following = tif.filehandle.read(tif.tiff.offsetsize)
     if any(following):
-        raise ValueError(f"the file is truncated after {size} bytes: page {len(tif.pages)} is announced and missing")
+        raise ValueError(f"the file is truncated after {size} bytes: page {len(tif.pages)} is missing")
 
 
 def _split(data: Image, axes: str) -> list[Image]:
-    """Cuts a TIFF series into pages.
+    """Splits a TIFF series into pages.
 
     >>> [page.shape for page in _split(np.zeros((5, 3, 20, 30)), "ZSYX")][:2]
     [(20, 30, 3), (20, 30, 3)]
@@ -183,7 +183,7 @@ def _split(data: Image, axes: str) -> list[Image]:
 
 
 def _rgb(pixels: Image) -> Image:
-    """OpenCV's channel order to the file's: BGR to RGB."""
+    """Reverses OpenCV's channel order: BGR to RGB."""
     return pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[-1] == 3 else pixels
 
 
@@ -202,7 +202,7 @@ def _image(page: Image, where: str) -> Image:
             )
         page = page.astype(np.float32)
         if not np.isfinite(page).all():
-            raise DataError(f"{where} holds NaN or infinite values", hint="replace them before saving the image")
+            raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")
     if page.min() == page.max():
         raise DataError(f"{where} is constant: every pixel is {page.min()}", hint="remove the image and its label")
     return np.ascontiguousarray(np.moveaxis(page, -1, 0) if page.ndim == 3 else page)
@@ -215,14 +215,14 @@ def _labels(page: Image, where: str) -> Labels:
             hint="save it as a grey image, not with colours or a palette",
         )
     low, high = page.min(), page.max()
-    if not (low >= 0 and high <= np.iinfo(np.int32).max):  # so written, NaN fails too
+    if not (low >= 0 and high <= np.iinfo(np.int32).max):  # written so that NaN fails too
         raise DataError(
-            f"label {where} holds values from {low} to {high}, expected 0 (background) to {np.iinfo(np.int32).max}",
+            f"label {where} has values from {low} to {high}, expected 0 (background) to {np.iinfo(np.int32).max}",
             hint="number the instances from 1 upwards",
         )
     whole = page.astype(np.int32)
     if not np.array_equal(whole, page):
         raise DataError(
-            f"label {where} holds fractions, expected whole numbers", hint="save labels as integers, without smoothing"
+            f"label {where} has fractional values, expected integers", hint="save labels as integers, without smoothing"
         )
     return whole

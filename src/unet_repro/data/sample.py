@@ -1,4 +1,4 @@
-"""The one form in which every source hands over its images."""
+"""The common interface of all data sources."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -14,9 +14,9 @@ class Sample:
     """One image with its truth.
 
     Attributes:
-        key: Unique name inside its source, sortable in acquisition order, such as ``train/07`` or ``01/t042``.
-        sequence: The stack or time series that it belongs to; neighbours in a sequence look alike.
-        part: Whether the publisher offers it for training or as the test set.
+        key: Unique name within its source, sortable in acquisition order, such as ``train/07`` or ``01/t042``.
+        sequence: The stack or time series that it belongs to; neighbours in a sequence are similar.
+        part: Whether the publisher provides it for training or as the test set.
         image: ``(H, W)`` or ``(C, H, W)``, as stored (uint8, uint16 or float32), not normalised.
         labels: ``(H, W)`` int32 instance labels, 0 = background; ``None`` where there is no public truth.
     """
@@ -30,19 +30,19 @@ class Sample:
 
 @runtime_checkable
 class GoldSource(Protocol):
-    """A source some of whose frames have truth of experts beside that which ``samples`` hands over."""
+    """A source in which some frames have expert truth in addition to the labels from ``samples``."""
 
     def gold(self) -> dict[str, npt.NDArray[np.int32]]:
-        """Instance labels by sample key, on the frames that experts drew."""
+        """Instance labels by sample key, for the frames that experts annotated."""
         ...
 
     def markers(self) -> dict[str, npt.NDArray[np.int32]]:
-        """One marker a cell by sample key."""
+        """One marker per cell, by sample key."""
         ...
 
 
 class Source(Protocol):
-    """What a data set offers: its name, its class names and its samples in order."""
+    """A data set: its name, its class names and its samples in order."""
 
     name: str
     class_names: tuple[str, ...]

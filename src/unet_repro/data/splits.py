@@ -1,6 +1,6 @@
-"""Who trains, who validates, who tests; neighbouring slices and frames are kept apart.
+"""Splits into training, validation and test samples; neighbouring slices and frames are kept apart.
 
-Every split is a pure function of the samples' keys. ``manifest`` says which file content played which part.
+Every split is a pure function of the samples' keys. ``manifest`` records which file content was in which part.
 """
 
 import json
@@ -25,23 +25,23 @@ class Split:
 
 
 class Splitter(Protocol):
-    """Anything that divides samples into parts."""
+    """A function that divides samples into parts."""
 
     def __call__(self, samples: Sequence[Sample]) -> Split:
-        """Divides; raises ``DataError`` where a part would be empty."""
+        """Divides the samples; raises ``DataError`` if a part would be empty."""
         ...
 
 
 def contiguous(
     samples: Sequence[Sample], *, val_share: float = 0.2, gap: int = 1, num_train: int | None = None
 ) -> Split:
-    """The last block of every training sequence validates; the ``gap`` samples before it are left out.
+    """Validates on the last block of every training sequence; the ``gap`` samples before it are left out.
 
     Args:
-        samples: Of all parts; samples of the publisher's test set test.
-        val_share: Share of each sequence that validates, rounded, at least one sample.
-        gap: Samples between the two blocks that take no part, for they resemble both.
-        num_train: Train on so many only, evenly spaced among those left for it; ``None`` for all.
+        samples: Samples of all parts; those of the publisher's test set are the test part.
+        val_share: Validation share of each sequence, rounded, at least one sample.
+        gap: Unused samples between the two blocks, because they resemble both.
+        num_train: Number of training samples, evenly spaced among the remaining ones; ``None`` for all.
 
     Raises:
         DataError: If no training sample would be left, or fewer than ``num_train``.
@@ -60,15 +60,15 @@ def contiguous(
 
 
 def held_out(samples: Sequence[Sample], *, val_share: float = 0.2, test_share: float = 0.2, gap: int = 1) -> Split:
-    """Three contiguous blocks of every labelled sequence: train, validate, test; ``gap`` samples between them rest.
+    """Three contiguous blocks of every labelled sequence: train, validate, test; ``gap`` samples between are unused.
 
-    For comparisons that choose settings on validation and report on test, where a test part with open labels is wanted.
+    For comparisons that choose settings on validation and report on a test part with public labels.
 
     Args:
-        samples: All samples of a source; only the labelled training ones are divided.
-        val_share: Share of each sequence that validates, rounded, at least one sample.
-        test_share: Share of each sequence that tests, rounded, at least one sample.
-        gap: Samples between two blocks that take no part.
+        samples: All samples of a source; only the labelled training samples are divided.
+        val_share: Validation share of each sequence, rounded, at least one sample.
+        test_share: Test share of each sequence, rounded, at least one sample.
+        gap: Unused samples between two blocks.
 
     Raises:
         DataError: If no training sample would be left.
@@ -90,7 +90,7 @@ def held_out(samples: Sequence[Sample], *, val_share: float = 0.2, test_share: f
 
 
 def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1) -> Split:
-    """Block ``fold`` of ``num_folds`` contiguous blocks of every sequence validates, ``gap`` samples around it rest.
+    """Validates on block ``fold`` of ``num_folds`` blocks of every sequence; ``gap`` samples around it are unused.
 
     Raises:
         DataError: If there is no such fold or a part would be empty.
@@ -111,7 +111,7 @@ def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: 
 def sequence(
     samples: Sequence[Sample], *, train: str = "01", test: str = "02", val_share: float = 0.2, gap: int = 1
 ) -> Split:
-    """One sequence trains (its last block validates), another one tests, as for the Cell Tracking Challenge.
+    """Trains on one sequence (and validates on its last block), tests on another, as in the Cell Tracking Challenge.
 
     Raises:
         DataError: If a named sequence does not exist or has no truth.
@@ -122,8 +122,8 @@ def sequence(
     for wanted in (train, test):
         if wanted not in names:
             raise DataError(
-                f"there is no labelled sequence {wanted!r} to split by; there are: {', '.join(names) or 'none'}",
-                hint="choose split.train and split.test among them, or use split=contiguous",
+                f"there is no labelled sequence {wanted!r}; available: {', '.join(names) or 'none'}",
+                hint="set split.train and split.test to two of these, or use split=contiguous",
             )
     inside = contiguous([sample for sample in samples if sample.sequence == train], val_share=val_share, gap=gap)
     tested = tuple(sample.key for sample in samples if sample.sequence == test and sample.labels is not None)
@@ -131,7 +131,7 @@ def sequence(
 
 
 def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) -> Split:
-    """Any samples validate, as in the earlier reproduction; flatters, since neighbours fall on both sides (claim C9).
+    """Validates on random samples, as in the earlier reproduction; optimistic, since neighbours are split (claim C9).
 
     Raises:
         DataError: If a part would be empty.
@@ -145,16 +145,16 @@ def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) 
 
 
 def random_kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1, seed: int = 0) -> Split:
-    """The folds of ``kfold`` with any samples in the place of blocks: over all folds each validates once (claim C9).
+    """Like ``kfold`` with random samples instead of blocks: over all folds each sample validates once (claim C9).
 
-    As many train, validate and rest as in the same fold of ``kfold``, so that the two differ in neighbourhood alone.
+    Each part has as many samples as in the same fold of ``kfold``, so that the two differ only in neighbourhood.
 
     Args:
         samples: As for ``kfold``, like ``num_folds``, ``fold`` and ``gap``.
         num_folds: Number of folds.
-        fold: Which one validates.
-        gap: Decides how many samples rest.
-        seed: Of the order in which samples are dealt to folds.
+        fold: The fold to validate on.
+        gap: Determines how many samples are unused.
+        seed: Seed of the random assignment of samples to folds.
 
     Raises:
         DataError: If there is no such fold or a part would be empty.
@@ -176,10 +176,10 @@ Manifest = dict[str, object]
 
 
 def manifest(source_name: str, samples: Sequence[Sample], split: Split) -> Manifest:
-    """What a run was trained and judged on: parts by key, and the SHA-256 of every image and label array.
+    """Records what a run is trained and evaluated on: parts by key, and the SHA-256 of every image and label array.
 
     Returns:
-        Plain containers; ``digest`` is the SHA-256 over all the rest.
+        Plain containers; ``digest`` is the SHA-256 over everything else.
     """
     used = {*split.train, *split.val, *split.test}
     content = {
@@ -210,10 +210,10 @@ def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
 
 
 def _evenly(keys: list[str], number: int) -> list[str]:
-    """So many of the keys, from the first to the last, evenly spaced."""
+    """The given number of keys, from the first to the last, evenly spaced."""
     if not 0 < number <= len(keys):
         raise DataError(
-            f"split.num_train={number} is not among the {len(keys)} samples left for training",
+            f"split.num_train={number} must be between 1 and the {len(keys)} samples left for training",
             hint=f"use 1 to {len(keys)}",
         )
     return [keys[index] for index in np.linspace(0, len(keys) - 1, number).round().astype(int)]
@@ -221,12 +221,12 @@ def _evenly(keys: list[str], number: int) -> list[str]:
 
 def _check_share(val_share: float) -> None:
     if not 0 < val_share < 1:
-        raise DataError(f"split.val_share={val_share} is no share", hint="use a number between 0 and 1")
+        raise DataError(f"split.val_share={val_share} must be between 0 and 1", hint="use e.g. 0.2")
 
 
 def _check_gap(gap: int) -> None:
     if gap < 0:
-        raise DataError(f"split.gap={gap} would let training overlap validation", hint="use 0 or more")
+        raise DataError(f"split.gap={gap} must not be negative", hint="use 0 or more")
 
 
 def _checked(split: Split, name: str) -> Split:

@@ -1,4 +1,4 @@
-"""Where tiles lie: mirrored coordinates, the pixel budget of a step, and drawing a position."""
+"""Positions of tiles: mirrored coordinates, the pixel budget of a step, and drawing a position."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Pixels = npt.NDArray[np.float32]
 
 
 def mirror_indices(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
-    """Where coordinates ``start .. start + length - 1`` fall in a line of ``size`` pixels mirrored at its ends.
+    """Indices of the coordinates ``start .. start + length - 1`` in a line of ``size`` pixels mirrored at its ends.
 
     The border pixel itself is not repeated, as in figure 2 of the paper and in ``numpy.pad(mode="reflect")``.
 
@@ -26,14 +26,14 @@ def mirror_indices(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
 
 
 def crop_mirrored(image_CHW: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """A ``(C, height, width)`` cut of the endlessly mirrored image ``(C, H, W)``; a copy."""
+    """A ``(C, height, width)`` crop of the periodically mirrored image ``(C, H, W)``; a copy."""
     rows = mirror_indices(top, height, image_CHW.shape[-2])
     columns = mirror_indices(left, width, image_CHW.shape[-1])
     return image_CHW[:, rows[:, None], columns]
 
 
 def crop_zero(image_CHW: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """A ``(C, height, width)`` cut of the image ``(C, H, W)`` with zeros beyond its border; a copy."""
+    """A ``(C, height, width)`` crop of the image ``(C, H, W)`` with zeros beyond its border; a copy."""
     cut = np.zeros((*image_CHW.shape[:-2], height, width), image_CHW.dtype)
     rows, columns = (
         slice(max(start, 0), min(start + length, size))
@@ -51,7 +51,7 @@ class Tiles:
 
     Args:
         size: Input size of a tile in pixels; must be legal for the network's depth.
-        budget: Pixels per step: a number, or ``NxS`` for those of N tiles of size S.
+        budget: Pixels per step: a number, or ``NxS`` for the pixels of N tiles of size S.
         unit: Whether the budget counts input pixels or supervised output pixels.
     """
 
@@ -60,7 +60,7 @@ class Tiles:
     unit: BudgetUnit = "input"
 
     def batch(self, depth: int) -> Batch:
-        """The number of tiles per step that comes nearest to the budget.
+        """The number of tiles per step that is nearest to the budget.
 
         Raises:
             ConfigError: If the budget is neither a number nor ``NxS``.
@@ -80,7 +80,7 @@ class Tiles:
         return batch_for_budget(self.size, pixels, self.unit, depth)
 
     def check_fits(self, height: int, width: int, name: str) -> None:
-        """Refuses a tile that a single mirroring of the image cannot fill.
+        """Rejects a tile that is larger than the image mirrored once at each border.
 
         Raises:
             GeometryError: If the tile is longer than three times the image less its two shared border pixels.
@@ -95,7 +95,7 @@ class Tiles:
 
 
 def draw_center(rng: np.random.Generator, height: int, width: int) -> tuple[float, float]:
-    """A tile's centre, uniform over the pixels of an image, so that borders are seen as often as the middle.
+    """Draws a tile's centre, uniform over the pixels of an image, so that borders are sampled like the middle.
 
     Returns:
         Row and column of a pixel, as floats.

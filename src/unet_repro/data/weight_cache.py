@@ -1,4 +1,4 @@
-"""Weight maps, computed once: a file's name is the hash of everything that its numbers depend on."""
+"""A cache of weight maps: a file's name is the hash of everything that the map depends on."""
 
 import hashlib
 import inspect
@@ -15,29 +15,29 @@ from unet_repro.data.labels import Labels
 from unet_repro.data.weight_maps import Counts, WeightMap, Weights, class_balance, none
 from unet_repro.files import replacing, sha256
 
-_CACHE_VERSION = 1  # raise it whenever a map's numbers change, so that no stale file is found
+_CACHE_VERSION = 1  # increase it whenever a map's numbers change, so that no stale file is used
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 _logger = logging.getLogger(__name__)
 
 
 def cached(weight_map: WeightMap, instances: Labels, class_counts: Counts, *, cache_dir: Path | None = None) -> Weights:
-    """Computes a map once and finds it again by the content of everything that it depends on.
+    """Computes a map, or reads it from the cache.
 
-    A file that is damaged is computed anew; a folder that cannot be written costs a logged warning and the time.
-    Maps that are cheaper than a file, and functions that have no importable name, are always computed.
+    A damaged file is recomputed; if the folder cannot be written, a warning is logged and the map is not cached. Maps
+    that are faster to compute than to read, and functions without an importable name, are always computed.
 
     Args:
         weight_map: A function of ``weight_maps``, or a ``functools.partial`` of one.
         instances: ``(H, W)`` int32.
         class_counts: ``(K,)`` float64.
-        cache_dir: Where the files lie; the user's cache folder by default.
+        cache_dir: Folder of the cache; the user's cache folder by default.
 
     Returns:
         ``(H, W)`` float32, equal to ``weight_map(instances, class_counts)``.
 
     Raises:
-        DataError: Whatever the map itself raises.
+        DataError: Raised by the map itself.
     """
     bound = weight_map if isinstance(weight_map, partial) else partial(weight_map)
     if bound.func in (none, class_balance) or "<" in getattr(bound.func, "__qualname__", "<"):
@@ -50,36 +50,36 @@ def cached(weight_map: WeightMap, instances: Labels, class_counts: Counts, *, ca
         try:
             _write(path, weights)
         except OSError as error:
-            _logger.warning("weight map computed but not kept: %s cannot be written (%s)", path, error)
+            _logger.warning("weight map was not cached: %s cannot be written (%s)", path, error)
     return weights
 
 
 def _key(bound: partial[Weights], instances: Labels, class_counts: Counts) -> str:
     parameters = inspect.signature(bound.func).bind_partial(*bound.args, **bound.keywords)
-    parameters.apply_defaults()  # a default that is spelt out is the same map
+    parameters.apply_defaults()  # an explicit default gives the same map
     name = f"{bound.func.__module__}.{bound.func.__qualname__}"
     head = json.dumps([_CACHE_VERSION, name, parameters.arguments], sort_keys=True, default=float)
     return sha256(head, instances, class_counts)
 
 
 def _read(path: Path) -> Weights | None:
-    """The stored map, or ``None`` where it is missing or not what was written."""
+    """The cached map, or ``None`` if it is missing or damaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        _logger.warning("weight map %s cannot be read and is computed anew (%s)", path, error)
+        _logger.warning("weight map %s cannot be read and is recomputed (%s)", path, error)
         return None
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
-        _logger.warning("weight map %s is damaged and is computed anew", path)
+        _logger.warning("weight map %s is damaged and is recomputed", path)
         return None
     return np.asarray(np.load(io.BytesIO(body), allow_pickle=False), np.float32)
 
 
 def _write(path: Path, weights: Weights) -> None:
-    """Writes a .npy file, its digest behind it: readers of .npy ignore that."""
+    """Writes a .npy file followed by its digest, which readers of .npy ignore."""
     buffer = io.BytesIO()
     np.save(buffer, weights)
     body = buffer.getvalue()

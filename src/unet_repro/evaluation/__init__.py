@@ -1,1 +1,1 @@
-"""Measures of trained runs, one by one and in groups."""
+"""Measures of trained runs, individually and in groups."""

@@ -1,7 +1,7 @@
-"""Groups of runs on images that none of them trained on: every measure per image, and together with intervals.
+"""Evaluates groups of runs on images that they were not trained on: every measure per image, and pooled with intervals.
 
-Out of fold: an image is predicted by the run of each seed that held it out. Objects come from probabilities with
-settings chosen without the measured images: of a test part on the run's validation images; of a validation part on
+Out of fold: for each seed, an image is predicted by the run that held it out. Settings for converting probabilities to
+objects are chosen without the measured images: for a test part on the run's validation images, for a validation part on
 those of the same seed's other folds. The threshold of the ISBI measures is the best one for the measured stack, as in
 the challenge.
 
@@ -32,20 +32,20 @@ from unet_repro.runs.network import Checkpoint
 Probability = npt.NDArray[np.float32]
 MEAN = "mean of seeds"
 GOLD, LABELS = "the experts' gold masks", "the source's own labels"
-CHOICE_IMAGES = 8  # of each run, evenly spaced, settle how objects are made
+CHOICE_IMAGES = 8  # images of each run, evenly spaced, on which the settings for objects are chosen
 
 
 @dataclass(frozen=True)
 class ImageMeasures:
-    """One image as one member of a group sees it.
+    """The measures of one image for one member of a group.
 
     Attributes:
         key: The image.
-        run_id: The run that predicted it; of the mean of seeds ``""``.
+        run_id: The run that predicted it; ``""`` for the mean of seeds.
         sweep: ISBI measure -> value at each threshold ``(T,)``; empty for Cell Tracking data, whose cells have no
             membranes between them.
         pixel: Measure -> value, at the most likely class.
-        settings: How its objects were made.
+        settings: Settings that converted probabilities to objects.
         seg: Jaccard index of each reference object.
         det: Counts against the markers, where there are any.
     """
@@ -67,10 +67,10 @@ class Assessment:
         group: Its name.
         data: Name of the source.
         class_names: Names of the classes.
-        members: ``seed 0``, ... and, of several seeds, the mean of their probabilities -> its images in order.
-        truth: What the images were judged by, in words.
-        settings_from: Where the settings of objects were chosen, in words.
-        cases: Image -> what a picture of it needs: normalised image, truth, probability (mean of seeds).
+        members: ``seed 0``, ... and, for several seeds, the mean of their probabilities -> its images in order.
+        truth: Description of the ground truth.
+        settings_from: Description of the images on which the settings of objects were chosen.
+        cases: Image -> data for a picture of it: normalised image, truth, probability (mean of seeds).
     """
 
     group: str
@@ -84,12 +84,12 @@ class Assessment:
 
 @dataclass(frozen=True)
 class _Seen:
-    """An image with its truths and a probability."""
+    """An image with its ground truth and a predicted probability."""
 
     image: WholeImage
     run_id: str
-    truth: Labels  # gold where there is gold
-    judged_by: str | None  # what that is; None for a frame without gold among others with, which only DET looks at
+    truth: Labels  # gold if available
+    judged_by: str | None  # kind of truth; None for a frame without gold if others have it: used for DET only
     markers: Labels | None
     probability: Probability
 
@@ -104,16 +104,16 @@ def assess(
     warping: bool = True,
     image_done: Callable[[], object] = lambda: None,
 ) -> Assessment:
-    """Measures a group.
+    """Evaluates a group.
 
     Args:
-        group: Its runs.
-        part: Which images of each run: ``val`` (out of fold) or ``test`` (the other sequence).
-        checkpoint: Which weights.
-        views: Rotated views whose mean is taken.
-        precision: Of the networks' products.
-        warping: Whether the warping error, which takes longest, is measured.
-        image_done: Told after each image is predicted or measured.
+        group: The group of runs.
+        part: Images of each run to measure: ``val`` (out of fold) or ``test`` (the other sequence).
+        checkpoint: The weights to use.
+        views: Number of rotated views to average.
+        precision: Precision of the networks' matrix products.
+        warping: Whether to measure the warping error, which takes longest.
+        image_done: Called after each image is predicted or measured.
 
     Raises:
         RunError: If a run has no such checkpoint, or its data have changed.
@@ -133,7 +133,7 @@ def assess(
             if both := seen.keys() & found.keys():
                 raise DataError(
                     f"two runs of seed {seed} in {group.name} hold out {sorted(both)[0]}",
-                    hint="name runs of one setting whose folds do not overlap",
+                    hint="select runs of one setting whose folds do not overlap",
                 )
             seen |= found
             for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())
@@ -157,7 +157,7 @@ def assess(
 
 
 def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
-    """Every labelled image of a part, with the probability of the last class."""
+    """Predicts the probability of the last class for every labelled image of a part."""
     source = make("data", trained.config.data)
     gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else ({}, {})
     labels = {sample.key: sample.labels for sample in trained.data.samples[part] if sample.labels is not None}
@@ -186,7 +186,7 @@ def _candidate_scores(seen: _Seen) -> npt.NDArray[np.float64]:
 def _choose(
     seen: Mapping[str, _Seen], scored: Mapping[str, Mapping[str, npt.NDArray[np.float64]]], part: Part
 ) -> tuple[dict[str, InstanceSettings], str]:
-    """The candidate with the best mean of ``seg_both_ways`` on images that are not measured, for each image that is."""
+    """For each image, the candidate with the best mean ``seg_both_ways`` on other images, and which those are."""
     runs = {each.run_id for each in seen.values()}
     chosen: dict[str, InstanceSettings] = {}
     for run in runs:

@@ -1,7 +1,7 @@
-"""What is measured on trained runs for the trial: one file an evaluation, computed once, in ``<run>/evaluations/``.
+"""Evaluations of trained runs for the trial: one file each in ``<run>/evaluations/``, computed once.
 
-Each holds ``transform`` (how it was measured: the guard compares it), and for each of its variants the measures of
-every image. The last weights are judged, never the best: those were chosen on the very images.
+Each file contains ``transform`` (how images were evaluated, which the guard compares), and for each variant the
+measures of every image. The weights of the last step are evaluated, not the best, which were selected on these images.
 """
 
 import json
@@ -28,8 +28,8 @@ from unet_repro.metrics.rand import pair_f_score
 from unet_repro.runs.folder import write_atomically
 from unet_repro.training.losses import summed_cross_entropy
 
-VERSION = 2  # raised whenever a change to the code changes what is measured
-SMALL_TILE_PX = 252  # whose stitching is compared with the whole image
+VERSION = 2  # increased whenever a change to the code changes what is measured
+SMALL_TILE_PX = 252  # tiles whose stitched prediction is compared with untiled prediction
 VIEWS: tuple[Views, ...] = (1, 4, 7, 8)
 
 Measures = dict[str, dict[str, float]]  # image key -> measure -> value
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 
 def evaluation(run: Path, name: str) -> Record:
-    """An evaluation of a finished run, computed where it is not there yet.
+    """An evaluation of a finished run; computed if it does not exist yet.
 
     Args:
         run: The run's folder.
@@ -48,10 +48,10 @@ def evaluation(run: Path, name: str) -> Record:
 
     Raises:
         ConfigError: If there is no such evaluation.
-        RunError: If it is no finished run, or its data have changed.
+        RunError: If the run is not finished, or its data have changed.
     """
     if name not in EVALUATIONS:
-        raise ConfigError(f"there is no evaluation {name!r}", hint=f"choose among {', '.join(EVALUATIONS)}")
+        raise ConfigError(f"there is no evaluation {name!r}", hint=f"use one of {', '.join(EVALUATIONS)}")
     known = read_evaluation(run, name)
     if known is not None:
         return known
@@ -63,7 +63,7 @@ def evaluation(run: Path, name: str) -> Record:
 
 
 def read_evaluation(run: Path, name: str) -> Record | None:
-    """An evaluation that is there, by this version of the code; ``None`` otherwise.
+    """Reads an evaluation made by this version of the code; ``None`` if there is none.
 
     Raises:
         RunError: If its file is damaged.
@@ -74,24 +74,24 @@ def read_evaluation(run: Path, name: str) -> Record | None:
     try:
         record: Record = json.loads(path.read_text())
     except ValueError as error:
-        raise RunError(f"{path} is damaged", hint="remove it; it is measured again") from error
+        raise RunError(f"{path} is damaged", hint="remove it; it will be recomputed") from error
     return record if record.get("version") == VERSION else None
 
 
 def path_of(run: Path, name: str) -> Path:
-    """Where an evaluation lies."""
+    """Path of an evaluation's file."""
     return run / "evaluations" / f"{name}.json"
 
 
 def is_evaluated(run: Path, names: Iterable[str]) -> bool:
-    """Whether these evaluations are all there."""
+    """Whether all of these evaluations exist."""
     return all(read_evaluation(run, name) is not None for name in names)
 
 
 def measure_images(trained: Trained, part: Part) -> Measures:
     """The measures of every labelled image of a part: image -> measure -> value, in float32.
 
-    Of a run trained in float32 the validation's own measures come out again.
+    For a run trained in float32 they equal the measures of its validation.
 
     Raises:
         DataError: If the part has no public labels.
@@ -102,7 +102,7 @@ def measure_images(trained: Trained, part: Part) -> Measures:
 
 
 def _val(trained: Trained) -> Record:
-    """The validation images as they are, and their predicted classes in ``val.npz`` for pictures."""
+    """Measures of the validation images; also writes their predicted classes to ``val.npz`` for the gallery."""
     measures: Measures = {}
     predictions = []
     for image in trained.images("val"):
@@ -117,7 +117,7 @@ def _val(trained: Trained) -> Record:
 
 
 def _overlap_tile(trained: Trained) -> Record:
-    """Mirror against zero padding, in the band as wide as the halo too; and stitched small tiles against the whole."""
+    """Mirror padding against zero padding, also in the border band; stitched small tiles against untiled prediction."""
     band_px = halo(trained.task.net.depth)
     variants: dict[str, Measures] = {"mirror": {}, "zero": {}, "small tiles": {}}
     for image in trained.images("val"):
@@ -139,7 +139,7 @@ def _overlap_tile(trained: Trained) -> Record:
 
 
 def _rotations(trained: Trained) -> Record:
-    """Mean probabilities of several views."""
+    """Measures for the mean probabilities of 1, 4, 7 and 8 views."""
     variants: dict[str, Measures] = {str(views): {} for views in VIEWS}
     for image in trained.images("val"):
         for views in VIEWS:
@@ -156,7 +156,7 @@ EVALUATIONS: dict[str, Callable[[Trained], Record]] = {
 
 
 def _small_tile(trained: Trained) -> int:
-    """Input pixels of a small tile, or of the smallest that a short network's tests can have."""
+    """Input pixels of a small tile, at most the run's own tile size."""
     tile = min(SMALL_TILE_PX, int(trained.config.tiles["size"]))
     return tile * tile
 
@@ -189,7 +189,7 @@ def _measures(trained: Trained, scores_KHW: Tensor, image: WholeImage) -> dict[s
 
 
 def _iou(trained: Trained, scores_KHW: Tensor, image: WholeImage, where: npt.NDArray[np.bool_]) -> float:
-    """Mean IoU over some pixels of an image."""
+    """Mean IoU over the selected pixels of an image."""
     inside = torch.from_numpy(where).to(trained.device)
     classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
     names = trained.data.class_names
@@ -198,14 +198,14 @@ def _iou(trained: Trained, scores_KHW: Tensor, image: WholeImage, where: npt.NDA
 
 
 def _band(image: WholeImage, width_px: int) -> npt.NDArray[np.bool_]:
-    """The pixels that lie nearer to the border than so many."""
+    """Mask of the pixels within a distance of the border."""
     band = np.ones(image.classes.shape, bool)
     band[width_px:-width_px, width_px:-width_px] = False
     return band
 
 
 def _transform(trained: Trained, padding: str, tiles: str) -> dict[str, Any]:
-    """How the images were brought to the network: what must be the same for all arms of a comparison."""
+    """How the images were evaluated; this must be the same for all arms of a comparison."""
     return {
         "part": "val",
         "checkpoint": "last",

@@ -1,4 +1,4 @@
-"""Which finished runs are measured together: folds and sequences of one setting form a group, its seeds are members."""
+"""Groups finished runs for evaluation: folds and sequences of one setting form a group; its seeds are the members."""
 
 import glob
 import json
@@ -12,7 +12,7 @@ from unet_repro.errors import ConfigError, RunError
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.sweep.ledger import Ledger
 
-# What may differ inside a group: which part of the data each run holds out, and what does not change its numbers.
+# Settings that may differ within a group: the held-out part of the data, and what does not affect a run's numbers.
 _PLACE = ("fold", "train", "test")
 _APART = ("seed", "arm", "experiment", "logger", "runs_dir", "trainer")
 
@@ -22,8 +22,8 @@ class Group:
     """Runs of one setting.
 
     Attributes:
-        name: For people.
-        members: Seed -> runs, one for each fold or sequence that is held out.
+        name: Name for display.
+        members: Seed -> runs, one for each held-out fold or sequence.
     """
 
     name: str
@@ -31,20 +31,20 @@ class Group:
 
 
 def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: Path) -> list[Path]:
-    """The folders of the runs that a user names.
+    """The folders of the selected runs.
 
     Args:
         run: A folder, a glob of folders, or several of these.
-        comparison: All finished runs of a comparison instead.
-        runs_dir: Where runs and the ledger lie.
+        comparison: A comparison, instead of ``run``: all of its finished runs.
+        runs_dir: The folder of the runs and the ledger.
 
     Raises:
-        ConfigError: If nothing, or both, is named, or a glob matches nothing.
-        RunError: If a folder is no run, or no run of the comparison is finished.
+        ConfigError: If neither or both are given, or a glob matches nothing.
+        RunError: If a folder is not a run, or no run of the comparison is finished.
     """
     names = [run] if isinstance(run, str) else run or []
     if bool(names) == bool(comparison):
-        raise ConfigError("no run is named, or a comparison too", hint="add run=runs/<run_id>, or comparison=NAME")
+        raise ConfigError("exactly one of run and comparison is required", hint="add run=runs/<id> or comparison=NAME")
     if comparison:
         entries = Ledger(runs_dir).read(comparison)
         folders = list(dict.fromkeys(runs_dir / entry.run_id for entry in entries))
@@ -62,13 +62,13 @@ def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: P
             found_here = sorted(map(Path, glob.glob(name)))  # noqa: PTH207  # absolute ones too
             matches = [path for path in found_here if RunFolder(path).config.exists()]
         if not matches:
-            raise ConfigError(f"run={name} matches no run", hint="name runs/<run_id>, or a glob of such folders")
+            raise ConfigError(f"run={name} matches no run", hint="use runs/<run_id>, or a glob of such folders")
         found += [open_run(match).path for match in matches]
     return list(dict.fromkeys(found))
 
 
 def groups_of(runs: Iterable[Path]) -> list[Group]:
-    """Groups of runs whose settings are alike but for the seed and for what is held out."""
+    """Groups runs whose settings differ only in the seed and in the held-out data."""
     members: dict[str, dict[int, list[Path]]] = {}
     arms: dict[str, list[str]] = {}
     for run in runs:
@@ -82,13 +82,13 @@ def groups_of(runs: Iterable[Path]) -> list[Group]:
     names = [_common(arms[key]) for key in members]
     groups = []
     for number, (name, by_seed) in enumerate(zip(names, members.values(), strict=True), 1):
-        told_apart = name if names.count(name) == 1 else f"{name} ({number})"
-        groups.append(Group(told_apart, {seed: tuple(found) for seed, found in by_seed.items()}))
+        unique_name = name if names.count(name) == 1 else f"{name} ({number})"
+        groups.append(Group(unique_name, {seed: tuple(found) for seed, found in by_seed.items()}))
     return groups
 
 
 def _common(arms: list[str]) -> str:
-    """What the arms' names begin with, less the words that number a fold or a sequence.
+    """The common prefix of the arms' names, without a trailing fold or sequence number.
 
     >>> _common(["Adam, fold 0", "Adam, fold 1"]), _common(["HeLa, 01 to 02", "HeLa, 02 to 01"]), _common(["one"])
     ('Adam', 'HeLa', 'one')

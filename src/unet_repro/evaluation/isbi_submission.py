@@ -1,4 +1,4 @@
-"""The volume that the ISBI 2012 challenge takes: the 30 test slices' probabilities."""
+"""The submission for the ISBI 2012 challenge: a volume with the probabilities of the 30 test slices."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ from unet_repro.runs.network import Checkpoint
 def predict_test_slices(
     runs: Sequence[Path], *, checkpoint: Checkpoint, views: Views, slice_done: Callable[[], object]
 ) -> npt.NDArray[np.float32]:
-    """Mean probability of runs and views that a pixel is not membrane.
+    """The probability that a pixel is not membrane, averaged over runs and views.
 
     Args:
         runs: Folders of runs that were trained on ISBI 2012.
-        checkpoint: Which weights.
-        views: Rotated views of each slice; the paper has 7.
-        slice_done: Told after each slice of each run.
+        checkpoint: The weights to use.
+        views: Rotated views of each slice; 7 in the paper.
+        slice_done: Called after each slice of each run.
 
     Returns:
-        ``(30, H, W)`` float32 in [0, 1]: 0 is surely membrane, 1 surely none, as the challenge asks for.
+        ``(30, H, W)`` float32 in [0, 1]; 0 is certainly membrane, 1 certainly not, as the challenge requires.
 
     Raises:
         RunError: If a run was trained on other data, has no such checkpoint, or its data have changed.
@@ -37,7 +37,7 @@ def predict_test_slices(
     for run in runs:
         trained = open_trained(run, checkpoint)
         if trained.data_name != Isbi2012.name:
-            raise RunError(f"{run} was trained on {trained.data_name}, not on isbi2012", hint="name runs of isbi2012")
+            raise RunError(f"{run} was trained on {trained.data_name}, not on isbi2012", hint="select runs of isbi2012")
         slices = trained.data.samples["test"]
         assert len(slices) == NUM_SLICES, "the source refuses an incomplete stack"
         volume = []
@@ -52,6 +52,6 @@ def predict_test_slices(
 
 
 def write_volume(volume: npt.NDArray[np.float32], path: Path) -> None:
-    """A TIFF of 32-bit slices, which ImageJ opens as a stack."""
+    """Writes a TIFF of 32-bit slices, which ImageJ opens as a stack."""
     with replacing(path) as file:
         tifffile.imwrite(file, volume, imagej=True, metadata={"axes": "ZYX"})

@@ -1,4 +1,4 @@
-"""A group's measures together: means over seeds and images with their intervals.
+"""Summaries of a group's measures: means over seeds and images with their intervals.
 
 Tensor names: S members, I images, T thresholds.
 """
@@ -21,11 +21,11 @@ class Row:
     Attributes:
         group: The group.
         of: ``seeds`` (mean over seeds and images) or the mean of seeds' probabilities.
-        measure: Its name.
-        mean: Over members and images; of SEG over all reference objects.
-        low: Lower end of the 95 % interval over seeds and images; ``None`` where a single seed or image gives none.
-        high: Upper end.
-        thresholds: Where a threshold was chosen: the best one of each member.
+        measure: Name of the measure.
+        mean: Mean over members and images; for SEG over all reference objects.
+        low: Lower end of the 95 % interval over seeds and images; ``None`` if a single seed or image gives none.
+        high: Upper end of the interval.
+        thresholds: The best threshold of each member, for measures with a threshold.
         num_members: Seeds.
         num_images: Images, or sequences for DET.
     """
@@ -42,7 +42,7 @@ class Row:
 
 
 def rows_of(assessment: Assessment) -> list[Row]:
-    """Every measure with its interval, of the seeds and of the mean of their probabilities."""
+    """Every measure with its interval, for the seeds and for the mean of their probabilities."""
     seeds = {name: images for name, images in assessment.members.items() if name != MEAN}
     parts = [("seeds", list(seeds.values()))]
     if MEAN in assessment.members:
@@ -51,7 +51,7 @@ def rows_of(assessment: Assessment) -> list[Row]:
 
 
 def _rows(group: str, of: str, members: list[list[ImageMeasures]]) -> list[Row]:
-    """Rows of members; images that one of them lacks are left out."""
+    """Rows for the given members; images that are missing in one of them are left out."""
     shared = set.intersection(*({image.key for image in images} for images in members))
     members = [[image for image in images if image.key in shared] for images in members]
     drawn = [[image for image in images if image.pixel] for images in members]
@@ -75,9 +75,9 @@ def _rows(group: str, of: str, members: list[list[ImageMeasures]]) -> list[Row]:
 
 
 def _seg_by_image(images: list[ImageMeasures]) -> npt.NDArray[np.float64]:
-    """A value for each image with objects whose mean is SEG, the mean over all their objects.
+    """A value for each image with objects; the mean of these values is SEG, the mean over all objects.
 
-    An image counts by its number of objects n: the ratio's linear part, ``SEG + n / mean(n) * (its mean - SEG)``, has
+    An image is weighted by its number of objects n: the linearised ratio, ``SEG + n / mean(n) * (its mean - SEG)``, has
     the ratio's mean and, to first order, its variance (Cochran, Sampling Techniques, 1977, chapter 6).
     """
     found = [image.seg for image in images if image.seg.size]
@@ -97,7 +97,7 @@ def _det(images: list[ImageMeasures], sequence: str) -> float:
 def _row(
     group: str, of: str, measure: str, table_SI: npt.NDArray[np.float64], thresholds: tuple[float, ...] = ()
 ) -> Row:
-    """A row from values of members by images; of a single member the interval is over images."""
+    """A row from values of members by images; for a single member the interval is over images."""
     num_members, num_images = table_SI.shape
     found = estimate(table_SI if num_members > 1 else table_SI.T)
     return Row(group, of, measure, found.mean, found.low, found.high, thresholds, num_members, num_images)

@@ -1,4 +1,4 @@
-"""A trained run, opened: its settings, its data as they were for it, and its network."""
+"""Opens a trained run: its settings, its data as used in training, and its network."""
 
 import contextlib
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class Trained:
     Attributes:
         folder: Its folder.
         config: Its settings.
-        data: Its data, divided and normalised as they were for it.
+        data: Its data, split and normalised as in its training.
         task: Its network with the weights of a checkpoint, in evaluation mode.
-        device: Where the network lives.
-        precision: Of the network's products: ``32``, or ``bf16`` for bfloat16 autocast.
+        device: The device of the network.
+        precision: Precision of the network's products: ``32``, or ``bf16`` for bfloat16 autocast.
     """
 
     folder: RunFolder
@@ -50,7 +50,7 @@ class Trained:
         return read_data(self.config).name
 
     def scores(self, image_CHW: npt.NDArray[np.float32]) -> torch.Tensor:
-        """Class scores ``(K, H, W)`` of a normalised image of any size, by overlap-tiles."""
+        """Class scores ``(K, H, W)`` of a normalised image of any size, predicted by overlap-tiles."""
         with autocast(self.device, self.precision):
             return self.task.predict_image(image_CHW)
 
@@ -58,7 +58,7 @@ class Trained:
         """The labelled images of a part.
 
         Raises:
-            DataError: If it has none.
+            DataError: If the part has no labelled images.
         """
         return self.data.whole_images(part).items
 
@@ -67,14 +67,14 @@ def open_trained(run: Path, checkpoint: Checkpoint, precision: Precision = 32) -
     """Reads a run and its data.
 
     Raises:
-        RunError: If it is no run, has no such checkpoint, or its data have changed.
+        RunError: If the folder is not a run, has no such checkpoint, or its data have changed.
     """
     folder = open_run(run)
     config = check(DictConfig(folder.settings()))
     folder.check_manifest(read_data(config).manifest)
     use_machine(config.trainer.threads)
     data, task = build(config)
-    if not folder.network.exists():  # of a run trained before such files were written
+    if not folder.network.exists():  # the run was trained before such files were written
         describe_network(folder, data.normalisation, data.class_names)
     load_network(task.net, folder.best if checkpoint == "best" else folder.last)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
@@ -84,13 +84,13 @@ def open_trained(run: Path, checkpoint: Checkpoint, precision: Precision = 32) -
 
 
 def trained_network(run: Path, checkpoint: Checkpoint) -> Network:
-    """A run's network alone; for a run trained before ``network.json`` was written, its data must be there once.
+    """Opens a run's network only. A run trained before ``network.json`` was written needs its data once.
 
     Raises:
-        RunError: If it is no run, has no such checkpoint, or is of the older kind and its data are not there.
+        RunError: If the folder is not a run, has no such checkpoint, or has no ``network.json`` and no data.
     """
     folder = open_run(run)
     if not folder.network.exists():
-        with contextlib.suppress(DataError):  # open_network says what is missing
+        with contextlib.suppress(DataError):  # open_network reports what is missing
             open_trained(run, checkpoint)
     return open_network(run, checkpoint)

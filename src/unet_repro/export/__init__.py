@@ -1,1 +1,1 @@
-"""Trained networks for other programs: ONNX and BioImage.IO."""
+"""Exports trained networks to ONNX and BioImage.IO."""

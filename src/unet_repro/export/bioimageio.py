@@ -1,4 +1,4 @@
-"""A trained network as a BioImage.IO package (specification 0.5), for ilastik, deepImageJ, QuPath and others."""
+"""Exports a trained network as a BioImage.IO package (specification 0.5), for ilastik, deepImageJ, QuPath etc."""
 
 import os
 import tempfile
@@ -21,25 +21,25 @@ CITE = {
 
 
 def export_bioimageio(network: Network, path: Path, *, author: str, licence: str) -> float:
-    """Writes a package that passes its own test and gives what the run gives.
+    """Writes a package after checking that it passes its own test and reproduces the run's output.
 
-    The tensor that comes out is smaller than what goes in by the halo on each side, which the description says; grey
-    values go in as stored, for normalisation is part of the graph.
+    The output tensor is smaller than the input by the halo on each side, as the description states. The input is grey
+    values as stored; normalisation is part of the graph.
 
     Args:
         network: A run's network.
         path: The ``.zip`` file.
-        author: Name of who publishes it.
+        author: Name of the publisher.
         licence: An SPDX identifier, such as ``MIT`` or ``CC-BY-4.0``.
 
     Returns:
-        The largest difference of a probability from the run's own.
+        The largest difference of a probability from the run's own output.
 
     Raises:
         ConfigError: If the packages of the extra ``export`` are missing.
-        RunError: If the package fails its test or differs by more than ``TOLERANCE``; none is left then.
+        RunError: If the package fails its test or differs by more than ``TOLERANCE``; it is then not written.
     """
-    os.environ.setdefault("BIOIMAGEIO_PERFORM_IO_CHECKS", "0")  # it would look for links in the network
+    os.environ.setdefault("BIOIMAGEIO_PERFORM_IO_CHECKS", "0")  # else it checks links online
     spec, core = needed("bioimageio.spec"), needed("bioimageio.core")
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own dependencies'
@@ -53,7 +53,7 @@ def export_bioimageio(network: Network, path: Path, *, author: str, licence: str
             if summary.status != "passed":
                 raise RunError(
                     f"the package of run {network.run_id} fails its own test:\n{summary.format()}",
-                    hint="report it, with this text",
+                    hint="report this as a bug, with this text",
                 )
             loaded = spec.load_description(package)
             with core.create_prediction_pipeline(loaded, weight_format="onnx") as pipeline:
@@ -64,7 +64,7 @@ def export_bioimageio(network: Network, path: Path, *, author: str, licence: str
 
 
 def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:
-    """What the package itself makes of images, one by one."""
+    """Predicts images one by one with the package."""
     outputs = []
     for image in images:
         sample = core.digest_spec.create_sample_for_model(model, inputs={"image": image[None]})
@@ -131,12 +131,12 @@ def _documentation(network: Network) -> str:
     lines = [
         f"# unet-repro {network.run_id}",
         f"U-Net with unpadded convolutions. Legal input sizes are {smallest(depth)} + {alignment(depth)} n pixels; the "
-        f"output is smaller by {halo(depth)} pixels on each side, so mirror an image at its border by as much.",
-        "Grey values go in as stored: normalisation with the training images' mean and standard deviation is part of "
-        f"the graph. Classes: {', '.join(network.class_names)}.",
+        f"output is smaller by {halo(depth)} pixels on each side, so mirror an image at its border by that width.",
+        "The input is grey values as stored: normalisation with the training images' mean and standard deviation is "
+        f"part of the graph. Classes: {', '.join(network.class_names)}.",
         "# Validation",
-        "The package was compared with the run that it was made from, at several sizes, when it was written.",
+        "When it was written, the package was compared with its original run at several image sizes.",
     ]
     if norm in ("instance", "group"):
-        lines.insert(3, f"With its {norm} norm the output depends on the tile.")
+        lines.insert(3, f"Because of {norm} norm the output depends on the tile.")
     return "\n\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file that takes raw images and gives probabilities."""
+"""Exports a trained network as an ONNX file that maps raw images to probabilities."""
 
 import json
 import logging
@@ -39,25 +39,25 @@ class Deployed(nn.Module):
         self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float64)[:, None, None])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Probabilities of the tile's valid centre."""
+        """Probabilities for the centre of the tile, without the halo."""
         scores: Tensor = self.net(((image.double() - self.mean) / self.std).float())
         return scores.softmax(1)
 
 
 def export_onnx(network: Network, path: Path) -> float:
-    """Writes the network as ONNX, if it then gives what the run gives.
+    """Writes the network as ONNX after checking that it reproduces the run's output.
 
     Args:
         network: A run's network.
         path: The file. Input ``image`` ``(B, C, H, W)`` float32 as stored, H and W legal tile sizes; output
-            ``probabilities`` ``(B, K, H - 2 halo, W - 2 halo)``. The file's metadata tell run, halo, sizes and classes.
+            ``probabilities`` ``(B, K, H - 2 halo, W - 2 halo)``. Its metadata contain run, halo, sizes and classes.
 
     Returns:
-        The largest difference of a probability from the run's own.
+        The largest difference of a probability from the run's own output.
 
     Raises:
         ConfigError: If the packages of the extra ``export`` are missing.
-        RunError: If they differ by more than ``TOLERANCE``; no file is left then.
+        RunError: If a probability differs by more than ``TOLERANCE``; the file is then not written.
     """
     onnx = needed("onnx")
     needed("onnxscript")
@@ -69,7 +69,7 @@ def export_onnx(network: Network, path: Path) -> float:
     example = torch.zeros(2, network.in_channels, size, size + step)
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's own, of its exporter's inner workings
+        warnings.simplefilter("ignore")  # internal warnings of torch's exporter
         program = torch.onnx.export(
             Deployed(network).eval(),
             (example,),
@@ -91,7 +91,7 @@ def export_onnx(network: Network, path: Path) -> float:
 
 
 def describe(network: Network) -> dict[str, object]:
-    """What a user of the graph has to know."""
+    """Metadata for users of the graph."""
     depth = network.net.depth
     return {
         "unet_repro_run": network.run_id,
@@ -105,13 +105,13 @@ def describe(network: Network) -> dict[str, object]:
 
 
 def runner(content: bytes) -> Callable[[Pixels], Pixels]:
-    """Runs an ONNX graph on the CPU."""
+    """A function that runs an ONNX graph on the CPU."""
     session = needed("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
     return lambda images: np.asarray(session.run(None, {"image": images})[0], np.float32)
 
 
 def check_parity(network: Network, run: Callable[[Pixels], Pixels]) -> float:
-    """Compares a packaged network with the run's own at several legal sizes, oblong ones too.
+    """Compares an exported network with the run's own at several legal sizes, including non-square ones.
 
     Raises:
         RunError: If a probability differs by more than ``TOLERANCE``.
@@ -128,13 +128,13 @@ def check_parity(network: Network, run: Callable[[Pixels], Pixels]) -> float:
     if not worst <= TOLERANCE:
         raise RunError(
             f"the export differs from run {network.run_id} by {worst:.2g} in a probability, more than {TOLERANCE}",
-            hint="export another checkpoint; with model.norm=instance or group float rounding alone can reach this",
+            hint="export another checkpoint; with model.norm=instance or group, rounding alone can cause this",
         )
     return worst
 
 
 def sample_images(network: Network, size_hw: tuple[int, int], *, number: int) -> Pixels:
-    """Noise with the training images' mean and standard deviation, ``(B, C, H, W)``; the same every time."""
+    """Noise with the training images' mean and standard deviation, ``(B, C, H, W)``; deterministic."""
     noise = np.random.default_rng(0).standard_normal((number, network.in_channels, *size_hw))
     mean, std = (np.asarray(each)[:, None, None] for each in (network.normalisation.mean, network.normalisation.std))
     return (mean + std * noise).astype(np.float32)
@@ -150,5 +150,5 @@ def needed(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise ConfigError(
-            f"an export needs {name.split('.', maxsplit=1)[0]}: {error}", hint="pip install 'unet-repro[export]'"
+            f"exporting requires {name.split('.', maxsplit=1)[0]}: {error}", hint="pip install 'unet-repro[export]'"
         ) from error

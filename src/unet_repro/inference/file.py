@@ -1,4 +1,4 @@
-"""Prediction of one opened image file into one output: plane after plane, resumable at every row of tiles."""
+"""Predicts one image file into one output, plane by plane; resumable at every row of tiles."""
 
 import time
 from collections.abc import Callable
@@ -27,19 +27,19 @@ Kind = Literal["classes", "probabilities", "instances"]
 Scale = Literal["float32", "uint8", "uint16"]
 Block = npt.NDArray[Any]
 
-NOTE_EVERY_S = 2.0  # at least so long between two records of the position
-LABELLED_PIXELS = 16_000_000  # whose objects are numbered at once
-CHECK_ROWS = 512  # rows read at once in looking for a plane that shows something
+NOTE_EVERY_S = 2.0  # shortest time between two records of the position
+LABELLED_PIXELS = 16_000_000  # pixels of a band in which objects are numbered at once
+CHECK_ROWS = 512  # rows read at once when checking that a file is not constant
 
 
 @dataclass(frozen=True)
 class Result:
-    """What is written of the class scores.
+    """What is written for the class scores.
 
     Attributes:
-        kind: Numbers of classes, probabilities (of two classes: that of the last), or numbered objects.
-        dtype: Of probabilities; integers hold them times 255 or 65535, rounded.
-        instances: How objects come from probabilities.
+        kind: Class indices, probabilities (for two classes only the last), or numbered objects.
+        dtype: Type of probabilities; integers store them times 255 or 65535, rounded.
+        instances: Settings for converting probabilities to objects.
     """
 
     kind: Kind
@@ -56,9 +56,9 @@ class Result:
         return np.dtype({"classes": "uint8", "probabilities": self.dtype, "instances": "int32"}[self.kind])
 
     def of(self, scores_Khw: Tensor) -> Block:
-        """Scores ``(K, h, w)`` to what is stored, ``(C, h, w)``; of instances the mask of their pixels."""
+        """Converts scores ``(K, h, w)`` to stored values ``(C, h, w)``; for instances to the foreground mask."""
         if self.kind == "classes":
-            # The larger of two is found seven times faster than an argmax.
+            # For two classes a comparison is seven times faster than argmax.
             best = scores_Khw[1:] > scores_Khw[:1] if len(scores_Khw) == 2 else scores_Khw.argmax(0, keepdim=True)
             return best.to("cpu", torch.uint8).numpy()
         probabilities = scores_Khw.softmax(0)
@@ -73,14 +73,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network and how it is used.
+    """A network with its prediction settings.
 
     Attributes:
         network: ``(B, C, H, W)`` to scores ``(B, K, h, w)``.
         num_classes: K.
-        normalisation: Of its training images.
-        device: Where it lives.
-        views: Turned views of a tile whose mean is taken.
+        normalisation: Statistics of its training images.
+        device: The device of the network.
+        views: Number of rotated views of a tile to average.
         stitching: See ``volume.predict_plane``.
         result: What is written.
     """
@@ -104,20 +104,20 @@ def predict_file(
     start: Position | None,
     tiles_done: Callable[[int], object],
 ) -> None:
-    """Predicts all planes of a file; the output appears whole, or not at all.
+    """Predicts all planes of a file; the output appears complete, or not at all.
 
     Args:
-        predictor: The network and how it is used.
+        predictor: The network and its settings.
         stack: The image.
         target: The output.
         plan: Tiles of a plane.
-        journal: Takes the position down.
-        start: Where an earlier process stopped; ``None`` to begin anew.
-        tiles_done: Told how many tiles were predicted.
+        journal: Records the position.
+        start: Where an earlier process stopped; ``None`` to start from the beginning.
+        tiles_done: Called with the number of tiles predicted.
 
     Raises:
-        UserError: If the image is constant or not finite, or the output cannot be written; what is done stays for the
-            next time where that can help.
+        UserError: If the image is constant or not finite, or the output cannot be written; where possible, finished
+            work is kept so that the next call resumes.
     """
     result = predictor.result
     layout = Layout(
@@ -158,10 +158,10 @@ def predict_file(
 
 
 def check_shows_something(stack: Stack) -> None:
-    """Looks for a pixel that differs from the first one; the first rows of nearly every image hold one.
+    """Checks that the file is not constant; for nearly every image the first rows are enough.
 
     Raises:
-        DataError: If every pixel of the file is alike.
+        DataError: If all pixels of the file are equal.
     """
     first = stack.read(0, 0, 0, 1, 1)[:, 0, 0]
     for plane in range(stack.num_planes):
@@ -182,7 +182,7 @@ def _predict_planes(
     position: Position,
     tiles_done: Callable[[int], object],
 ) -> None:
-    if not output.resumed:  # a record without what it speaks of, or nothing at all: from the beginning
+    if not output.resumed:  # no partial output, with or without a record: start from the beginning
         position.plane = position.row = 0
     to_float = normaliser(predictor.normalisation, stack.dtype)
     noted = time.monotonic()
@@ -190,7 +190,7 @@ def _predict_planes(
     def normalise(block: Block, plane: int) -> npt.NDArray[np.float32]:
         if block.dtype.kind == "f" and not np.isfinite(block).all():
             where = str(stack.path) if stack.num_planes == 1 else f"plane {plane} of {stack.path}"
-            raise DataError(f"{where} holds NaN or infinite values", hint="replace them before saving the image")
+            raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")
         return to_float(block)
 
     def note() -> None:
@@ -231,7 +231,7 @@ def _predict_planes(
 
 
 def _number_objects(mask: Writer, output: Writer, plane: int, settings: InstanceSettings) -> None:
-    """Numbers the objects of a plane, from the mask on disk."""
+    """Numbers the objects of a plane from the mask on disk."""
     height, width = mask.layout.height, mask.layout.width
     if settings.method == "watershed":
         inside = mask.read(plane, 0, 0, height, width)[0].astype(np.float32)

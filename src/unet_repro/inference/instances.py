@@ -1,4 +1,4 @@
-"""From the probability of a cell to numbered objects."""
+"""Converts cell probabilities to numbered objects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ Method = Literal["components", "watershed"]
 
 @dataclass(frozen=True)
 class InstanceSettings:
-    """How objects are made.
+    """Settings for converting probabilities to objects.
 
     Attributes:
-        threshold: A pixel with at least this probability lies in an object.
-        method: ``components``: each 4-connected piece is an object; ``watershed``: a piece is parted where it narrows.
+        threshold: A pixel with at least this probability belongs to an object.
+        method: ``components``: each 4-connected component is an object; ``watershed``: components are split at necks.
         min_size_px: Smaller objects become background.
-        seed_distance_px: Least distance between two seeds of the watershed.
+        seed_distance_px: Smallest distance between two seeds of the watershed.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -38,9 +38,9 @@ class InstanceSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
-            raise ConfigError(f"instances.threshold={self.threshold} is no probability", hint="use one between 0 and 1")
+            raise ConfigError(f"instances.threshold={self.threshold} must be between 0 and 1", hint="use e.g. 0.5")
         if self.method not in ("components", "watershed"):
-            raise ConfigError(f"instances.method={self.method} is unknown", hint="use components or watershed")
+            raise ConfigError(f"unknown instances.method={self.method}", hint="use components or watershed")
         if self.min_size_px < 0 or self.seed_distance_px < 1:
             raise ConfigError(
                 f"instances.min_size_px={self.min_size_px} or .seed_distance_px={self.seed_distance_px} is too small",
@@ -50,7 +50,7 @@ class InstanceSettings:
 
 _METHODS: tuple[tuple[Method, int], ...] = (("components", 5), ("watershed", 10), ("watershed", 30))
 
-# What a choice on validation images is made among, simple ones first.
+# Candidates for the choice on validation images, simple ones first.
 CANDIDATES = tuple(
     InstanceSettings(threshold, method, size, distance)
     for (method, distance), size, threshold in product(_METHODS, (0, 50, 500), (0.5, 0.7, 0.9, 0.3))
@@ -58,11 +58,11 @@ CANDIDATES = tuple(
 
 
 def to_instances(probability: npt.NDArray[np.floating], settings: InstanceSettings) -> Labels:
-    """Threshold, components or seeded watershed, removal of small objects.
+    """Applies a threshold, connected components or a seeded watershed, and removes small objects.
 
     Args:
-        probability: ``(H, W)``, of the class that objects are made of.
-        settings: How.
+        probability: ``(H, W)``, probability of the object class.
+        settings: The settings.
 
     Returns:
         ``(H, W)`` int32, 0 = background, objects 1..n in raster order of their first pixels.
@@ -74,7 +74,7 @@ def to_instances(probability: npt.NDArray[np.floating], settings: InstanceSettin
 
 
 def each_candidate(probability: npt.NDArray[np.floating]) -> Iterator[Labels]:
-    """``to_instances`` for each of ``CANDIDATES``, in their order; what differs in size alone is segmented once."""
+    """``to_instances`` for each of ``CANDIDATES``, in order; those that differ only in size share a segmentation."""
     known: dict[InstanceSettings, Labels] = {}
     for settings in CANDIDATES:
         of_any_size = replace(settings, min_size_px=0)
@@ -98,7 +98,7 @@ def _segmented(probability: npt.NDArray[np.floating], settings: InstanceSettings
 
 
 def without_small(labels: Labels, min_size_px: int) -> Labels:
-    """Objects of at least so many pixels, numbered anew in raster order of their first pixels."""
+    """Removes objects of fewer pixels, and renumbers the others in raster order of their first pixels."""
     numbers, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     kept = (sizes >= min_size_px) & (numbers > 0)
     in_order = numbers[kept][np.argsort(first[kept])]

@@ -1,4 +1,4 @@
-"""How far the prediction of one file is: a small hidden file beside its output, so that a killed one goes on."""
+"""The progress of one file's prediction, in a small hidden file beside its output, so that it can be resumed."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ Signature = dict[str, Any]
 
 @dataclass
 class Position:
-    """Where a prediction is.
+    """The position of a prediction.
 
     Attributes:
-        tile_hw: Height and width of the tiles it is made with.
-        plane: The plane at work.
-        row: Rows of tiles of it that are done.
-        numbered: Planes whose objects are numbered, of a prediction of instances.
+        tile_hw: Height and width of its tiles.
+        plane: The current plane.
+        row: Finished rows of tiles of that plane.
+        numbered: Planes whose objects are numbered, if the result is instances.
         done: Whether the output is finished.
     """
 
@@ -34,7 +34,7 @@ class Journal:
 
     Args:
         target: The output's path.
-        signature: All that the output's content depends on, in plain types; a record of another one does not count.
+        signature: Everything that the output depends on, in plain types; records with another signature are ignored.
     """
 
     def __init__(self, target: Path, signature: Signature) -> None:
@@ -42,19 +42,19 @@ class Journal:
         self.signature: Signature = json.loads(json.dumps(signature))
 
     def read(self) -> Position | None:
-        """Where an earlier process stopped; ``None`` if none began, or one with other settings."""
+        """Where an earlier process with the same signature stopped; ``None`` if there was none."""
         try:
             record = json.loads(self.path.read_text())
             if record["signature"] != self.signature:
                 return None
             position = Position(**record["position"])
-        except (OSError, ValueError, KeyError, TypeError):  # no record, or half a one: the prediction begins anew
+        except (OSError, ValueError, KeyError, TypeError):  # no record, or a damaged one: start over
             return None
         position.tile_hw = (int(position.tile_hw[0]), int(position.tile_hw[1]))
         return position
 
     def write(self, position: Position) -> None:
-        """Says that what lies before this position is on disk."""
+        """Records that everything before this position is on disk."""
         with replacing(self.path) as file:
             file.write(json.dumps({"signature": self.signature, "position": asdict(position)}).encode())
 

@@ -1,4 +1,4 @@
-"""Connected components of a mask that is read and written by bands of rows: the same numbers as in one piece."""
+"""Connected components of a mask that is read and written in bands of rows, with the same result as in memory."""
 
 from collections.abc import Callable
 
@@ -19,15 +19,15 @@ def label_by_bands(
     min_size_px: int = 0,
     band_rows: int = 1024,
 ) -> int:
-    """Numbers the 4-connected components, 1..n in raster order of their first pixels; memory holds a band or two.
+    """Numbers the 4-connected components, 1..n in raster order of their first pixels; at most two bands are in memory.
 
-    The first pass numbers each band by itself, writes that, and notes which numbers of two bands touch; the second one
-    replaces them by those of the whole.
+    The first pass numbers and writes each band separately, and records which numbers touch across bands. The second
+    pass replaces them by the final numbers.
 
     Args:
         read_mask: First row and number of rows to ``(rows, W)`` bool.
-        write: Takes the first row and ``(rows, W)`` int32; all rows come twice.
-        read_back: What was written.
+        write: Called with the first row and ``(rows, W)`` int32; all rows are written twice.
+        read_back: Reads what was written.
         shape_hw: Height and width of the mask.
         min_size_px: Components of fewer pixels become background.
         band_rows: Rows of a band.
@@ -38,7 +38,7 @@ def label_by_bands(
     height = shape_hw[0]
     bands = [(top, min(band_rows, height - top)) for top in range(0, height, band_rows)]
     touching: list[npt.NDArray[np.int64]] = []
-    sizes = [np.zeros(1, np.int64)]  # that of the background, which does not count
+    sizes = [np.zeros(1, np.int64)]  # for the background, which is not counted
     known = 0
     above: Labels | None = None
     for top, rows in bands:
@@ -60,7 +60,7 @@ def label_by_bands(
 def _final_numbers(
     known: int, touching: list[npt.NDArray[np.int64]], sizes: npt.NDArray[np.int64], min_size_px: int
 ) -> Labels:
-    """What each provisional number becomes."""
+    """The final number for each provisional number."""
     parent = np.arange(known + 1)
 
     def root(number: int) -> int:
@@ -72,7 +72,7 @@ def _final_numbers(
     for pairs in touching:
         for one, other in pairs.T.tolist():
             low, high = sorted((root(one), root(other)))
-            parent[high] = low  # the smallest number was given first, in raster order
+            parent[high] = low  # the smallest number is the first in raster order
     roots = np.array([root(number) for number in range(known + 1)], np.int64)
     whole = np.bincount(roots, weights=sizes, minlength=known + 1)
     kept = (roots == np.arange(known + 1)) & (whole >= min_size_px)

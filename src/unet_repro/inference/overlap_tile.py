@@ -1,7 +1,7 @@
 """Overlap-tile prediction (Ronneberger et al. 2015, figure 2): plan the tiles, predict, stitch.
 
-Tiles lie at offsets that are multiples of ``2 ** depth``. The network's output shifts along with such an offset, so
-each output pixel is computed from the same numbers in the same order whatever tile it lies in: stitching is exact.
+The offsets of tiles are multiples of ``2 ** depth``. The network is equivariant to such shifts, so each output pixel is
+computed from the same numbers in the same order in every tile: stitching is exact.
 
 Tensor names: C channels, H W image, K classes.
 """
@@ -22,7 +22,7 @@ from unet_repro.geometry import alignment, covering, halo, output_size
 
 Padding = Literal["mirror", "zero"]
 
-BATCH_PIXELS = 500_000  # input pixels that go through the network at once where tiles are small
+BATCH_PIXELS = 500_000  # input pixels of a batch of small tiles
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TilePlan:
 
     @property
     def input_pixels(self) -> int:
-        """Pixels that the network sees in all; the cost of the plan."""
+        """Total input pixels of the network; the cost of the plan."""
         return len(self.offsets) * self.tile_hw[0] * self.tile_hw[1]
 
 
@@ -57,14 +57,14 @@ def plan_tiles(
 ) -> TilePlan:
     """The cheapest aligned plan whose tiles fit.
 
-    Every tile recomputes its halo, so fewer and larger tiles cost less; memory bounds the tile.
+    Every tile recomputes its halo, so fewer and larger tiles cost less; memory limits the size of a tile.
 
     Args:
         image_hw: Height and width of the image.
         depth: Number of max-pools of the network.
-        max_tile_pixels: Bound on a tile's input pixels, where ``fits`` does not say it.
-        cost: Of one tile of a height and width; by default its input pixels.
-        fits: Whether a tile of a height and width is allowed.
+        max_tile_pixels: Limit on a tile's input pixels, if ``fits`` is not given.
+        cost: Cost of one tile of a given height and width; by default its input pixels.
+        fits: Whether a tile of a given height and width is allowed.
 
     Raises:
         GeometryError: If not even the smallest useful tile fits.
@@ -78,7 +78,7 @@ def plan_tiles(
         tile_hw = (tile_h, tile_w)
         if not fits(tile_hw):
             continue
-        key = (min(tile_hw), max(tile_hw))  # a turned tile costs the same
+        key = (min(tile_hw), max(tile_hw))  # a transposed tile costs the same
         if key not in known:
             known[key] = cost(tile_hw)
         total = num_h * num_w * known[key]
@@ -93,13 +93,13 @@ def plan_tiles(
 
 
 def plan_with(image_hw: tuple[int, int], tile_hw: tuple[int, int], depth: int, *, overlap: bool = False) -> TilePlan:
-    """The plan that covers an image with tiles of a given legal height and width.
+    """A plan that covers an image with tiles of a given legal height and width.
 
     Args:
         image_hw: Height and width of the image.
         tile_hw: Height and width of the tiles.
         depth: Number of max-pools of the network.
-        overlap: Whether outputs overlap by half, for a mean over them.
+        overlap: Whether outputs overlap by half, so that they can be averaged.
     """
     times = 2 if overlap else 1
     rows, columns = (_starts(extent, tile, depth, times) for extent, tile in zip(image_hw, tile_hw, strict=True))
@@ -107,7 +107,7 @@ def plan_with(image_hw: tuple[int, int], tile_hw: tuple[int, int], depth: int, *
 
 
 def smallest_tile(image_hw: tuple[int, int], depth: int) -> tuple[int, int]:
-    """Height and width of the smallest tile that is of use for an image."""
+    """Height and width of the smallest useful tile for an image."""
     height, width = (covering(min(alignment(depth), extent), depth) for extent in image_hw)
     return height, width
 
@@ -117,7 +117,7 @@ def _input_pixels(tile_hw: tuple[int, int]) -> int:
 
 
 def _line_choices(extent: int, depth: int) -> list[tuple[int, int]]:
-    """Tile sizes along a line with the number of tiles that cover it, the smallest size for each number."""
+    """Tile sizes along a line, each with the number of tiles that cover it; only the smallest size for each number."""
     least, most = covering(min(alignment(depth), extent), depth), covering(extent, depth)
     choices: dict[int, int] = {}
     for tile in range(least, most + 1, alignment(depth)):
@@ -126,9 +126,9 @@ def _line_choices(extent: int, depth: int) -> list[tuple[int, int]]:
 
 
 def _starts(extent: int, tile: int, depth: int, times: int = 1) -> range:
-    """Where the outputs of tiles begin along a line that they cover so many times."""
+    """Start positions of the tiles' outputs along a line that they cover ``times`` times."""
     step, output = alignment(depth), output_size(tile, depth)
-    stride = max(step, output // times // step * step)  # an output below one step covers the line by itself
+    stride = max(step, output // times // step * step)  # one output below one step covers the line
     return range(0, max(1, extent - output + stride), stride)
 
 
@@ -147,8 +147,8 @@ def predict(
         network: ``(1, C, H', W')`` to ``(1, K, h', w')`` scores, unpadded, of the plan's depth.
         image_CHW: Normalised image.
         plan: From ``plan_tiles`` for this image's size and the network's depth.
-        device: Where the network lives.
-        padding: What lies beyond the border: the mirrored image, or zeros (the training set's mean) for comparison.
+        device: The device of the network.
+        padding: Values beyond the border: the mirrored image, or zeros (the training set's mean) for comparison.
 
     Returns:
         ``(K, H, W)`` float32 scores on ``device``.
@@ -158,7 +158,8 @@ def predict(
     """
     if image_CHW.shape[-2:] != plan.image_hw:
         raise GeometryError(
-            f"the plan is for {plan.image_hw} pixels, the image has {image_CHW.shape[-2:]}", hint="plan for this image"
+            f"the plan is for {plan.image_hw} pixels, the image has {image_CHW.shape[-2:]}",
+            hint="make a plan for this image",
         )
     height, width = plan.image_hw
     crop = crop_mirrored if padding == "mirror" else crop_zero
@@ -177,10 +178,10 @@ def predict(
 
 
 def _batches(plan: TilePlan) -> list[tuple[tuple[int, int], ...]]:
-    """Offsets in equally large batches; small tiles go several at a time, the last batch repeats some if need be.
+    """Offsets in batches of equal size; small tiles are batched, and the last batch repeats some if necessary.
 
-    Not for speed alone: for a single small image torch changes to another CPU kernel at its deep layers, which adds in
-    another order; batches keep the stitched result equal to the last bit.
+    Not only for speed: for a single small image torch uses another CPU kernel in the deep layers, which adds in another
+    order. With equal batches the stitched result is bit-identical.
     """
     number = min(len(plan.offsets), max(1, BATCH_PIXELS // (plan.tile_hw[0] * plan.tile_hw[1])))
     ends = range(number, len(plan.offsets) + number, number)

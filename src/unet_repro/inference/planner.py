@@ -1,9 +1,9 @@
-"""Which tiles are cheapest within a memory limit: a cost model of one forward pass, and the memory it takes.
+"""Chooses the cheapest tiles within a memory limit, with a model of the time and memory of one forward pass.
 
-A tile's time is taken as ``flop / flop_rate + bytes / byte_rate + bytes that miss the cache / miss_rate + overhead``,
-summed over its convolutions. Larger tiles recompute less halo; a layer whose input and output do not fit the cache pays
-for it. The rates of the CPU were measured (``benchmarks/cost_model.py``), those of a GPU are calculated; choosing needs
-their proportions only, and those are alike on other processors of the kind.
+The time of a tile is ``flop / flop_rate + bytes / byte_rate + bytes that miss the cache / miss_rate + overhead``, with
+counts summed over its convolutions. Larger tiles recompute less halo, but a layer whose input and output do not fit the
+cache takes longer. The rates of the CPU were measured (``benchmarks/cost_model.py``), those of a GPU are calculated.
+Choosing tiles needs only their ratios, which are similar on other processors of the same kind.
 """
 
 import math
@@ -19,24 +19,24 @@ from unet_repro.geometry import Layer, layers
 from unet_repro.inference.overlap_tile import TilePlan, plan_tiles, smallest_tile
 
 FLOAT_BYTES = 4
-# Measured over counted memory (1.1 to 2.5): reordered copies, and what the allocator keeps and rounds up.
+# Ratio of measured to counted memory (1.1 to 2.5): reordered copies, and the allocator's cache and rounding.
 MEMORY_FACTOR = 2.5
-SHARE_OF_FREE = 0.5  # of the memory that is free; the rest is for images, results and other programs
-MAX_AUTO_GB = 0.75  # larger tiles gain about three percent, and a process shall stay under 2 GB
+SHARE_OF_FREE = 0.5  # share of the free memory; the rest is for images, results and other programs
+MAX_AUTO_GB = 0.75  # larger tiles gain about three percent, and a process should stay below 2 GB
 MAX_AUTO_GPU_GB = 16.0
-MAX_GPU_VALUES = 2**31 - 1  # that a layer reads, writes and waits for: where cuDNN's 32-bit indices end
+MAX_GPU_VALUES = 2**31 - 1  # largest number of values of a layer: cuDNN uses 32-bit indices
 
 
 @dataclass(frozen=True)
 class CostModel:
-    """What convolutions cost on a processor.
+    """Cost of convolutions on a processor.
 
     Attributes:
-        flop_rate: Operations a second.
-        byte_rate: Bytes read and written a second by a layer.
-        miss_rate: Further bytes a second where a layer's input and output exceed the cache.
+        flop_rate: Operations per second.
+        byte_rate: Bytes per second that a layer reads and writes.
+        miss_rate: Rate of the additional bytes if a layer's input and output exceed the cache.
         cache_bytes: Size of the last-level cache.
-        overhead_s: Seconds of a pass, whatever its size.
+        overhead_s: Constant seconds per pass.
     """
 
     flop_rate: float = 185e9
@@ -46,14 +46,14 @@ class CostModel:
     overhead_s: float = 2.7e-3
 
 
-# Calculated, not measured: half of what an A100's data sheet says (float32 19.5 TFLOP/s, memory 2 TB/s), no penalty for
-# what misses the cache, and some 70 kernels a pass at 7 us.
+# Calculated, not measured: half the rates of an A100's data sheet (float32 19.5 TFLOP/s, memory 2 TB/s), no penalty for
+# cache misses, and about 70 kernels per pass at 7 us.
 GPU = CostModel(flop_rate=9.75e12, byte_rate=1e12, miss_rate=math.inf, overhead_s=5e-4)
 
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What the cost of a network depends on.
+    """The parameters that the cost of a network depends on.
 
     Attributes:
         depth: Number of max-pools.
@@ -84,7 +84,7 @@ def tile_seconds(tile_hw: tuple[int, int], shape: NetworkShape, model: CostModel
 
 
 def tile_bytes(tile_hw: tuple[int, int], shape: NetworkShape) -> int:
-    """Memory of one forward pass over one tile at its fullest moment: input, output and waiting skips of a layer."""
+    """Peak memory of one forward pass over one tile: input, output and stored skips of the largest layer."""
     fullest = max(layer.out_values + layer.kept_values for layer in _layers(tile_hw, shape))
     return int(MEMORY_FACTOR * FLOAT_BYTES * fullest)
 
@@ -101,18 +101,18 @@ def plan_within(
 
     Args:
         image_hw: Height and width of the image.
-        shape: Of the network.
-        memory_gb: Limit for one forward pass, in 1e9 bytes; ``None`` takes half of what is free on the device, at most
-            ``MAX_AUTO_GB``, on a GPU ``MAX_AUTO_GPU_GB``.
-        device: Where the network lives; ``None`` for the CPU.
-        model: Rates of the processor; ``None`` for the measured ones with this machine's cache, or those of a GPU.
+        shape: Shape of the network.
+        memory_gb: Limit for one forward pass, in 1e9 bytes; ``None`` takes half of the free memory of the device, at
+            most ``MAX_AUTO_GB``, on a GPU ``MAX_AUTO_GPU_GB``.
+        device: The device of the network; ``None`` for the CPU.
+        model: Rates of the processor; ``None`` for the measured rates with this machine's cache, or those of a GPU.
 
     Raises:
         ConfigError: If the limit is not positive.
         GeometryError: If not even the smallest tile fits.
     """
     if memory_gb is not None and memory_gb <= 0:
-        raise ConfigError(f"memory_gb={memory_gb} is not positive", hint="use memory_gb=auto, or a number of gigabytes")
+        raise ConfigError(f"memory_gb={memory_gb} must be positive", hint="use memory_gb=auto or a number of gigabytes")
     on_gpu = device is not None and device.type == "cuda"
     most = 1e9 * (MAX_AUTO_GPU_GB if on_gpu else MAX_AUTO_GB)
     limit = memory_gb * 1e9 if memory_gb is not None else min(SHARE_OF_FREE * free_bytes(device), most)
@@ -133,7 +133,7 @@ def plan_within(
 
 
 def describe(plan: TilePlan, shape: NetworkShape) -> str:
-    """The plan in one line.
+    """Describes the plan in one line.
 
     >>> from unet_repro.inference.overlap_tile import plan_tiles
     >>> describe(plan_tiles((512, 512), 4), NetworkShape(4, 8, 1, 2))
@@ -149,9 +149,9 @@ def describe(plan: TilePlan, shape: NetworkShape) -> str:
 
 
 def free_bytes(device: torch.device | None = None) -> int:
-    """Memory that this process may still take: of the GPU, or of the machine and its control group."""
+    """Memory that this process may still use: of the GPU, or of the machine and its control group."""
     if device is not None and device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's, for its next tensors
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # cached for new tensors
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     free = [int(psutil.virtual_memory().available)]
     limit, used = (Path("/sys/fs/cgroup", f"memory.{name}") for name in ("max", "current"))
@@ -161,7 +161,7 @@ def free_bytes(device: torch.device | None = None) -> int:
 
 
 def cache_bytes() -> int:
-    """Size of the last-level cache of the first core; that of the measured processor where it cannot be read."""
+    """Size of the last-level cache of the first core; that of the measured processor if it cannot be read."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size") if sys.platform == "linux" else ()
     found = [int(path.read_text().strip().rstrip("K")) << 10 for path in sizes]
     return max(found, default=CostModel.cache_bytes)

@@ -1,4 +1,4 @@
-"""Prediction averaged over turned and mirrored views of an image.
+"""Prediction averaged over rotated and mirrored views of an image.
 
 Source: Ronneberger et al. 2015, section 4, "averaged over 7 rotated versions of the input data".
 
@@ -23,25 +23,25 @@ Views = Literal[1, 4, 7, 8]
 
 @torch.inference_mode()
 def average_views(scores_of: Callable[[Image], Tensor], image_CHW: Image, views: Views) -> Tensor:
-    """Class probabilities, the mean over views of the image, each turned back.
+    """Class probabilities, averaged over rotated views of the image after rotating them back.
 
-    1: the image as it is. 4: quarter turns. 8: those of the mirrored image as well. All of these are exact. 7: turns by
-    multiples of 360/7 degrees, the mirrored surroundings filling the corners, interpolated bicubically, and linearly on
-    the way back (assumed: the paper does not say which rotations it averages).
+    1: the original image. 4: rotations by multiples of 90 degrees. 8: also those of the mirrored image. All of these
+    are exact. 7: rotations by multiples of 360/7 degrees; the mirrored image fills the corners, and interpolation is
+    bicubic, on the way back linear (assumed: the paper does not say which rotations it averages).
 
     Args:
         scores_of: Image ``(C, H, W)`` to class scores ``(K, H, W)``; of any height and width.
         image_CHW: Normalised image.
-        views: How many.
+        views: Number of views.
 
     Returns:
         ``(K, H, W)`` float32, sums to 1 over K.
 
     Raises:
-        ConfigError: If there is no such number of views.
+        ConfigError: If the number of views is not supported.
     """
     if views not in get_args(Views):
-        raise ConfigError(f"{views} views are not known", hint=f"use {', '.join(map(str, get_args(Views)))}")
+        raise ConfigError(f"views={views} is not supported", hint=f"use {', '.join(map(str, get_args(Views)))}")
     if views == 7:
         seen = [_turned_freely(scores_of, image_CHW, 2 * math.pi * turn / 7) for turn in range(7)]
     else:
@@ -63,7 +63,7 @@ def _turned_freely(scores_of: Callable[[Image], Tensor], image_CHW: Image, angle
     if angle == 0:
         return scores_of(image_CHW).softmax(0)
     height, width = image_CHW.shape[-2:]
-    # The turned image lies in a square that holds it at every angle.
+    # The rotated image is placed in a square that contains it at every angle.
     side = math.ceil(math.hypot(height, width))
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), math.degrees(angle), 1.0)
     turn[:, 2] += ((side - width) / 2, (side - height) / 2)

@@ -1,6 +1,6 @@
-"""Planes of any size, tile by tile: read, predict, hand over what is ready. Memory does not grow with the plane.
+"""Predicts planes of any size tile by tile and passes on finished pieces. Memory does not grow with the plane.
 
-While the network works on one batch of tiles, a thread reads and normalises the next one and another writes the last.
+While the network processes one batch of tiles, one thread reads and normalises the next and another writes the last.
 
 Tensor names: B batch, C channels, H W input, h w output, K classes.
 """
@@ -24,7 +24,7 @@ TileViews = Literal[1, 4, 8]
 Stitching = Literal["exact", "average"]
 Block = npt.NDArray[np.generic]
 
-BAND_BYTES = 64_000_000  # rows of a plane are read over its whole width where that takes no more
+BAND_BYTES = 64_000_000  # rows of a plane are read over its full width if they need no more
 
 
 class Read(Protocol):
@@ -41,8 +41,8 @@ class Plane:
 
     Attributes:
         read: Reads a region of it.
-        normalise: A block as stored to ``(C, H, W)`` float32.
-        row_bytes: Bytes of one row of pixels as stored, all channels.
+        normalise: Converts a block as stored to ``(C, H, W)`` float32.
+        row_bytes: Bytes of one row of pixels as stored, over all channels.
     """
 
     read: Read
@@ -57,8 +57,8 @@ class Piece:
     Attributes:
         top: First row.
         left: First column.
-        scores: ``(K, h, w)`` class scores; their softmax are the probabilities.
-        row: Which row of tiles it belongs to.
+        scores: ``(K, h, w)`` class scores; their softmax gives the probabilities.
+        row: The row of tiles that it belongs to.
     """
 
     top: int
@@ -80,30 +80,30 @@ def predict_plane(
     row_done: Callable[[int], None] = lambda _: None,
     tiles_done: Callable[[int], object] = lambda _: None,
 ) -> None:
-    """Predicts a plane by overlap-tiles and hands over its pieces, which cover each pixel once.
+    """Predicts a plane by overlap-tiles and passes on its pieces, which cover each pixel once.
 
     Args:
         network: ``(B, C, H, W)`` to ``(B, K, h, w)`` scores, unpadded, of the plan's depth.
-        plane: What to predict.
-        plan: Its tiles; with ``average`` planned with ``overlap``.
-        take: Is given each finished piece, in a thread of its own, one after the other.
-        device: Where the network lives.
-        views: Mean probabilities of each tile turned by quarters (4), and mirrored too (8).
+        plane: The plane to predict.
+        plan: Its tiles; for ``average`` a plan with ``overlap``.
+        take: Called with each finished piece, in a separate thread, one after the other.
+        device: The device of the network.
+        views: Averages probabilities of each tile over 90-degree rotations (4), and their mirror images (8).
         stitching: ``exact``, each pixel from one tile; or ``average``, the mean probabilities of all tiles over it,
-            weighted by a Gaussian around their centres, which smooths what normalisation makes depend on the tile.
-        first_row: Row of tiles to begin with, where the rows before it were done by an earlier process.
-        row_done: Told the number of each row of tiles whose pieces have all been taken.
-        tiles_done: Told how many tiles were predicted, each time some were.
+            weighted by a Gaussian around their centres, which smooths the tile dependence of some normalisations.
+        first_row: First row of tiles to predict, if an earlier process has done the rows before it.
+        row_done: Called with the number of each row of tiles once all of its pieces have been taken.
+        tiles_done: Called with the number of tiles predicted, after each batch.
 
     Raises:
-        ConfigError: If there is no such number of views.
-        UserError: What ``plane.read`` or ``take`` raise.
+        ConfigError: If the number of views is not supported.
+        UserError: Raised by ``plane.read`` or ``take``.
     """
     if views not in get_args(TileViews):
-        raise ConfigError(f"views={views} is not known here", hint=f"use {', '.join(map(str, get_args(TileViews)))}")
+        raise ConfigError(f"views={views} is not supported", hint=f"use {', '.join(map(str, get_args(TileViews)))}")
     rows = [list(offsets) for _, offsets in groupby(plan.offsets, key=lambda offset: offset[0])]
     averaging = _Averaging(plan, rows) if stitching == "average" else None
-    # Overlapping tiles of the row before reach into the first row wanted: they are predicted again, not handed over.
+    # Overlapping tiles of the previous row extend into the first row: they are predicted again, but not passed on.
     begin = max(0, first_row - 1) if averaging else first_row
     jobs = [(row, *batch) for row in range(begin, len(rows)) for batch in _batches(rows[row], plan)]
     bands = _Bands(plane, plan)
@@ -111,7 +111,7 @@ def predict_plane(
         coming: Future[Tensor] | None = reader.submit(bands.tiles, jobs[0][1]) if jobs else None
         going: Future[None] | None = None
         for number, (row, offsets, num_new) in enumerate(jobs):
-            assert coming is not None, "one is read ahead for each that follows"
+            assert coming is not None, "each batch is read ahead"
             x_BCHW = coming.result().to(device, memory_format=torch.channels_last)
             coming = reader.submit(bands.tiles, jobs[number + 1][1]) if number + 1 < len(jobs) else None
             scores_BKhw = _seen(network, x_BCHW, views)
@@ -141,9 +141,9 @@ def _hand_over(
 
 
 def _batches(row: list[tuple[int, int]], plan: TilePlan) -> Iterator[tuple[list[tuple[int, int]], int]]:
-    """Tiles of a row in equally large batches, each with the number of those at its end that no batch before it held.
+    """Tiles of a row in batches of equal size, each with the number of tiles at its end that are new.
 
-    As in ``overlap_tile.predict``: all batches are equally large, so that torch chooses the same kernels for all.
+    As in ``overlap_tile.predict``, all batches have equal size, so that torch chooses the same kernels for all.
     """
     number = min(len(row), max(1, BATCH_PIXELS // (plan.tile_hw[0] * plan.tile_hw[1])))
     for end in range(number, len(row) + number, number):
@@ -152,7 +152,7 @@ def _batches(row: list[tuple[int, int]], plan: TilePlan) -> Iterator[tuple[list[
 
 
 def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews) -> Tensor:
-    """Scores of a batch; of several views the logarithm of their mean probabilities."""
+    """Scores of a batch; for several views the logarithm of their mean probabilities."""
     if views == 1:
         return network(x_BCHW).float()
     total: Tensor | float = 0.0
@@ -167,7 +167,7 @@ def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews)
 
 
 class _Bands:
-    """Mirrored, normalised tiles of a plane; the rows under one row of tiles are read once where memory allows it."""
+    """Mirrored, normalised tiles of a plane; the pixels of one row of tiles are read once if memory allows it."""
 
     def __init__(self, plane: Plane, plan: TilePlan) -> None:
         self.plane, self.plan = plane, plan
@@ -189,7 +189,7 @@ class _Bands:
             block = self.plane.read(first_row, first_column, num_rows, num_columns)
         else:
             if self.band is None or self.top != top:
-                self.band = None  # before the next one is read: only one is in memory
+                self.band = None  # freed before the next one is read: only one is in memory
                 self.band = self.plane.read(first_row, 0, num_rows, self.plan.image_hw[1])
                 self.top = top
             block = self.band[:, :, first_column : first_column + num_columns]
@@ -200,7 +200,7 @@ class _Bands:
 
 
 class _Averaging:
-    """Adds overlapping tiles up, and hands over rows of pixels when no further tile reaches them."""
+    """Sums overlapping tiles, and returns rows of pixels that no further tile overlaps."""
 
     def __init__(self, plan: TilePlan, rows: list[list[tuple[int, int]]]) -> None:
         self.plan = plan
@@ -212,10 +212,10 @@ class _Averaging:
         self.top = 0
 
     def add(self, tile: Piece) -> list[Piece]:
-        """What is finished once this tile is added; the last tile of a row finishes something."""
+        """Adds a tile and returns finished pieces; the last tile of a row finishes one."""
         probabilities = tile.scores.softmax(0).cpu()
         num_classes, height, width = probabilities.shape
-        if self.sum_KHW is None:  # one row of tiles high; the weights lie behind the classes
+        if self.sum_KHW is None:  # one row of tiles high; the last channel holds the weights
             self.sum_KHW = torch.zeros(num_classes + 1, self.weight_hw.shape[0], self.plan.image_hw[1])
             self.top = tile.top
         weight = self.weight_hw[:height, :width]
@@ -235,6 +235,6 @@ class _Averaging:
 
 
 def _bell(length: int) -> Tensor:
-    """A Gaussian over a line of pixels, its standard deviation an eighth of the line, as nnU-Net and MONAI weight."""
+    """A Gaussian over a line of pixels with a standard deviation of an eighth of the line, as in nnU-Net and MONAI."""
     position = (torch.arange(length) - (length - 1) / 2) / (length / 8)
     return torch.exp(-(position**2) / 2).clamp(min=1e-3)

@@ -1,1 +1,1 @@
-"""Measures of a segmentation against its truth."""
+"""Measures of a segmentation against the ground truth."""

@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from unet_repro.data.labels import Labels
 
-# Matula et al. 2015, 10.1371/journal.pone.0144959: what it costs to correct a detection by hand.
+# Matula et al. 2015, 10.1371/journal.pone.0144959: costs of correcting a detection by hand.
 SPLIT_COST, MISS_COST, FALSE_COST = 5, 10, 1
 
 
 def _table(
     reference: Labels, predicted: Labels
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pixels shared by each reference object and each predicted one ``(R, P)``, and the sizes of both."""
+    """Shared pixels of each reference object and each predicted object ``(R, P)``, and the sizes of both."""
     numbers, rows = np.unique(reference, return_inverse=True)
     others, columns = np.unique(predicted, return_inverse=True)
     joint = np.zeros((len(numbers), len(others)), np.int64)
@@ -25,9 +25,9 @@ def _table(
 
 
 def seg_scores(reference: Labels, predicted: Labels) -> npt.NDArray[np.float64]:
-    """Jaccard index of each reference object with the predicted one that covers more than half of it; 0 if none does.
+    """Jaccard index of each reference object with the predicted object that covers more than half of it, or 0.
 
-    SEG is the mean over all reference objects of all frames. Predicted objects that match none do not lower it.
+    SEG is the mean over all reference objects of all frames. Unmatched predicted objects do not lower it.
 
     Args:
         reference: Instance numbers ``(H, W)``, 0 = background.
@@ -43,14 +43,14 @@ def seg_scores(reference: Labels, predicted: Labels) -> npt.NDArray[np.float64]:
 
 
 def seg_both_ways(reference: Labels, predicted: Labels) -> float:
-    """Mean of SEG and of SEG with the roles exchanged, so that false objects count too; to choose settings by.
+    """Mean of SEG and of SEG with the roles exchanged, so that false objects count too; used to choose settings.
 
     Args:
         reference: Instance numbers ``(H, W)``, 0 = background.
         predicted: Likewise.
 
     Returns:
-        In [0, 1]; a side without objects counts 1 if the other has none either, else 0.
+        In [0, 1]; a side without objects counts as 1 if the other has none either, else as 0.
 
     >>> seg_both_ways(np.array([[1, 1, 0, 0]]), np.array([[5, 5, 0, 6]]))
     0.75
@@ -76,9 +76,9 @@ class DetCounts:
 
     Attributes:
         references: Reference markers.
-        misses: Markers that no object covers by more than half.
-        false: Objects that cover no marker so.
-        splits: Markers beyond the first in the same object, each of which has to be split off.
+        misses: Markers of which no object covers more than half.
+        false: Objects that do not match a marker in this way.
+        splits: Markers beyond the first in the same object, each of which must be split off.
     """
 
     references: int
@@ -107,8 +107,8 @@ def det_counts(markers: Labels, predicted: Labels) -> DetCounts:
 def det(counts: Iterable[DetCounts]) -> float:
     """DET = 1 - min(cost, cost of nothing) / cost of nothing, over all frames, in [0, 1].
 
-    The cost is 5 a split, 10 a miss, 1 a false object; nothing costs a miss for each marker. Without any marker DET is
-    1 if there is no object either, else 0.
+    The cost is 5 per split, 10 per miss, 1 per false object; an empty prediction costs a miss for each marker. Without
+    any marker DET is 1 if there is no object either, else 0.
 
     >>> det([DetCounts(references=3, misses=1, false=1, splits=1)])
     0.4666666666666667

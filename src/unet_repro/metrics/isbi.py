@@ -10,9 +10,9 @@ from unet_repro.metrics.rand import rand_scores
 from unet_repro.metrics.thinning import thin_borders
 from unet_repro.metrics.warping import warping_error
 
-# The challenge's program goes from 0 to 1 by 0.1; at 0 and 1 nothing, or everything, is border.
+# The challenge's program uses 0 to 1 in steps of 0.1; at 0 and 1 nothing, or everything, is border.
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-SCORES = ("v_rand", "v_info", "v_rand_unthinned", "v_info_unthinned")  # higher is better; of all others lower
+SCORES = ("v_rand", "v_info", "v_rand_unthinned", "v_info_unthinned")  # higher is better; for all others lower
 
 Values = npt.NDArray[np.float64]
 
@@ -26,15 +26,15 @@ def slice_measures(
 ) -> dict[str, Values]:
     """All measures of a slice, each at every threshold.
 
-    The challenge reports the best value over thresholds of the mean over slices. ``v_rand`` and ``v_info`` are taken
-    after thinning the predicted borders (its final measures), the others are its first ones: ``warping_error``,
-    ``rand_error`` and ``pixel_error`` (1 - F-score of the cells' pixels).
+    The challenge reports the best value over thresholds of the mean over slices. ``v_rand`` and ``v_info`` are measured
+    after thinning the predicted borders (the final measures of the challenge); the others are its original measures:
+    ``warping_error``, ``rand_error`` and ``pixel_error`` (1 - F-score of the cells' pixels).
 
     Args:
         truth: Instance numbers ``(H, W)``, 0 = membrane.
-        probability: Of not being membrane, ``(H, W)``.
-        thresholds: A pixel with a higher probability lies in a cell.
-        warping: Whether ``warping_error``, which takes as long as all others, is there.
+        probability: Probability of not being membrane, ``(H, W)``.
+        thresholds: A pixel with a higher probability belongs to a cell.
+        warping: Whether to include ``warping_error``, which takes as long as all others together.
 
     Returns:
         Measure -> ``(T,)``.

@@ -1,7 +1,6 @@
 """Pixel measures from a confusion matrix: IoU, Dice, pixel error, and the earlier reproduction's stepped score.
 
-A functional core and one torchmetrics class around it. K classes; rows of the matrix are the truth, columns the
-prediction.
+Pure functions, and one torchmetrics class. K classes; rows of the matrix are the truth, columns the prediction.
 """
 
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ def confusion(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
 
 
 def iou_per_class(matrix: Tensor) -> Tensor:
-    """Jaccard index of each class, ``TP / (TP + FP + FN)``, in [0, 1]; 1 where a class is in neither image.
+    """Jaccard index of each class, ``TP / (TP + FP + FN)``, in [0, 1]; 1 if a class is in neither image.
 
     Args:
         matrix: ``(..., K, K)`` counts.
@@ -73,15 +72,15 @@ def iou_stepped(iou: Tensor) -> Tensor:
     >>> iou_stepped(torch.tensor([0.4, 0.72, 0.99])).tolist()
     [0.0, 0.5, 1.0]
     """
-    # Not a float's rounding error above a whole number: 0.55 is one step.
+    # Tolerates rounding errors above an integer: 0.55 is one step.
     return torch.ceil((20 * (iou - 0.5) - 1e-6).clamp(0, 10)) / 10
 
 
 class PixelMeasures(Metric):
     """All pixel measures of a set of whole images.
 
-    Classes' IoU, mean IoU, Dice and pixel error come from the pixels of all images together; ``iou_stepped`` is the
-    mean over images of the stepped score of each image's mean IoU, as in the earlier reproduction.
+    IoU of each class, mean IoU, Dice and pixel error are computed from the pooled pixels of all images. ``iou_stepped``
+    is the mean over images of the stepped score of each image's mean IoU, as in the earlier reproduction.
 
     Args:
         class_names: K names, used in the keys ``iou_<name>``.

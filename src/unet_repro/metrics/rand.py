@@ -1,4 +1,4 @@
-"""Rand and information scores of a segmentation into instances, over the pixels that lie in a cell of the truth."""
+"""Rand and information scores of an instance segmentation, over the pixels that are in a cell of the truth."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ Labels = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class RandScores:
-    """Scores in [0, 1], 1 is best; splits lower those named ``split``, merges those named ``merge``.
+    """Scores in [0, 1], 1 is best; split errors lower the ``split`` scores, merge errors the ``merge`` scores.
 
     Attributes:
         v_rand: Rand F-score.
-        v_rand_split: Share of the truth's pairs that the prediction joins too.
-        v_rand_merge: Share of the prediction's pairs that the truth joins too.
+        v_rand_split: Share of the truth's pairs that are also joined in the prediction.
+        v_rand_merge: Share of the prediction's pairs that are also joined in the truth.
         v_info: Information F-score.
         v_info_split: Mutual information over the prediction's entropy.
         v_info_merge: Mutual information over the truth's entropy.
@@ -34,22 +34,22 @@ class RandScores:
 def rand_scores(truth: Labels, predicted: Labels) -> RandScores:
     """Foreground-restricted Rand and information scores (Arganda-Carreras et al. 2015, 10.3389/fnana.2015.00142).
 
-    With ``p_ij`` the share of the truth's cell pixels that lie in predicted object i and true cell j, ``s_i`` and
-    ``t_j`` its sums, and H entropies::
+    With ``p_ij`` the share of the truth's cell pixels in predicted object i and true cell j, ``s_i`` and ``t_j`` its
+    sums, and H entropies::
 
         V_rand = sum p_ij^2 / (sum s_i^2 / 2 + sum t_j^2 / 2)      split: over sum t_j^2, merge: over sum s_i^2
         V_info = I(S; T) / (H(S) / 2 + H(T) / 2)                   split: over H(S), merge: over H(T)
 
-    A pixel of a cell that the prediction gives to no object is an object by itself, as in the challenge's program.
-    ``rand_error`` counts pairs of two different pixels, and those in no object in no pair (that program, too).
+    A cell pixel that is in no predicted object counts as an object of its own, as in the challenge's program.
+    ``rand_error`` counts pairs of different pixels, without pixels in no object, also as in that program.
 
     Args:
-        truth: Instance numbers ``(H, W)``, 0 = background, which does not count.
+        truth: Instance numbers ``(H, W)``, 0 = background, which is ignored.
         predicted: Likewise, 0 = in no object.
 
     Returns:
-        The scores; of two labellings without any cell or object they are perfect, of a truth with cells and no
-        object 0. Where a score is 0/0, as the information of a single cell that is one object, it is 1.
+        The scores. If there are neither cells nor objects they are perfect; if there are cells but no objects they are
+        0. A score of 0/0, such as the information of a single cell that is one object, is 1.
 
     >>> scores = rand_scores(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 7, 7]]))  # two cells merged
     >>> scores.v_rand_split, scores.v_rand_merge, scores.v_info
@@ -64,7 +64,7 @@ def rand_scores(truth: Labels, predicted: Labels) -> RandScores:
     alone = int((objects == 0).sum())
     joint = _counts(cells[objects > 0] * (int(objects.max()) + 1) + objects[objects > 0])
     true, found = _counts(cells), _counts(objects[objects > 0])
-    # Those in no object: objects of one pixel each.
+    # Pixels in no object are objects of one pixel each.
     both_pairs, true_pairs = float((joint**2).sum() + alone), float((true**2).sum())
     found_pairs = float((found**2).sum() + alone)
     joint_entropy, true_entropy = _entropy(joint, alone, number), _entropy(true, 0, number)
@@ -92,7 +92,7 @@ def _counts(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def _entropy(counts: npt.NDArray[np.float64], alone: int, number: int) -> float:
-    """Of pixels in groups of these sizes and some alone, in nats."""
+    """Entropy of pixels in groups of these sizes and some single pixels, in nats."""
     shares = counts / number
     return float(-(shares * np.log(shares)).sum() + alone / number * np.log(number))
 
@@ -104,14 +104,14 @@ def _ratio(part: float, whole: float) -> float:
 def pair_f_score(truth: Labels, predicted: Labels) -> float:
     """Foreground-restricted F-score over pairs of different pixels, ``1 - rand_error``; unthinned.
 
-    Not ``RandScores.v_rand``, in which pixels in no object are objects of their own.
+    It differs from ``RandScores.v_rand``, in which pixels in no object are objects of their own.
 
     Args:
         truth: Instance numbers ``(H, W)``, 0 = background.
         predicted: Likewise.
 
     Returns:
-        In [0, 1]; 1 where neither holds a cell, 0 where one of them holds none.
+        In [0, 1]; 1 if neither has a cell, 0 if only one of them has none.
 
     >>> pair_f_score(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 7, 7]]))  # two cells merged
     0.5

@@ -1,4 +1,4 @@
-"""Borders of a segmentation thinned to one pixel, as before the scores of ISBI 2012."""
+"""Thins the borders of a segmentation to one pixel, as for the scores of ISBI 2012."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,15 @@ def thin_borders(cells: npt.NDArray[np.bool_]) -> Labels:
     """Grows the cells until one pixel of border is left between them.
 
     Arganda-Carreras et al. 2015 score segmentations after border thinning, so that the width of a predicted membrane
-    does not count. The challenge's program floods the borders by a watershed; here each border pixel goes to the
-    nearest cell, and of two neighbours in different cells one becomes border again: the same lines, up to ties.
+    does not matter. The challenge's program uses a watershed. Here each border pixel is assigned to the nearest cell,
+    and of two neighbours in different cells one becomes border again, which gives the same lines, up to ties.
 
     Args:
         cells: ``(H, W)``, true inside cells.
 
     Returns:
-        ``(H, W)`` int32: the 4-connected components of ``cells``, grown; 0 = the line between them. No pixel of a cell
-        is lost. Without any cell all is 0.
+        ``(H, W)`` int32: the 4-connected components of ``cells``, grown; 0 = the line between them. Every cell pixel is
+        kept. Without any cell the result is 0.
 
     >>> thin_borders(np.array([[1, 0, 0, 0, 1]], bool))
     array([[1, 1, 0, 2, 2]], dtype=int32)
@@ -35,7 +35,7 @@ def thin_borders(cells: npt.NDArray[np.bool_]) -> Labels:
         before[axis], after[axis] = slice(None, -1), slice(1, None)
         one, other = tuple(before), tuple(after)
         differ = (grown[one] != grown[other]) & ~line[one] & ~line[other]
-        # The one that lies farther from the cells: the middle of the border, and never a pixel of a cell.
+        # Choose the pixel farther from the cells: the middle of the border, and never a cell pixel.
         first = differ & (away[one] > away[other])
         line[one] |= first
         line[other] |= differ & ~first

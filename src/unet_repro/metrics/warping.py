@@ -1,4 +1,4 @@
-"""Warping error: what remains wrong of a segmentation when its borders may be shifted, but not its topology changed."""
+"""Warping error: the errors of a segmentation that remain if borders may be shifted but the topology is fixed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,12 +6,12 @@ from scipy import ndimage
 
 Mask = npt.NDArray[np.bool_]
 
-# The eight neighbours of a pixel, in the order of the bits of a neighbourhood's code.
+# The eight neighbours of a pixel, in the bit order of a neighbourhood's code.
 _AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 def _is_simple(code: int) -> bool:
-    """Whether flipping the middle of 3x3 pixels keeps the topology: cells 4-connected, membrane 8-connected."""
+    """Whether flipping the centre of 3x3 pixels keeps the topology: cells 4-connected, membrane 8-connected."""
     cells = np.zeros((3, 3), bool)
     for bit, (row, column) in enumerate(_AROUND):
         cells[1 + row, 1 + column] = code >> bit & 1
@@ -27,12 +27,12 @@ _SIMPLE = np.array([_is_simple(code) for code in range(256)])
 
 
 def warp(truth: Mask, proposal: Mask) -> Mask:
-    """The truth, shifted towards the proposal as far as its topology allows.
+    """Warps the truth towards the proposal as far as its topology allows.
 
-    Flips pixels that differ and are *simple*: whose flip neither joins, parts, makes nor removes a cell or a piece of
-    membrane. The order is not fixed by its authors; here the pixels of each of the four sub-lattices of every second
-    row and column are flipped at once (they are no neighbours, so each flip is simple whatever the others do), one
-    sub-lattice after the other, until nothing changes. What lies outside the image is membrane.
+    Flips pixels that differ and are *simple*: flipping them neither joins, splits, creates nor removes a cell or a
+    piece of membrane. The original method does not fix the order. Here the pixels of each of the four sub-lattices of
+    every second row and column are flipped at once (they are not neighbours, so the flips are independent), one
+    sub-lattice after the other, until nothing changes. Pixels outside the image are membrane.
 
     Args:
         truth: ``(H, W)``, true inside cells.
@@ -66,7 +66,7 @@ def warping_error(truth: Mask, proposal: Mask) -> float:
     """Share of pixels in which the proposal differs from the warped truth, in [0, 1].
 
     Jain et al., "Boundary Learning by Optimization with Topological Constraints", CVPR 2010,
-    10.1109/CVPR.2010.5539950, without geometric limit, as the ISBI 2012 challenge had it.
+    10.1109/CVPR.2010.5539950, without a geometric constraint, as in the ISBI 2012 challenge.
 
     Args:
         truth: ``(H, W)``, true inside cells.

@@ -1,4 +1,4 @@
-"""What `unet-repro evaluate` writes: measures as JSON, CSV and a table, and a picture of good and bad cases."""
+"""The files of `unet-repro evaluate`: measures as JSON, CSV and a table, and a picture of good and bad cases."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
 from unet_repro.runs.folder import write_atomically
 
-# Measure -> how it is written in tables.
+# Measure -> its name in tables.
 NAMES = {
     "v_rand": "V_rand, thinned, best threshold",
     "v_info": "V_info, thinned, best threshold",
@@ -34,16 +34,16 @@ NAMES = {
 
 
 def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str, command: str) -> list[Path]:
-    """Writes everything that was measured.
+    """Writes all measures.
 
     Args:
-        assessments: Groups.
-        folder: Where the files go.
-        name: What they are called, before ``.json``, ``-images.csv``, ``-thresholds.csv``, ``.md`` and ``-cases.jpg``.
-        command: How they were made, for the table's foot.
+        assessments: The assessed groups.
+        folder: The output folder.
+        name: Stem of the files; ``.json``, ``-images.csv``, ``-thresholds.csv``, ``.md`` and ``-cases.jpg`` are added.
+        command: The command that produced them, shown below the table.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
         RunError: If they cannot be written.
@@ -66,7 +66,7 @@ def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str
 
 
 def to_markdown(assessments: Sequence[Assessment]) -> str:
-    """A table for each group: measures by seeds and by the mean of seeds."""
+    """A table for each group: measures of the seeds, and of the mean of their probabilities."""
     return "\n\n".join(_table(each) for each in assessments)
 
 
@@ -128,7 +128,7 @@ def _image(image: ImageMeasures) -> dict[str, Any]:
 
 
 def _image_rows(assessment: Assessment) -> list[dict[str, Any]]:
-    """One row an image of each member: the sweep's measures at the threshold 0.5."""
+    """One row per image and member, with the sweep's measures at the threshold 0.5."""
     half = min(range(len(THRESHOLDS)), key=lambda index: abs(THRESHOLDS[index] - 0.5))
     return [
         {
@@ -147,7 +147,7 @@ def _image_rows(assessment: Assessment) -> list[dict[str, Any]]:
 
 
 def _threshold_rows(assessment: Assessment) -> list[dict[str, Any]]:
-    """One row a threshold of each member: means over the stack."""
+    """One row per threshold and member, with means over the stack."""
     rows = []
     for member, images in assessment.members.items():
         drawn = [image for image in images if image.sweep]

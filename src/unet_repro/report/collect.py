@@ -1,4 +1,4 @@
-"""From runs on disk to one row for each arm."""
+"""Collects the runs on disk into one row for each arm."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ class Score:
     """A measure over seeds.
 
     Attributes:
-        values: One a seed, in the seeds' order.
+        values: One value per seed, in the order of the seeds.
     """
 
     values: tuple[float, ...]
@@ -27,7 +27,7 @@ class Score:
 
     @property
     def spread(self) -> float:
-        """Sample standard deviation over seeds; 0 for a single one."""
+        """Sample standard deviation over seeds; 0 for a single seed."""
         return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
 
 
@@ -43,11 +43,11 @@ class ArmRow:
         variant: Overrides added by the user.
         seeds: Seeds of the finished runs.
         num_planned: Runs planned.
-        scores: Measures by column name; empty as long as no run has finished.
-        steps: Steps of training.
-        tiles: Tiles a step times their size.
-        run_ids: Identities of the finished runs, in the seeds' order.
-        comparison: Rows with the same one may be compared.
+        scores: Measures by column name; empty until a run has finished.
+        steps: Training steps.
+        tiles: Tiles per step times their size.
+        run_ids: Ids of the finished runs, in the order of the seeds.
+        comparison: Id of the comparison; only rows with the same id may be compared.
     """
 
     experiment: str
@@ -64,7 +64,7 @@ class ArmRow:
     comparison: str
 
 
-# Column -> which row of the result, which measure. The thin class of a data set is its hard one.
+# Column -> row and measure of the result. The thin class of a data set is the difficult one.
 _SCORES = {
     "final_iou": ("final", "val/iou"),
     "best_iou": ("best", "val/iou"),
@@ -75,7 +75,7 @@ _SCORES = {
 
 
 def collect(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[ArmRow]:
-    """Rows of the named comparisons, or of all that the ledger knows, in their planned order."""
+    """Rows of the named comparisons, or of all in the ledger, in their planned order."""
     ledger = Ledger(runs_dir)
     rows = []
     for experiment in experiments or ledger.experiments():
@@ -119,5 +119,5 @@ def _value(result: dict[str, Any], part: str, measure: str) -> float:
 
 
 def histories(runs_dir: Path, row: ArmRow) -> list[dict[str, list[float]]]:
-    """The learning curves of an arm's finished runs: columns of ``history.csv``, one dictionary a seed."""
+    """The learning curves of an arm's finished runs: columns of ``history.csv``, one dictionary per seed."""
     return [RunFolder(runs_dir / run_id).curves() for run_id in row.run_ids]

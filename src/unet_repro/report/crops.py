@@ -1,4 +1,4 @@
-"""What networks get right and wrong: crops of measured images beside truth, objects and errors."""
+"""Pictures of good and bad cases: crops of measured images with truth, objects and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ from unet_repro.inference.instances import to_instances
 
 CROP_PX = 192
 
-# Okabe and Ito's blue and vermilion: colour-blind readers tell them apart.
+# Okabe and Ito's blue and vermilion, which colour-blind readers can distinguish.
 FALSE_CELL, MISSED_CELL = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
 
 
 def error_colours(predicted: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Right pixels in grey (cells light, background dark), false foreground blue, missed foreground vermilion.
+    """Correct pixels in grey (cells light, background dark), false foreground blue, missed foreground vermilion.
 
     Args:
         predicted: ``(H, W)`` class indices, 0 = background.
@@ -35,12 +35,12 @@ def error_colours(predicted: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]
 
 
 def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
-    """Worst, median and best image of each group by SEG: a crop of each where it is most wrong.
+    """Draws the worst, median and best image of each group by SEG: a crop of each with the most wrong pixels.
 
-    A whole image is never shown.
+    A complete image is never shown.
 
     Args:
-        assessments: Groups.
+        assessments: The assessed groups.
         path: The picture, ``.jpg``.
     """
     chosen = [(each, label, image) for each in assessments for label, image in _cases(each)]
@@ -76,7 +76,7 @@ def _cases(assessment: Assessment) -> list[tuple[str, ImageMeasures]]:
 
 
 def _most_wrong(wrong: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The square crop, at most half the image's side, that holds the most wrong pixels."""
+    """The square crop, at most half the image's side, that contains the most wrong pixels."""
     side = min(CROP_PX, *(extent // 2 for extent in wrong.shape))
     density = ndimage.uniform_filter(wrong.astype(np.float32), side, mode="constant")
     inside = density[side // 2 : wrong.shape[0] - side + side // 2, side // 2 : wrong.shape[1] - side + side // 2]

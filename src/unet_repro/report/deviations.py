@@ -1,9 +1,9 @@
-"""What the paper fixes, what is assumed, and where this project differs: read from the comments in ``conf/``."""
+"""Lists which settings are from the paper, assumed, or deviations, from the comments in ``conf/``."""
 
 import re
 from pathlib import Path
 
-# With a colon anywhere; without one only as the first word: comments speak of the paper in other places too.
+# With a colon anywhere; without one only as the first word, since comments also mention the paper elsewhere.
 _MARK = re.compile(r"\b(paper|assumed|deviation):|^\s*(paper)\b(?![':])")
 
 

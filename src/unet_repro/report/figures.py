@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from unet_repro.report.collect import ArmRow, histories
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; markers tell the arms apart once more.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; arms also differ in their markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"  # one more than colours, so that no pair repeats
 SUFFIXES = (".png", ".svg")
@@ -19,12 +19,12 @@ _VERDICT_LOOKS = {"supported": ("#009E73", "o"), "refuted": ("#D55E00", "X"), "i
 
 
 def draw_comparison(runs_dir: Path, rows: Sequence[ArmRow], path: Path, *, metric: str = "val/iou") -> None:
-    """Median curve and range over seeds on the left, final scores of all seeds with their mean on the right.
+    """Draws the median curve and range over seeds on the left, and final scores with their mean on the right.
 
     Args:
-        runs_dir: Where the runs lie.
+        runs_dir: Folder of the runs.
         rows: Arms of one comparison, on one data set at one scale, each with at least one finished run.
-        path: The picture; its ending gives the format.
+        path: The picture; its suffix gives the format.
         metric: Column of the history.
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained", dpi=110)
@@ -57,16 +57,16 @@ def draw_verdicts(
     stem: str = "verdicts",
     suffixes: Sequence[str] = SUFFIXES,
 ) -> list[Path]:
-    """Every primary effect with its interval and margin, in units of its margin; a picture for each data set and scale.
+    """Draws every primary effect with its interval and margin, one picture for each data set and scale.
 
     Args:
-        verdicts: As ``report.verdicts.as_dict`` gives them.
+        verdicts: Verdicts from ``report.verdicts.as_dict``.
         report_dir: The folder of the pictures.
-        stem: Their name, to which data and scale are added if there are several.
+        stem: Their stem; data and scale are added if there are several.
         suffixes: Their formats.
 
     Returns:
-        The pictures' paths; none where nothing is judged yet.
+        Paths of the pictures; empty if there are no verdicts yet.
     """
     places: dict[tuple[str, str], list[tuple[str, Mapping[str, Any], str]]] = {}
     for verdict in verdicts:
@@ -83,7 +83,7 @@ def draw_verdicts(
 
 
 def _draw_forest(effects: Sequence[tuple[str, Mapping[str, Any], str]], title: str, paths: list[Path]) -> list[Path]:
-    """Effects have unlike units, so each line has a scale of its own: its margin, or else the reach of its interval."""
+    """Draws effects with different units, so each line has its own scale: the larger of its margin and interval."""
     figure = Figure(figsize=(10, 1.1 + 0.32 * len(effects)), layout="constrained", dpi=110)
     axes = figure.subplots()
     for line, (_, effect, word) in enumerate(reversed(effects)):
@@ -95,22 +95,22 @@ def _draw_forest(effects: Sequence[tuple[str, Mapping[str, Any], str]], title: s
         colour, marker = _VERDICT_LOOKS[word]
         axes.plot([low, high], [line, line], color=colour, linewidth=2)
         axes.plot(mean, line, marker, color=colour, markersize=7)
-        told = f"{effect['estimate']:+.3g} [{effect['low']:+.3g}, {effect['high']:+.3g}] {effect['unit']}"
-        axes.text(1.05, line, told, va="center", size=8)
+        label = f"{effect['estimate']:+.3g} [{effect['low']:+.3g}, {effect['high']:+.3g}] {effect['unit']}"
+        axes.text(1.05, line, label, va="center", size=8)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(yticks=range(len(effects)), ylim=(-0.7, len(effects) - 0.3), xticks=[0], xticklabels=["0"])
-    axes.set_xlim(-1.05, 2.3)  # the numbers stand on the right
+    axes.set_xlim(-1.05, 2.3)  # leaves space for the numbers on the right
     axes.set_yticklabels([name for name, _, _ in reversed(effects)], size=8)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     figure.suptitle(title, size=10)
-    figure.supxlabel("each line has a scale of its own; grey: differences that would not matter", size=8)
+    figure.supxlabel("each line has its own scale; grey: differences within the margin", size=8)
     for path in paths:
         _save(figure, path)
     return paths
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """The same picture gives the same file: no date, no random names."""
+    """Saves a figure reproducibly, without a date or random ids."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.hashsalt": "unet-repro"}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
@@ -124,10 +124,10 @@ def _points(
 
 
 def draw_all(runs_dir: Path, rows: Sequence[ArmRow], report_dir: Path) -> list[Path]:
-    """PNG and SVG of each comparison that has finished runs: ``<experiment>.png``, with data and hash if several.
+    """Draws each comparison with finished runs as PNG and SVG: ``<experiment>.png``, with data and hash if several.
 
     Returns:
-        The pictures' paths.
+        Paths of the pictures.
     """
     groups: dict[tuple[str, str, str], list[ArmRow]] = {}
     for row in rows:

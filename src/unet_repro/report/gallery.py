@@ -1,6 +1,6 @@
-"""Crops for the page: held-out images with truth and predictions, and the weight maps; as PNG in data addresses.
+"""Crops for the page: held-out images with truth and predictions, and the weight maps, as PNG data URLs.
 
-Never a whole image: the crop's side is at most half of the image's.
+A complete image is never shown: the crop's side is at most half of the image's side.
 """
 
 import base64
@@ -24,7 +24,7 @@ from unet_repro.training.build import Data, read_data
 from unet_repro.trial.finished_runs import Run
 
 CROP_PX = 192
-NUM_TILES = 3  # the first, the middle and the last of the images that judge
+NUM_TILES = 3  # the first, middle and last of the evaluated images
 CREDITS = {
     "isbi2012": "ISBI 2012 EM challenge; Cardona et al. 2010, Arganda-Carreras et al. 2015",
     "DIC-C2DH-HeLa": "Cell Tracking Challenge, G. van Cappellen; Maška et al. 2023",
@@ -37,19 +37,19 @@ def data_of(run: Run) -> Data:
     """The data that a run was trained on.
 
     Raises:
-        DataError: If they are not on this machine, or have changed.
+        DataError: If the data are not on this machine, or have changed.
     """
     data = read_data(check(DictConfig(run.config)))
     if data.manifest["digest"] != run.manifest["digest"]:
-        raise DataError(f"the images of {data.name} have changed since", hint="restore them to see them beside results")
+        raise DataError(f"the images of {data.name} have changed since the training", hint="restore them to show them")
     return data
 
 
 def tiles_of(run: Run) -> list[dict[str, Any]]:
-    """Crops of the images that judge a run: ``key``, ``credit``, ``size``, ``image`` and ``truth``.
+    """Crops of the images that a run is evaluated on: ``key``, ``credit``, ``size``, ``image`` and ``truth``.
 
     Raises:
-        DataError: If the images are not there.
+        DataError: If the images are missing.
     """
     data = data_of(run)
     samples = {sample.key: sample for sample in data.samples}
@@ -57,14 +57,14 @@ def tiles_of(run: Run) -> list[dict[str, Any]]:
 
 
 def shown_keys(run: Run) -> list[str]:
-    """The images that are shown, by key."""
+    """Keys of the images to show."""
     record = run.evaluation("val")
     keys = list(record["variants"]["whole"]) if record else []
     return [keys[index] for index in sorted({0, len(keys) // 2, len(keys) - 1})][:NUM_TILES] if keys else []
 
 
 def predictions_of(run: Run) -> list[str]:
-    """Predicted classes of the same crops."""
+    """Predicted classes for the same crops."""
     record = run.evaluation("val")
     path = path_of(run.folder.path, "val").with_suffix(".npz")
     if record is None or not path.exists():
@@ -79,7 +79,7 @@ def weight_maps_of(run: Run) -> list[dict[str, str]]:
     """Every weight map of the first training image, on one logarithmic colour scale.
 
     Raises:
-        DataError: If the images are not there.
+        DataError: If the images are missing.
     """
     data = data_of(run)
     key = data.split.train[0]
@@ -97,17 +97,17 @@ def weight_maps_of(run: Run) -> list[dict[str, str]]:
 
 
 def first_with_images(runs: Iterable[Run]) -> Run | None:
-    """A run whose validation images were evaluated."""
+    """The first run with evaluated validation images."""
     return next((run for run in runs if shown_keys(run)), None)
 
 
 def predictions_by_arm(arms: Mapping[str, Run], keys: list[str]) -> dict[str, list[str]]:
-    """Predictions of the arms that are judged on just these images."""
+    """Predictions of the arms that are evaluated on exactly these images."""
     return {arm: pictures for arm, run in arms.items() if shown_keys(run) == keys and (pictures := predictions_of(run))}
 
 
 def _tile(sample: Sample, source: str) -> dict[str, Any]:
-    assert sample.labels is not None, "only labelled images judge"
+    assert sample.labels is not None, "only labelled images are evaluated"
     image, truth = _crop(channels_first(sample.image)[0]), _crop(classes_from_instances(sample.labels))
     return {
         "key": sample.key,
@@ -119,7 +119,7 @@ def _tile(sample: Sample, source: str) -> dict[str, Any]:
 
 
 def _crop(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The square in the middle."""
+    """The square crop in the middle."""
     height, width = image.shape[:2]
     side = min(CROP_PX, height // 2, width // 2)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""Everything that the page shows, in plain containers, from the runs of a folder."""
+"""Collects the data of the page, in plain containers, from the runs of a folder."""
 
 import contextlib
 import datetime as dt
@@ -43,11 +43,11 @@ Plain = dict[str, Any]
 
 
 def page_data(runs_dir: Path, experiments: Sequence[str] | None = None) -> Plain:
-    """What the page shows; see ``report/page`` for who reads it.
+    """The data of the page, which ``report/page`` renders.
 
     Args:
-        runs_dir: Where the runs lie.
-        experiments: These comparisons only; ``None`` for all.
+        runs_dir: Folder of the runs.
+        experiments: Names of the comparisons; ``None`` for all.
     """
     ledger = Ledger(runs_dir)
     known = [name for name in ledger.experiments() if name != "single" and (experiments is None or name in experiments)]
@@ -75,7 +75,7 @@ def _finished(entry: Entry, runs_dir: Path) -> Run | None:
 
 
 def _comparisons(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """Entries by comparison, the newest of those with one name."""
+    """Entries by comparison; of several with one name only the newest."""
     found: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
         name = comparison_id(entry.experiment, entry.data, entry.scale, entry.variant)
@@ -103,7 +103,7 @@ def _made(entries: Sequence[Entry], runs_dir: Path) -> Plain:
 
 
 def _commands(entries: Sequence[Entry]) -> list[str]:
-    """The whole suite's command first, then one for each comparison."""
+    """The command of the suite first, then one for each comparison."""
     commands = []
     for data, scale in dict.fromkeys((entry.data, entry.scale) for entry in entries if entry.experiment != "seed_runs"):
         of_place = [entry for entry in entries if (entry.data, entry.scale) == (data, scale)]
@@ -148,7 +148,7 @@ def _comparison(name: str, entries: Sequence[Entry], runs_dir: Path) -> Plain:
 
 
 def question_of(experiment: str) -> str:
-    """What an experiment asks, from its file; a search's finals have one too."""
+    """The question of an experiment, from its file; also for the final comparison of a search."""
     path = conf_dir() / "experiment" / f"{experiment}.yaml"
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition("question:")[2].strip() for line in lines if "question:" in line), "")
@@ -197,19 +197,19 @@ def _spread(values: Sequence[float]) -> Plain:
 
 
 def _rounded(value: float) -> float:
-    """Six digits: what a page can show."""
+    """Rounds to six digits, which is enough for the page."""
     return float(f"{value:.6g}")
 
 
 def _weight_maps(runs: Iterable[Run]) -> list[dict[str, str]]:
     run = first_with_images(runs)
-    with contextlib.suppress(UserError):  # the gallery says what is missing
+    with contextlib.suppress(UserError):  # the gallery reports what is missing
         return weight_maps_of(run) if run else []
     return []
 
 
 def _gallery(comparisons: Mapping[str, Sequence[Entry]], runs: Mapping[str, Run]) -> Plain:
-    missing: dict[str, str] = {}  # by data set: why its images are not shown
+    missing: dict[str, str] = {}  # data set -> why its images are not shown
     tiles: dict[str, list[Plain]] = {}
     keys: dict[str, list[str]] = {}
     predictions: dict[str, Plain] = {}
@@ -253,7 +253,7 @@ def _seed_runs(entries: Sequence[Entry], runs: Mapping[str, Run]) -> list[Plain]
 
 
 def _environment(runs: Iterable[Run]) -> list[list[str]]:
-    """Versions, machines and commits that trained the runs; several of one kind are all named."""
+    """All versions, machines and commits that trained the runs."""
     found: dict[str, set[str]] = {}
     seconds = []
     for run in runs:
@@ -262,12 +262,12 @@ def _environment(runs: Iterable[Run]) -> list[list[str]]:
             found.setdefault(key, set()).add(str(value))
     lines = [[key.replace("_", "-"), ", ".join(sorted(values))] for key, values in found.items()]
     if seconds:
-        lines.append(["seconds a run, median", f"{statistics.median(seconds):.0f}"])
+        lines.append(["seconds per run, median", f"{statistics.median(seconds):.0f}"])
     return lines
 
 
 def _data(runs: Iterable[Run]) -> list[Plain]:
-    """Each content that was trained on, with the split most runs had."""
+    """Each data content that runs were trained on, with the split of the first of these runs."""
     found: dict[str, Plain] = {}
     for run in runs:
         split, source = run.manifest["split"], run.manifest["source"]

@@ -1,4 +1,4 @@
-"""Results that are kept: small tables and figures in ``experiments/<name>/results/``, and the tables of two READMEs."""
+"""Publishes results: small tables and figures in ``experiments/<name>/results/``, and the tables of two READMEs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,24 +21,24 @@ BEGIN, END = "<!-- results: written by `unet-repro report --publish` -->", "<!--
 def publish(
     runs_dir: Path, rows: Sequence[ArmRow], data: Mapping[str, Any], experiments_dir: Path, readme: Path
 ) -> list[Path]:
-    """Keeps ``<data>-<scale>.csv``, ``.md`` and ``.png`` of each comparison, and the verdicts.
+    """Writes ``<data>-<scale>.csv``, ``.md`` and ``.png`` of each comparison, and the verdicts.
 
-    The verdicts go beside the comparisons (``experiments/verdicts-<data>-<scale>.csv`` and ``.png``), as a table into
-    the README, and, with a line for each comparison, into the README of ``experiments``. Comparisons with added
-    overrides are not published: they are somebody's own question.
+    The verdicts are written to ``experiments/verdicts-<data>-<scale>.csv`` and ``.png``, as a table to the README, and,
+    with a line for each comparison, to the README of ``experiments``. Comparisons with additional overrides are not
+    published.
 
     Args:
-        runs_dir: Where the runs lie.
+        runs_dir: Folder of the runs.
         rows: Arms of any comparisons; those without finished runs are left out.
-        data: What the page shows.
-        experiments_dir: The folder ``experiments``; its ``README.md`` has the two marks.
-        readme: A file with the two marks between which the table goes.
+        data: The data of the page.
+        experiments_dir: The folder ``experiments``; its ``README.md`` has the two markers.
+        readme: A file with the two markers between which the table is written.
 
     Returns:
-        What was written.
+        Paths of the written files.
 
     Raises:
-        DataError: If a README lacks the marks.
+        DataError: If a README lacks the markers.
     """
     verdicts = [verdict for verdict in data["verdicts"] if verdict["seeds"] and verdict["comparison"].count("/") == 2]
     groups: dict[tuple[str, str, str], list[ArmRow]] = {}
@@ -79,7 +79,7 @@ def publish(
 
 
 def _verdict_text(verdict: Mapping[str, Any]) -> str:
-    """A verdict in words, with its rule, what the guard found, and every effect."""
+    """A verdict as text, with its rule, the findings of the guard, and every effect."""
     lines = [
         f"**{verdict['claim']}: {verdict['verdict']}** ({verdict['label']}). {verdict['statement']}",
         f"{verdict['reason'][0].upper()}{verdict['reason'][1:]}.",
@@ -101,7 +101,7 @@ def _verdict_text(verdict: Mapping[str, Any]) -> str:
 
 
 def seed_run_table(seed_runs: Sequence[Mapping[str, Any]], source: str) -> str:
-    """The earlier reproduction's figures beside this project's, for one data set."""
+    """The earlier reproduction's results next to this project's, for one data set."""
     rows = []
     for run in seed_runs:
         if run["data"] == source and run["seeds"]:
@@ -121,7 +121,7 @@ def _index(
     groups: Mapping[tuple[str, str, str], Sequence[ArmRow]],
     verdicts: Sequence[Mapping[str, Any]],
 ) -> str:
-    """A line for each kept comparison: what was asked, by which command, and what came of it."""
+    """A line for each published comparison: question, command, verdict, results."""
     about = {comparison["id"]: comparison for comparison in data["comparisons"]}
     words = {verdict["comparison"]: f"{verdict['claim']} {verdict['verdict']}" for verdict in verdicts}
     rows = []
@@ -134,7 +134,7 @@ def _index(
 
 
 def record(runs_dir: Path, rows: Sequence[ArmRow], command: str) -> str:
-    """What made these rows: command, commit, versions, machine, training time."""
+    """The provenance of these rows: command, commit, versions, machine, training time."""
     results = {run_id: RunFolder(runs_dir / run_id).outcome() or {} for row in rows for run_id in row.run_ids}
     made_by = {key: sorted({str(result["made_by"][key]) for result in results.values()}) for key in _MADE_BY}
     minutes = sum(result["seconds"] for result in results.values()) / 60
@@ -149,13 +149,13 @@ _MADE_BY = {"commit": "commit", "torch": "torch", "device": "on", "machine": "un
 
 
 def renew(readme: Path, text: str, *, begin: str, end: str) -> None:
-    """Writes a text in the place of whatever stands between two marks of a file.
+    """Replaces the text between two markers of a file.
 
     Raises:
-        DataError: If the file lacks the marks.
+        DataError: If the file lacks the markers.
     """
     old = readme.read_text() if readme.exists() else ""
     if begin not in old or end not in old:
-        raise DataError(f"{readme} has no place for the results", hint=f"put the lines {begin} and {end} into it")
+        raise DataError(f"{readme} has no markers for the results", hint=f"add the lines {begin} and {end}")
     inner = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     write_atomically(readme, inner.sub(lambda _: f"{begin}\n{text}\n{end}", old))

@@ -1,4 +1,4 @@
-"""The comparison as a table: in the terminal, as CSV, as Markdown."""
+"""The comparison as a table: in the terminal, as CSV, and as Markdown."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _MISSING = "-"
 
 
 def headings(rows: Sequence[ArmRow]) -> list[str]:
-    """Titles of an arm's columns; cell data have no membrane, their thin class is the cell."""
+    """Titles of an arm's columns; cell data have no membrane class, so the cell IoU is shown."""
     membrane = {row.data for row in rows} <= {"isbi2012", "synthetic"}
     return ["arm", "n", *(title if membrane else title.replace("membrane", "cell") for title in _HEADINGS.values())]
 
@@ -44,13 +44,13 @@ def _score(score: Score | None, digits: int) -> str:
 
 
 def title(row: ArmRow) -> str:
-    """What an arm's comparison is about, on which data, at which scale."""
+    """The title of an arm's comparison: experiment, data, scale and steps."""
     parts = [row.experiment, row.data, f"scale {row.scale}", row.variant]
     return ", ".join([part for part in parts if part] + ([f"{row.steps} steps"] if row.steps else []))
 
 
 def to_markdown(rows: Sequence[ArmRow]) -> str:
-    """One Markdown table with all comparisons, for a page; what they share comes in columns at the end."""
+    """One Markdown table with all comparisons; shared settings are in the last columns."""
     head = ["experiment", *headings(rows), "tiles a step", "steps", "data", "scale"]
     lines = []
     for row in rows:
@@ -61,7 +61,7 @@ def to_markdown(rows: Sequence[ArmRow]) -> str:
 
 
 def to_csv(rows: Sequence[ArmRow]) -> str:
-    """Numbers for programs: mean and standard deviation over seeds in columns of their own, and the runs."""
+    """All numbers as CSV: mean and standard deviation over seeds in separate columns, and the run ids."""
     parts = [f"{name}_{part}" for name in _HEADINGS for part in ("mean", "std")]
     heads = ["experiment", "variant", "arm", "seeds", "planned", *parts, "tiles", "steps", "data", "scale", "runs"]
     lines = []
@@ -75,7 +75,7 @@ def to_csv(rows: Sequence[ArmRow]) -> str:
 
 
 def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: Path = REPORT_DIR) -> list[ArmRow]:
-    """Writes ``table.csv`` and ``table.md`` from what is finished by now.
+    """Writes ``table.csv`` and ``table.md`` from the runs finished so far.
 
     Raises:
         RunError: If they cannot be written, or a result is damaged.
@@ -87,7 +87,7 @@ def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: 
 
 
 def print_tables(rows: Sequence[ArmRow]) -> None:
-    """One table for each comparison in the terminal, narrow enough for 80 columns."""
+    """Prints one table for each comparison, narrow enough for 80 columns."""
     console = Console()
     for (_, heading), group in itertools.groupby(rows, key=lambda row: (row.comparison, title(row))):
         arms = list(group)
@@ -96,4 +96,4 @@ def print_tables(rows: Sequence[ArmRow]) -> None:
             table.add_row(*cells(row))
         console.print(table)
     console.print("IoU: mean of both classes on the validation images, after the last step and at its best validation;")
-    console.print("val loss: unweighted cross-entropy; mean ± standard deviation over n seeds; s: seconds a run")
+    console.print("val loss: unweighted cross-entropy; mean ± standard deviation over n seeds; s: seconds per run")

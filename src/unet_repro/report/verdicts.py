@@ -1,4 +1,4 @@
-"""Verdicts on the runs of a folder: in the terminal, as JSON, CSV and Markdown."""
+"""Verdicts on the runs of a folder: in the terminal, and as JSON, CSV and Markdown."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +29,9 @@ class Judged:
         verdict: The verdict.
         data: Name of the data source.
         scale: Scale of the runs.
-        variant: Overrides that the user added to all of them.
-        label: What the verdict holds for, in words: never the paper's network at a smaller scale.
-        comparison: Identity of the runs that were compared; empty where none were planned.
+        variant: Overrides that the user added to all runs.
+        label: The scope of the verdict: scale with width and steps, and data.
+        comparison: Id of the comparison; empty if no runs were planned.
     """
 
     verdict: Verdict
@@ -43,11 +43,11 @@ class Judged:
 
 
 def judge_all(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[Judged]:
-    """All claims that have runs, on each data set and scale that was planned, corrected for their number.
+    """Judges all claims that have runs, on each planned data set and scale, corrected for their number.
 
     Args:
-        runs_dir: Where the runs lie.
-        experiments: Claims of these comparisons only; ``None`` for all that the ledger knows.
+        runs_dir: Folder of the runs.
+        experiments: Names of the comparisons whose claims are judged; ``None`` for all in the ledger.
     """
     ledger = Ledger(runs_dir)
     known = [name for name in ledger.experiments() if experiments is None or name in experiments]
@@ -62,7 +62,7 @@ def judge_all(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[
 def _judge_place(
     runs_dir: Path, place: tuple[str, str, str], planned: Mapping[str, Sequence[Entry]]
 ) -> Iterable[Judged]:
-    # Of comparisons of one name (the data or the base setting have changed in between) the newest one counts.
+    # If several comparisons have one name (the data or the base setting have changed), the newest is used.
     newest = {claim_id: entries[-1].comparison for claim_id, entries in planned.items()}
     arms = {
         claim_id: finished([entry for entry in entries if entry.comparison == newest[claim_id]], runs_dir)
@@ -77,13 +77,13 @@ def _judge_place(
 
 
 def _label(data: str, scale: str, variant: str, runs: Sequence[Run]) -> str:
-    """Scale in numbers, and the data."""
+    """The scale with its numbers, and the data."""
     size = f" (width {runs[0].config['model']['width']}, {runs[0].outcome['steps']} steps)" if runs else ""
     return ", ".join(part for part in (f"scale {scale}{size}", data, variant) if part)
 
 
 def as_dict(judged: Judged) -> dict[str, Any]:
-    """A verdict in plain containers, for JSON and the page."""
+    """A verdict as plain containers, for JSON and the page."""
     verdict, claim = judged.verdict, judged.verdict.claim
     guard = verdict.guard
     return {
@@ -113,7 +113,7 @@ def as_dict(judged: Judged) -> dict[str, Any]:
 
 
 def comparison_id(experiment: str, data: str, scale: str, variant: str) -> str:
-    """What names a comparison on a page."""
+    """The id of a comparison on the page."""
     return "/".join(part for part in (experiment, data, scale, variant) if part)
 
 
@@ -137,7 +137,7 @@ def _effect_dict(effect: Effect) -> dict[str, Any]:
 
 
 def decisive(verdict: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The effect that a verdict hangs on: what refutes it best, else what is the least certain of what it expects."""
+    """The decisive effect: the strongest evidence of a refutation, else the weakest evidence of support."""
     primary: list[Mapping[str, Any]] = [effect for effect in verdict["effects"] if effect["primary"]]
     if verdict["verdict"] == "refuted":
         return min(primary, key=lambda effect: float(effect["p_against"]))
@@ -151,7 +151,7 @@ _COLUMNS = (
 
 
 def to_csv(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Every effect of every verdict in a row of its own."""
+    """One row for every effect of every verdict."""
     rows = (
         {**effect, "contrast": effect.get("name"), "effect": effect.get("estimate"), **verdict}
         for verdict in verdicts
@@ -161,7 +161,7 @@ def to_csv(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_markdown(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """A table with the verdict, and the effect that it hangs on."""
+    """A table with each verdict and its decisive effect."""
     rows = []
     for verdict in verdicts:
         seeds = str(verdict["seeds"])
@@ -180,7 +180,7 @@ def _effect_text(verdict: Mapping[str, Any]) -> str:
 
 
 def with_interval(effect: Mapping[str, Any]) -> str:
-    """An effect's estimate and, where there is one, its interval."""
+    """An effect's estimate and its interval, if any."""
     interval = "" if effect["low"] is None else f" [{effect['low']:+.3g}, {effect['high']:+.3g}]"
     return f"{effect['estimate']:+.3g}{interval}"
 
@@ -202,13 +202,13 @@ def write_verdicts(verdicts: Sequence[Mapping[str, Any]], made: Mapping[str, Any
 
 
 def print_verdicts(verdicts: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
-    """The verdict table in the terminal, one table for each label."""
+    """Prints the verdicts, one table for each scale and data set."""
     console = console or Console()
     for label in dict.fromkeys((verdict["scale"], verdict["data"]) for verdict in verdicts):
         of_label = [verdict for verdict in verdicts if (verdict["scale"], verdict["data"]) == label]
         title = next((v["label"] for v in of_label if v["seeds"]), of_label[0]["label"])
         table = Table(title=f"Verdicts: {title}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("claim", "verdict", "what it hangs on", "seeds"):
+        for name in ("claim", "verdict", "decisive effect", "seeds"):
             table.add_column(name, overflow="fold")
         for verdict in of_label:
             word = verdict["verdict"]

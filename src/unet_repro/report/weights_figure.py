@@ -1,4 +1,4 @@
-"""One picture of what a loss looks at: the image, its instances, and every weight map beside them."""
+"""Draws an image, its instances, and every weight map in one picture."""
 
 import math
 from pathlib import Path
@@ -17,19 +17,19 @@ from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
 from unet_repro.training.build import Data
 
-# Okabe and Ito's palette without black: told apart with any kind of colour vision.
+# Okabe and Ito's palette without black, distinguishable with any kind of colour vision.
 _COLOURS = to_rgba_array(["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"])[:, :3]
 _MAX_COLUMNS = 4
 _PANEL_INCHES = 3.4
-_DECADES = 2  # of the shared scale below its largest weight; smaller weights get its lowest colour
+_DECADES = 2  # decades of the shared scale; smaller weights get its lowest colour
 
 
 def all_weight_maps(data: Data, key: str) -> dict[str, npt.NDArray[np.float32]]:
     """Every map of ``conf/weight_map`` of one labelled sample, ``(H, W)`` float32, by name.
 
     Args:
-        data: A source; its training part balances the classes.
-        key: Of the sample.
+        data: A source; its training part determines the class balance.
+        key: Key of the sample.
     """
     labels = {sample.key: sample.labels for sample in data.samples if sample.labels is not None}
     counts = np.mean([class_counts(classes_from_instances(labels[name])) for name in data.split.train], axis=0)
@@ -49,17 +49,17 @@ def draw_weights(
     *,
     crop_px: int = 256,
 ) -> None:
-    """Draws the image, its labels and all maps side by side into one PNG.
+    """Draws the image, its labels and all maps into one PNG.
 
     All maps share one logarithmic colour scale, so that equal colours are equal weights. Larger images are cropped to
-    the window in which the maps vary most; the numbers in the titles are those of the whole image.
+    the window in which the maps vary most; the numbers in the titles refer to the complete image.
 
     Args:
         image: ``(H, W)``, any real dtype.
         instances: ``(H, W)`` int32, 0 = background.
         maps: Name to weights, each ``(H, W)`` float32, finite and not negative.
-        path: File to write; its folder is made.
-        crop_px: Largest height and width that is shown, in pixels.
+        path: File to write; its folder is created.
+        crop_px: Largest height and width to draw, in pixels.
 
     Raises:
         DataError: If shapes differ, there is no map, a map is negative or not finite, or the crop is not positive.
@@ -77,7 +77,7 @@ def draw_weights(
     highest = max(float(weights.max()) for weights in maps.values()) or 1.0
     positive = [float(weights[weights > 0].min()) for weights in maps.values() if weights.any()]
     lowest = max(min(positive, default=highest), highest * 10.0**-_DECADES)
-    lowest = min(lowest, highest / 10)  # a decade at least, for maps that are constant
+    lowest = min(lowest, highest / 10)  # at least one decade, for constant maps
     norm = LogNorm(lowest, highest)
 
     num_panels = 2 + len(maps)
@@ -89,7 +89,7 @@ def draw_weights(
         axis.set_axis_off()
     num_instances = len(np.unique(instances[instances > 0]))
     _draw_image(axes[0], axes[1], image[window], instances[window], num_instances)
-    for axis, (name, weights) in zip(axes[2:], maps.items(), strict=False):  # panels left over in the grid stay empty
+    for axis, (name, weights) in zip(axes[2:], maps.items(), strict=False):  # leftover panels stay empty
         drawn = axis.imshow(np.maximum(weights[window], lowest), cmap="viridis", norm=norm, interpolation="nearest")
         axis.set_title(f"{name}\nmin {weights.min():.3g}, mean {weights.mean():.3g}, max {weights.max():.3g}", size=9)
         bar = figure.colorbar(drawn, ax=axis, shrink=0.8, extend="min" if weights.min() < lowest else "neither")
@@ -108,23 +108,23 @@ def _check(
 ) -> None:
     if not maps or crop_px < 1:
         raise DataError(
-            f"{len(maps)} weight maps, crop of {crop_px} px: nothing to draw", hint="give one or more of each"
+            f"nothing to draw: {len(maps)} weight maps, crop of {crop_px} px", hint="both must be at least 1"
         )
     if image.ndim != 2:
-        raise DataError(f"the image has shape {image.shape}, not (H, W)", hint="pass one channel, such as `image[0]`")
+        raise DataError(f"the image has shape {image.shape}, expected (H, W)", hint="pass one channel, as `image[0]`")
     for name, array in {"instances": instances, **maps}.items():
         if array.shape != image.shape:
             raise DataError(
-                f"{name!r} has shape {array.shape} but the image {image.shape}",
-                hint="pass labels and weights at the size of the image",
+                f"{name!r} has shape {array.shape}, the image {image.shape}",
+                hint="pass labels and weights of the image's size",
             )
     for name, weights in maps.items():
         if not np.all(np.isfinite(weights) & (weights >= 0)):
-            raise DataError(f"weight map {name!r} is negative or not finite somewhere", hint="draw finite weights >= 0")
+            raise DataError(f"weight map {name!r} has negative or non-finite values", hint="use finite weights >= 0")
 
 
 def _window(maps: list[npt.NDArray[np.float32]], crop_px: int) -> tuple[slice, slice]:
-    """The window of at most ``crop_px`` a side in which the maps, each on its own scale, exceed their minimum most."""
+    """The window of at most ``crop_px`` per side in which the maps, each on its own scale, vary most."""
     interest: npt.NDArray[np.float64] = np.zeros(maps[0].shape)
     for weights in maps:
         interest += (weights - weights.min()) / max(float(weights.max()), np.finfo(np.float32).tiny)

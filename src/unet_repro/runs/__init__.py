@@ -1,1 +1,1 @@
-"""A run's identity, folder and record."""
+"""The identity, folder and record of a run."""

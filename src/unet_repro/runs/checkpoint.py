@@ -1,4 +1,4 @@
-"""Checkpoints: tensors and plain types only, never code; written whole, or not at all, and checked when read."""
+"""Checkpoints: tensors and plain types only, never code; written atomically, and checked when read."""
 
 import pickle
 import sys
@@ -14,17 +14,17 @@ from unet_repro.errors import RunError, TrainingError
 from unet_repro.files import replacing
 from unet_repro.runs.folder import RunFolder
 
-_NET = "net."  # where the task keeps its network
+_NET = "net."  # prefix of the network's weights in the task's state
 
 
 class CheckpointInMemory(CheckpointIO):
-    """Keeps what Lightning would write, for the recorder to write or to lay aside.
+    """Stores what Lightning would write in memory, so that the recorder can write it or keep it.
 
     Args:
-        resumed: The content to resume from; Lightning asks for it by path.
+        resumed: The content to resume from; Lightning requests it by path.
 
     Attributes:
-        latest: What ``trainer.save_checkpoint`` made; its tensors are the training's own, not copies.
+        latest: The content from ``trainer.save_checkpoint``; its tensors are the training's own, not copies.
     """
 
     def __init__(self, resumed: dict[str, Any] | None) -> None:
@@ -32,28 +32,28 @@ class CheckpointInMemory(CheckpointIO):
         self.latest: dict[str, Any] = {}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
-        """Keeps it."""
+        """Stores the checkpoint."""
         self.latest = checkpoint
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        """The content that was read, and checked, before the training began."""
-        assert self.resumed is not None, "asked for only where there is one"
+        """The content that was read and checked before the training began."""
+        assert self.resumed is not None, "called only when resuming"
         return self.resumed
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Nothing lies anywhere."""
+        """Does nothing: there is no file."""
 
 
 def write_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:
-    """Writes a checkpoint whole or not at all, to the disk itself.
+    """Writes a checkpoint atomically, synced to disk.
 
     Args:
         path: The file.
         content: Tensors and plain types.
-        previous: Where the file that is there now goes.
+        previous: Where to move the existing file.
 
     Raises:
-        RunError: If it cannot be written; the older files are then still there.
+        RunError: If it cannot be written; the older files are then unchanged.
     """
     try:
         with replacing(path, previous=previous) as file:
@@ -61,15 +61,15 @@ def write_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | No
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise RunError(
             f"cannot save the checkpoint {path}: {error}",
-            hint="free some space, or choose another runs_dir; the same command then goes on",
+            hint="free some space, or choose another runs_dir; the same command then resumes",
         ) from error
 
 
 def resume_point(folder: RunFolder) -> dict[str, Any] | None:
-    """Content of the newest checkpoint that is whole; ``None`` for a run that has none yet.
+    """Content of the newest intact checkpoint; ``None`` for a run that has none yet.
 
     Raises:
-        RunError: If there are checkpoints and none can be used.
+        RunError: If there are checkpoints, but none is usable.
     """
     paths = [path for path in (folder.last, folder.previous) if path.exists()]
     for path in paths:
@@ -80,7 +80,7 @@ def resume_point(folder: RunFolder) -> dict[str, Any] | None:
                 raise
             continue
         if path != paths[0]:
-            sys.stderr.write(f"{paths[0]} is damaged; going on from {path.name}, the one before\n")
+            sys.stderr.write(f"{paths[0]} is damaged; resuming from the previous one, {path.name}\n")
         return content
     return None
 
@@ -89,7 +89,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, on the CPU.
 
     Raises:
-        RunError: If the file is missing, truncated, or holds anything but tensors and plain types.
+        RunError: If the file is missing, truncated, or contains anything but tensors and plain types.
     """
     try:
         _check_bytes(path)
@@ -97,27 +97,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise RunError(
             f"there is no checkpoint {path}",
-            hint="train the run, name the other checkpoint, or remove the run's folder and train it again",
+            hint="train the run, choose the other checkpoint, or remove the run's folder and train it again",
         ) from error
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise RunError(
             f"{path} is damaged or not a checkpoint of this program",
-            hint="remove it, of a finished run the whole folder, and train again",
+            hint="remove it (for a finished run, the whole folder) and train again",
         ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise RunError(f"{path} is not a checkpoint of this program", hint="name a checkpoint of a run")
+        raise RunError(f"{path} is not a checkpoint of this program", hint="use a checkpoint of a run")
     return content
 
 
 def _check_bytes(path: Path) -> None:
-    """Compares each part of the file with its checksum: torch itself would not notice a flipped bit."""
+    """Compares each part of the file with its checksum, since torch does not detect a flipped bit."""
     with zipfile.ZipFile(path) as archive:
         if (part := archive.testzip()) is not None:
             raise zipfile.BadZipFile(part)
 
 
 def load_network(net: nn.Module, path: Path) -> None:
-    """Puts a checkpoint's weights into a network.
+    """Loads a checkpoint's weights into a network.
 
     Raises:
         RunError: As ``read_checkpoint``.
@@ -140,5 +140,5 @@ def check_architecture(net: nn.Module, state: dict[str, Any], path: Path) -> Non
         if wanted.get(name) != given.get(name):
             raise TrainingError(
                 f"{path} is of another architecture: {name} is {given.get(name)} there, {wanted.get(name)} here",
-                hint="use the model.* settings that it was trained with (config.yaml beside it)",
+                hint="use the model.* settings of its training (see config.yaml in the same folder)",
             )

@@ -1,20 +1,20 @@
-"""A run's folder ``runs/<run_id>/``: what lies in it, its state, its lock.
+"""A run's folder ``runs/<run_id>/``: its files, its state, its lock.
 
 ================ =====================================================================================
 config.yaml      the resolved configuration
-manifest.json    which samples played which part, with the SHA-256 of their arrays
-history.csv      one row a validation; a pure function of configuration and data
-progress.json    step, of how many, seconds so far; rewritten while it runs
-last.ckpt        where a restarted run goes on; of a finished run, the end
-previous.ckpt    the one before, in case the last one is damaged; only while it is trained
+manifest.json    the samples of each part, with the SHA-256 of their arrays
+history.csv      one row per validation; a pure function of configuration and data
+progress.json    step, number of steps, seconds so far; rewritten while the run is trained
+last.ckpt        where a restarted run resumes; for a finished run, the end
+previous.ckpt    the checkpoint before, in case the last is damaged; exists only during training
 best.ckpt        weights at the best mean IoU on validation, written at the end
-placement.json   threads and instruction set of the latest attempt; a resumed run takes the same number of threads
+placement.json   threads and instruction set of the latest attempt; a resumed run uses the same number of threads
 provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
 network.json     channels' statistics and class names: with a checkpoint, all that a prediction needs
-result.json      written last, atomically: there is a result, or there is none; a function of configuration and data
+result.json      written last, atomically; a function of configuration and data
 error.txt        why the latest attempt failed: the reason in the first line, then the traceback
-worker.json      who trains it now
-log.txt          what its own process printed, under ``hydra/launcher=local``
+worker.json      the process that is training it
+log.txt          output of its process, with ``hydra/launcher=local``
 ================ =====================================================================================
 """
 
@@ -36,17 +36,17 @@ State = Literal["new", "partial", "done", "failed"]
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all.
+    """Writes a text file atomically.
 
     Raises:
-        RunError: If the folder cannot be written to or the disk is full; the old file, if any, is then still there.
+        RunError: If the folder is not writable or the disk is full; the old file, if any, is then unchanged.
     """
     try:
         with replacing(path) as file:
             file.write(text.encode())
     except OSError as error:
         raise RunError(
-            f"cannot write {path}: {error.strerror}", hint="free some space, or choose a folder you may write to"
+            f"cannot write {path}: {error.strerror}", hint="free some space, or choose a writable folder"
         ) from error
 
 
@@ -54,7 +54,7 @@ class RunFolder:
     """One run on disk.
 
     Args:
-        path: ``<runs_dir>/<run_id>``; made by ``begin``.
+        path: ``<runs_dir>/<run_id>``; created by ``begin``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +73,7 @@ class RunFolder:
 
     @property
     def state(self) -> State:
-        """How far the run is, by the files that are there."""
+        """The state of the run, from its files."""
         if self.result_file.exists():
             return "done"
         if self.error.exists():
@@ -82,11 +82,11 @@ class RunFolder:
 
     @property
     def running(self) -> bool:
-        """Whether a worker is at it now; one that was killed is not."""
+        """Whether a live worker is training it."""
         return is_running(self.path)
 
     def holder(self) -> Holder | None:
-        """Who works on it, or did when it was killed."""
+        """The worker that is training it, or that was killed while training it."""
         return read_holder(self.path)
 
     def settings(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class RunFolder:
         return settings
 
     def history_rows(self) -> list[dict[str, float]]:
-        """Rows of ``history.csv``; measures that a row lacks are left out.
+        """Rows of ``history.csv``; missing measures are left out.
 
         Raises:
             RunError: If it is missing or damaged.
@@ -136,11 +136,11 @@ class RunFolder:
         return self._read(self.progress)
 
     def placement(self) -> dict[str, Any]:
-        """What ``place`` wrote; empty before the first attempt."""
+        """The content written by ``place``; empty before the first attempt."""
         return self._read(self.placement_file) or {}
 
     def place(self, placement: dict[str, Any]) -> None:
-        """Writes how the run uses its machine."""
+        """Records how the run uses its machine."""
         write_atomically(self.placement_file, json.dumps(placement, indent=1))
 
     def share_done(self) -> float:
@@ -149,20 +149,20 @@ class RunFolder:
         return progress["step"] / progress["of"] if progress else 0.0
 
     def begin(self, config: dict[str, Any], manifest: Manifest) -> None:
-        """Makes the folder and records what the run is.
+        """Creates the folder and records the configuration and the data.
 
         Raises:
-            RunError: If it cannot be written, or was begun with other data.
+            RunError: If it cannot be written, or was started with other data.
         """
         self.check_manifest(manifest)
-        for left_over in self.path.glob(".*.part"):  # of a process that was killed while it wrote
+        for left_over in self.path.glob(".*.part"):  # from a process killed while writing
             left_over.unlink(missing_ok=True)
         write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
         write_atomically(self.manifest, json.dumps(manifest, indent=1))
         self.error.unlink(missing_ok=True)
 
     def check_manifest(self, manifest: Manifest) -> None:
-        """Refuses data that are not those that the run was begun with.
+        """Checks that the data are those that the run was started with.
 
         Raises:
             RunError: If they differ.
@@ -170,33 +170,33 @@ class RunFolder:
         known = self._read(self.manifest)
         if known is not None and known != manifest:
             raise RunError(
-                f"{self.path} was trained on other data than are there now "
+                f"the data have changed since {self.path} was trained "
                 f"(digest {known['digest'][:12]}, now {str(manifest['digest'])[:12]})",
-                hint="restore the data, or remove the folder to start afresh",
+                hint="restore the data, or remove the folder to train from scratch",
             )
 
     def finish(self, result: dict[str, Any], provenance: dict[str, Any]) -> None:
-        """Writes provenance and result; from then on the run is done."""
+        """Writes provenance and result; the run is then done."""
         write_atomically(self.provenance, json.dumps(provenance, indent=1))
         write_atomically(self.result_file, json.dumps(result, indent=1))
         self.previous.unlink(missing_ok=True)
 
     def fail(self, reason: str, trace: str = "") -> None:
-        """Leaves the reason of a failure for who looks later; says nothing where even that cannot be written.
+        """Records the reason of a failure; does nothing if it cannot be written.
 
         Args:
-            reason: In words; its first line is what lists of failures show.
+            reason: The message; lists of failures show its first line.
             trace: The traceback.
         """
         with contextlib.suppress(RunError):
             write_atomically(self.error, f"{reason}\n\n{trace}".rstrip() + "\n")
 
     def hold(self) -> contextlib.AbstractContextManager[Lease]:
-        """Keeps other workers out while one works here; a dead worker's place is taken.
+        """Locks the run for this worker; takes over the lock of a dead worker.
 
         Raises:
-            RunHeld: If another worker is at work.
-            RunError: If the folder cannot be made.
+            RunHeld: If another worker is training the run.
+            RunError: If the folder cannot be created.
         """
         return hold(self.path)
 
@@ -208,7 +208,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _intact(self, path: Path, *errors: type[Exception]) -> Iterator[None]:
-        """Reports errors of reading a file as a damaged run."""
+        """Reports read errors as a damaged run."""
         try:
             yield
         except errors as error:
@@ -216,12 +216,12 @@ class RunFolder:
 
 
 def open_run(path: Path) -> RunFolder:
-    """The folder of an existing run.
+    """Opens the folder of an existing run.
 
     Raises:
-        RunError: If there is no run.
+        RunError: If the folder is not a run.
     """
     folder = RunFolder(path)
     if not folder.config.exists():
-        raise RunError(f"{path} is not a run's folder: it has no config.yaml", hint="name a folder runs/<run_id>")
+        raise RunError(f"{path} is not a run's folder: it has no config.yaml", hint="use a folder runs/<run_id>")
     return folder

@@ -8,7 +8,7 @@ from typing import Any
 from unet_repro.config import TrainConfig
 from unet_repro.data.splits import Manifest
 
-# Raised whenever a change to the code changes the numbers of some run; old runs are then not taken for new ones.
+# Increased whenever a change to the code changes the numbers of some run, so that old runs are not reused.
 CODE_VERSION = 2
 
 _NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir"}
@@ -18,7 +18,7 @@ PLACEMENT = {"accelerator", "devices", "deterministic", "threads", "num_workers"
 def numbers_of(config: TrainConfig) -> dict[str, Any]:
     """The part of a configuration that can change a run's numbers: no paths, no logging, no hardware placement.
 
-    The data are left out too: their content speaks for them, through the manifest.
+    The data settings are also left out: the content of the data is identified by the manifest.
     """
     plain = {key: value for key, value in asdict(config).items() if key not in _NOT_NUMBERS}
     plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key not in PLACEMENT}

@@ -1,12 +1,12 @@
-"""Who trains a run: one worker at a time, on one machine or on a shared file system; a dead worker's place is taken.
+"""Locks a run for one worker at a time, on one machine or a shared file system; a dead worker's lock is taken over.
 
-Two things keep workers apart. A lock of the operating system (``.lock``) does on one machine, and is freed by its
-holder's death. A shared file system may keep such locks to each machine, so ``worker.json`` says who works, and its
-holder touches it every few seconds. A worker on another machine watches the file by its own clock: clocks of two
-machines are never compared, and a clock that goes back does no harm.
+Two mechanisms are used. An operating-system lock (``.lock``) works on one machine, and is released when its holder
+dies. On a shared file system such locks may be local to each machine, so ``worker.json`` names the worker, which
+touches the file every few seconds. A worker on another machine watches the file by its own clock: clocks of two
+machines are never compared, and a clock that is set back does no harm.
 
-``filelock.SoftFileLease`` does not replace this: where a file system cannot exchange two names, as NFS and SMB cannot,
-it never takes a dead worker's place, and it takes a killed process for alive until its parent has waited for it.
+``filelock.SoftFileLease`` does not replace this: on file systems without atomic name exchange, such as NFS and SMB, it
+never takes over from a dead worker, and it considers a killed process alive until its parent has waited for it.
 """
 
 import contextlib
@@ -26,21 +26,21 @@ from filelock import FileLock, Timeout
 from unet_repro.errors import RunError, RunHeld
 
 RECORD, LOCK = "worker.json", ".lock"
-BEAT_S = 5.0  # how often a holder touches its record
-SILENT_S = 30.0  # another machine's record untouched for so long is a dead worker's
+BEAT_S = 5.0  # interval at which a holder touches its record
+SILENT_S = 30.0  # a worker on another machine is dead if its record is untouched for this long
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who works on a run.
+    """The worker that holds a run.
 
     Attributes:
-        host: Name of the machine, for people.
-        boot: Identity of the running machine: two machines of one name differ here.
-        pid: Process on that machine.
-        born: When that process started, in seconds since the boot: a number used again is another process.
-        token: Identity of this hold.
+        host: Name of the machine, for display.
+        boot: Boot id of the machine, which distinguishes machines with the same name.
+        pid: Process id on that machine.
+        born: Start of that process, in seconds since the boot, which detects a reused process id.
+        token: Unique id of this lock.
     """
 
     host: str
@@ -56,9 +56,9 @@ class Holder:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process runs; to be asked on its own machine only."""
+        """Whether its process runs; valid only on its own machine."""
         born = _born(self.pid)
-        return born is not None and abs(born - self.born) < 2  # the boot's time is known to the second only
+        return born is not None and abs(born - self.born) < 2  # the boot time is known only to the second
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -75,7 +75,7 @@ def _born(pid: int) -> float | None:
     """When a process started, in seconds since the boot; ``None`` if there is none, or only its zombie."""
     try:
         booted, process = psutil.boot_time(), psutil.Process(pid)
-        # Of two times by the adjustable clock the difference holds, whatever is done to the clock.
+        # The difference of two wall-clock times is independent of clock adjustments.
         return None if process.status() in _ENDED else float(process.create_time()) - booted
     except psutil.Error:
         return None
@@ -94,7 +94,7 @@ def _read(record: Path) -> Holder | None:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether somebody works on the run, as far as a look without waiting can tell."""
+    """Whether a worker is training the run, as far as can be determined without waiting."""
     holder = read_holder(folder)
     if holder is None:
         return False
@@ -106,7 +106,7 @@ def is_running(folder: Path) -> bool:
 
 
 class Lease:
-    """A hold on a run, kept alive by a thread.
+    """A lock on a run, kept alive by a thread.
 
     Args:
         folder: The run's folder.
@@ -121,26 +121,26 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
 
     def check(self) -> None:
-        """Refuses to go on once another worker has taken over, because this one was silent for too long.
+        """Checks that no other worker has taken over because this one was silent for too long.
 
         Raises:
-            RunHeld: If the record is another one's.
+            RunHeld: If the record belongs to another worker.
         """
         if self._lost:
             raise RunHeld(
                 f"{read_holder(self.folder) or 'another process'} has taken over {self.folder}: this process was "
                 f"silent for more than {SILENT_S:g} s",
-                hint="leave the run to it; the same command goes on once it has ended",
+                hint="let it finish the run; the same command resumes once it has ended",
             )
 
     def take(self, *, locked: bool) -> None:
         """Writes the record.
 
         Args:
-            locked: The operating system's lock is held, so no other process of this machine is at work.
+            locked: Whether the operating-system lock is held, so that no other process of this machine is active.
 
         Raises:
-            RunHeld: If a living worker has one.
+            RunHeld: If a live worker has a record.
         """
         while True:
             try:
@@ -165,7 +165,7 @@ class Lease:
         dead = (locked or not seen.is_alive) if seen is not None and seen.is_local else self._is_silent()
         if not dead:
             raise held(self.folder)
-        # Set aside first: of several that find a dead record, one moves it; who moves a living one puts it back.
+        # Moved aside first: of several workers that find a dead record only one moves it; a live record is put back.
         aside = self.record.with_name(f".{RECORD}.{uuid.uuid4().hex}.part")
         with contextlib.suppress(FileNotFoundError):
             self.record.rename(aside)
@@ -194,27 +194,27 @@ class Lease:
 
 def _mtime(path: Path) -> int | None:
     try:
-        with path.open("rb") as file:  # opening makes a network file system look at the server
+        with path.open("rb") as file:  # opening makes a network file system query the server
             return os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return None
 
 
 def held(folder: Path) -> RunHeld:
-    """The error that names who holds a run."""
+    """An error that names the worker that holds a run."""
     return RunHeld(
         f"another process is training {folder} ({read_holder(folder) or 'it has just begun'})",
-        hint="wait for it, or stop it; its checkpoint is then taken over",
+        hint="wait for it, or stop it; this command then resumes from its checkpoint",
     )
 
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[Lease]:
-    """Holds a run for the block.
+    """Locks a run during the block.
 
     Raises:
-        RunHeld: If another worker is at work.
-        RunError: If the folder cannot be written to.
+        RunHeld: If another worker is training the run.
+        RunError: If the folder is not writable.
     """
     lease = Lease(folder)
     lock = FileLock(folder / LOCK, timeout=0)
@@ -222,7 +222,7 @@ def hold(folder: Path) -> Iterator[Lease]:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
-        except NotImplementedError:  # a file system without locks: the record alone must do
+        except NotImplementedError:  # a file system without locks: use only the record
             lease.take(locked=False)
         else:
             lease.take(locked=True)
@@ -230,9 +230,7 @@ def hold(folder: Path) -> Iterator[Lease]:
         raise held(folder) from error
     except OSError as error:
         lock.release()
-        raise RunError(
-            f"cannot write to {folder}: {error.strerror}", hint="choose a runs_dir that you may write to"
-        ) from error
+        raise RunError(f"cannot write to {folder}: {error.strerror}", hint="choose a writable runs_dir") from error
     except RunHeld:
         lock.release()
         raise

@@ -1,4 +1,4 @@
-"""What a run needs to predict without the images it was trained on: ``network.json`` beside its checkpoints."""
+"""``network.json``: what a run needs, with a checkpoint, to predict without its training images."""
 
 import json
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ Checkpoint = Literal["best", "last"]
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network and what its images must look like.
+    """A trained network with the properties of its images.
 
     Attributes:
         folder: The run's folder.
         config: The run's settings.
-        net: On the CPU, float32, in evaluation mode.
+        net: The network, on the CPU, in float32 and evaluation mode.
         normalisation: Statistics of its training images.
         class_names: Names of class 0, 1, ...
     """
@@ -57,11 +57,11 @@ def describe_network(folder: RunFolder, normalisation: Normalisation, class_name
 
 
 def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
-    """A run's network with the weights of a checkpoint; its data need not be there.
+    """Opens a run's network with the weights of a checkpoint; its training data are not needed.
 
     Raises:
-        RunError: If it is no run, or ``network.json`` or the checkpoint is missing or damaged.
-        TrainingError: If the checkpoint is of another architecture than ``config.yaml`` tells.
+        RunError: If the folder is not a run, or ``network.json`` or the checkpoint is missing or damaged.
+        TrainingError: If the checkpoint is of another architecture than in ``config.yaml``.
     """
     folder = open_run(run)
     try:
@@ -71,7 +71,7 @@ def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
     if not folder.network.exists():
         raise RunError(
             f"{folder.network} is missing: the run was trained before such files were written",
-            hint=f"call `unet-repro evaluate run={run}` once where its training images are; it writes the file",
+            hint=f"run `unet-repro evaluate run={run}` once on a machine with its training images to write the file",
         )
     try:
         described = json.loads(folder.network.read_text())
@@ -80,7 +80,7 @@ def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{folder.network} is damaged",
-            hint=f"remove it and call `unet-repro evaluate run={run}` where its training images are",
+            hint=f"remove it and run `unet-repro evaluate run={run}` on a machine with its training images",
         ) from error
     net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=len(class_names))
     load_network(net, folder.best if checkpoint == "best" else folder.last)

@@ -1,4 +1,4 @@
-"""Where a result comes from."""
+"""The provenance of a result."""
 
 import functools
 import platform
@@ -13,13 +13,13 @@ import unet_repro
 
 @functools.cache
 def provenance(accelerator: str) -> dict[str, str | None]:
-    """Versions, machine and commit that a result came from.
+    """Versions, machine and commit of a result.
 
     Args:
-        accelerator: Where it was computed: ``cpu`` or ``gpu``.
+        accelerator: Device of the computation: ``cpu`` or ``gpu``.
 
     Returns:
-        Texts; the commit is ``None`` outside a checkout.
+        Strings; the commit is ``None`` outside a checkout.
     """
     git = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],

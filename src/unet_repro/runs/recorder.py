@@ -1,4 +1,4 @@
-"""The callback that records a training: history, progress, checkpoints; and stops it when it is asked to."""
+"""The callback that records a training (history, progress, checkpoints) and stops it on request."""
 
 import copy
 import json
@@ -21,26 +21,26 @@ from unet_repro.runs.stopping import StopRequest
 Row = dict[str, float]
 OnRow = Callable[[Row], None]
 PROGRESS_EVERY_S = 2.0
-SAVING_SHARE = 0.02  # of the training time at most goes into checkpoints between the first and the last
+SAVING_SHARE = 0.02  # largest share of the training time for intermediate checkpoints
 
 
 class Recorder(Callback):
-    """A row of history after every validation, and checkpoints that a restarted training goes on from.
+    """Writes a row of history after every validation, and checkpoints from which a restarted training resumes.
 
-    A checkpoint is written at the end, when the training is asked to stop, and now and then; never more often than
-    ``SAVING_SHARE`` of the time allows. It holds everything, the history and the best weights too, so no other file
-    has to fit it. None is taken between a step and its validation: asked to stop there, the training goes back a step.
+    A checkpoint is written at the end, on a stop request, and periodically, but never more often than ``SAVING_SHARE``
+    allows. It contains everything, including the history and the best weights, so that it needs no other file. No
+    checkpoint is taken between a step and its validation: a training stopped there resumes one step earlier.
 
     Args:
-        folder: Where to.
-        lease: This worker's hold on the folder; ``None`` in the further processes of a run on several devices, which
+        folder: The run's folder.
+        lease: This worker's lock on the folder; ``None`` in the further processes of a run on several devices, which
             write nothing.
-        memory: Where ``trainer.save_checkpoint`` puts what is to be written.
-        stop: Whether somebody asked to stop.
+        memory: Receives the content of ``trainer.save_checkpoint``.
+        stop: Records stop requests.
         val_every: Steps between validations.
         save_every_s: Seconds between checkpoints.
-        on_row: Told each row; what it raises ends the training.
-        monitor: Measure whose maximum makes the best weights.
+        on_row: Called with each row; an exception that it raises ends the training.
+        monitor: Measure whose maximum selects the best weights.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Recorder(Callback):
         self.folder, self.lease, self.memory, self.stop = folder, lease, memory, stop
         self.val_every, self.save_every_s, self.on_row, self.monitor = val_every, save_every_s, on_row, monitor
         self.rows: list[Row] = []
-        self.seconds_at: list[float] = []  # training time when each row was measured
+        self.seconds_at: list[float] = []  # training time at each row
         self.best: Row | None = None
         self.best_weights: dict[str, Any] = {}
         self.seconds_before = self.saving_before = self.saving = 0.0
         self.attempts = 1
         self._before_validation: dict[str, Any] | None = None
-        self._hosts: dist.ProcessGroup | None = None  # of a run on several devices: decides without waiting for a GPU
-        self._started = self._told = self._saved = time.monotonic()
+        self._hosts: dist.ProcessGroup | None = None  # for a run on several devices: decides without waiting for a GPU
+        self._started = self._reported_at = self._saved = time.monotonic()
         self._save_took = 0.0
 
     @property
@@ -74,7 +74,7 @@ class Recorder(Callback):
         return self.seconds_before + time.monotonic() - self._started
 
     def provenance(self) -> dict[str, Any]:
-        """What differs between two trainings of one run."""
+        """What may differ between two trainings of one run."""
         saving = self.saving_before + self.saving
         return {
             "seconds": round(self.seconds, 1),
@@ -84,7 +84,7 @@ class Recorder(Callback):
         }
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Starts the clock; history goes back to the checkpoint."""
+        """Starts the clock, and resets the history to the checkpoint."""
         self.stop.listen()
         self._hosts = dist.new_group(backend="gloo") if trainer.world_size > 1 else None
         self._started = self._saved = time.monotonic()
@@ -95,10 +95,10 @@ class Recorder(Callback):
         if self.on_row is not None:
             for row in self.rows:
                 self.on_row(row)
-        self._tell(trainer)
+        self._write_progress(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Between steps: stops if asked to, saves if it is time, and says now and then how far the training is."""
+        """Between steps: stops on request, saves if it is time, and records the progress."""
         if self.lease is not None:
             self.lease.check()
         validates = trainer.global_step % self.val_every == 0
@@ -110,16 +110,16 @@ class Recorder(Callback):
             self._save(trainer)
         if (trainer.global_step + 1) % self.val_every == 0:
             self._before_validation = self._copy(trainer)
-        if time.monotonic() - self._told > PROGRESS_EVERY_S:
-            self._tell(trainer)
+        if time.monotonic() - self._reported_at > PROGRESS_EVERY_S:
+            self._write_progress(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Between validation images: stops if asked to, from the step before; of several devices, each has its own."""
+        """Between validation images: stops on request, from the step before; only on a single device."""
         if trainer.world_size == 1 and self.stop.asked is not None:
             self._stop(trainer, back=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Records what was measured; a checkpoint after it holds its row."""
+        """Records the measures; a checkpoint taken after it contains its row."""
         measured = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {"step": trainer.global_step, **dict(sorted(measured.items()))}
         self.rows.append(row)
@@ -136,7 +136,7 @@ class Recorder(Callback):
             self._save(trainer)
         if self.on_row is not None:
             self.on_row(row)
-        self._tell(trainer)
+        self._write_progress(trainer)
         if self._is_asked_to_stop() and not ends:
             self._stop(trainer, back=False)
 
@@ -158,10 +158,10 @@ class Recorder(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the history of the checkpoint; rows after it were of an attempt that is now done again.
+        """Restores the history from the checkpoint; later rows will be recomputed.
 
         Raises:
-            RunError: If the checkpoint is of an earlier version of this program.
+            RunError: If the checkpoint is from an earlier version of this program.
         """
         if "seconds_at" not in state_dict:
             raise RunError(
@@ -181,7 +181,7 @@ class Recorder(Callback):
 
     def _copy(self, trainer: Trainer) -> dict[str, Any]:
         content = self._content(trainer)
-        return copy.deepcopy(content, {id(self.best_weights): self.best_weights})  # those are replaced, never changed
+        return copy.deepcopy(content, {id(self.best_weights): self.best_weights})  # these are replaced, never modified
 
     def _is_time_to_save(self) -> bool:
         wait = max(self.save_every_s, self._save_took / SAVING_SHARE)
@@ -191,7 +191,7 @@ class Recorder(Callback):
         return self._any(self.stop.asked is not None)
 
     def _any(self, here: bool) -> bool:
-        """What all devices of a run decide together: yes, if one of them says so."""
+        """Whether the condition holds on any device of the run."""
         if self._hosts is None:
             return here
         decision = torch.tensor(int(here))
@@ -212,22 +212,18 @@ class Recorder(Callback):
         self.saving += self._save_took
 
     def _stop(self, trainer: Trainer, *, back: bool) -> None:
-        """Leaves with a checkpoint: of now, or of the step before a validation that was not done.
-
-        Raises:
-            Stopped: Always.
-        """
+        """Stops with a checkpoint: of the current step, or of the step before an unfinished validation."""
         if not back:
             self._save(trainer)
-            self._tell(trainer)
+            self._write_progress(trainer)
         elif self._before_validation is not None:
             self._write(self._before_validation)
         raise Stopped(self.stop.asked or signal.SIGTERM)
 
-    def _tell(self, trainer: Trainer) -> None:
+    def _write_progress(self, trainer: Trainer) -> None:
         if self.lease is None:
             return
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
         progress = {"step": trainer.global_step, "of": trainer.max_steps, "seconds": round(self.seconds, 1)}
         write_atomically(self.folder.progress, json.dumps(progress))
 

@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: noted when they come, obeyed where a checkpoint can be written next."""
+"""Stop signals: recorded on arrival, handled where the next checkpoint can be written."""
 
 import os
 import signal
@@ -7,18 +7,18 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-# SLURM and submitit warn with a user signal; it means "stop" only where somebody has put a handler there.
+# SLURM and submitit warn with a user signal; it is a stop request only if a handler is installed.
 _ALWAYS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT") if hasattr(signal, name))
 _WHERE_HANDLED = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 
 
 class StopRequest:
-    """Notes SIGTERM, SIGINT (Ctrl-C) and a scheduler's warning while its ``with`` block runs.
+    """Records SIGTERM, SIGINT (Ctrl-C) and a scheduler's warning during its ``with`` block.
 
-    A second Ctrl-C stops at once. Outside the main thread, where Python forbids handlers, nothing is noted.
+    A second Ctrl-C stops at once. Outside the main thread, where Python forbids handlers, nothing is recorded.
 
     Attributes:
-        asked: Number of the signal that came, ``None`` so far.
+        asked: Number of the received signal, or ``None``.
     """
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def listen(self) -> None:
-        """Takes the signals (again): Lightning puts its own SIGTERM handler on top when a fit begins."""
+        """Installs the handlers (again): Lightning installs its own SIGTERM handler when a fit begins."""
         for signum in self._before:
             signal.signal(signum, self._note)
 
     def previous_handler(self, signum: int) -> Callable[[int, FrameType | None], Any] | None:
-        """Somebody else's function that stood there before: a scheduler's, which requeues the job."""
+        """The handler that was installed before, such as a scheduler's, which requeues the job."""
         handler = self._before.get(signum)
         return handler if callable(handler) and handler is not signal.default_int_handler else None
 
@@ -57,5 +57,5 @@ class StopRequest:
             raise KeyboardInterrupt
         self.asked = signum
         name = signal.Signals(signum).name
-        # Not through sys.stderr: a handler may come while it is being written to.
+        # Not through sys.stderr: the handler may run while it is being written to.
         os.write(2, f"\n{name}: stopping after this step with a checkpoint (Ctrl-C again stops at once)\n".encode())

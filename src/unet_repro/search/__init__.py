@@ -1,1 +1,1 @@
-"""Searches of settings with Optuna."""
+"""Hyperparameter searches with Optuna."""

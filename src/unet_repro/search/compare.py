@@ -1,4 +1,4 @@
-"""The comparison at the end of a search: each arm's best setting, several seeds, judged on the test part."""
+"""The comparison at the end of a search: each arm's best setting, several seeds, measured on the test part."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -22,18 +22,18 @@ MEASURES = ("iou", "loss")
 
 
 def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
-    """Refuses, before any trial, a comparison that could not be made after the last one.
+    """Checks, before any trial, that the final comparison will be possible.
 
     Args:
         arms: The arms.
-        seeds: Seeds of the final runs; none: there is no comparison.
+        seeds: Seeds of the final runs; empty for no comparison.
 
     Raises:
-        ConfigError: If a seed is not legal or is there twice.
+        ConfigError: If a seed is not valid or is repeated.
         DataError: If the test part has no image with public labels.
     """
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"hydra.sweeper.final_seeds={list(seeds)} has one twice", hint="name each once")
+        raise ConfigError(f"hydra.sweeper.final_seeds={list(seeds)} has a duplicate", hint="list each seed once")
     for arm in arms:
         for seed in seeds:
             arm.trained([f"seed={seed}"])
@@ -41,7 +41,7 @@ def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
         labelled = {sample.key for sample in data.samples if sample.labels is not None}
         if seeds and labelled.isdisjoint(data.split.test):
             raise DataError(
-                f"the test part of {data.name} has no images with public labels, so nothing can be judged on it",
+                f"the test part of {data.name} has no images with public labels, so nothing can be measured on it",
                 hint="use split=held_out, or hydra.sweeper.final_seeds=[]",
             )
 
@@ -55,7 +55,7 @@ def compare_best(
     """Trains each arm's best setting with each seed, as ordinary runs of the comparison, and measures them.
 
     Args:
-        arms: The arms, searched.
+        arms: The arms, after their searches.
         search: The search.
         seeds: Seeds of the final runs.
         launch: Trains runs.
@@ -67,19 +67,19 @@ def compare_best(
     for seed in seeds:
         for arm in arms:
             full = [*arm.overrides, *search.best(arm), f"seed={seed}"]
-            shared = arms[0].trained([f"seed={seed}"])  # what the comparison's runs have in common
+            shared = arms[0].trained([f"seed={seed}"])  # settings that the comparison's runs share
             chosen = arm.trained(full[len(arm.overrides) :])
             entries.append(entry_of(shared, chosen, arm.name, full, (), tuning_trials=search.trials))
     Ledger(search.runs_dir).record(entries)
     with SweepProgress(unique(entries), search.runs_dir, lambda: None) as progress:
-        failures = train_all(unique(entries), search.runs_dir, launch, tell=progress.tell)
+        failures = train_all(unique(entries), search.runs_dir, launch, show_line=progress.show_line)
     if not failures:
         _write(entries, arms, search)
     return failures
 
 
 def _write(entries: Sequence[Entry], arms: Sequence[Arm], search: Search) -> None:
-    """The table on the test part: terminal, CSV, Markdown."""
+    """Prints the table of the test part, and writes it as CSV and Markdown."""
     rows = []
     for arm in arms:
         runs = [search.runs_dir / entry.run_id for entry in entries if entry.arm == arm.name]

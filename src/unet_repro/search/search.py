@@ -1,4 +1,4 @@
-"""The studies of a search, one for each arm: asked, launched, told, shown."""
+"""The studies of a search, one for each arm: suggests trials, trains them, records and shows the results."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ from unet_repro.sweep.run_all import MAX_IN_VAIN, train_all
 from unet_repro.training.build import read_data, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
-LOSSES = ("val/loss", "train/loss", "train/ce")  # those of a history's measures that are better when smaller
+LOSSES = ("val/loss", "train/loss", "train/ce")  # measures of the history for which smaller is better
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Arm:
     """What the trials of one study share.
 
     Attributes:
-        name: The experiment's name for it.
-        overrides: What its trials are composed from, besides their own settings.
-        config: Its configuration before any trial's settings.
+        name: Name of the arm in the experiment.
+        overrides: Overrides of all trials, without a trial's own settings.
+        config: Its configuration without a trial's settings.
         journal: The study's file.
-        compose: Overrides to configuration.
+        compose: Composes overrides to a configuration.
     """
 
     name: str
@@ -63,19 +63,19 @@ class Arm:
         """A trial's run.
 
         Raises:
-            ConfigError: If its settings are not legal.
-            GeometryError: If its tile is not.
+            ConfigError: If its settings are not valid.
+            GeometryError: If its tile size is not legal.
         """
         return entry_of(self.config, self.trained(overrides), self.name, [*self.overrides, *overrides], ())
 
 
-# Trains trials: their runs, and what each job is told of its trial, by run.
+# Trains trials: takes their runs, and the data that each job receives about its trial, by run id.
 LaunchTrials = Callable[[Sequence[Entry], Mapping[str, str]], Sequence[JobReturn]]
 
 
 @dataclass(frozen=True)
 class Search:
-    """How a search goes; see ``conf/hydra/sweeper/search.yaml``."""
+    """Settings of a search; see ``conf/hydra/sweeper/search.yaml``."""
 
     trials: int
     measure: str
@@ -87,16 +87,16 @@ class Search:
     runs_dir: Path
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be searched, before any work."""
+        """Checks the settings before any work."""
         if self.trials < 1:
-            raise ConfigError(f"hydra.sweeper.trials={self.trials} is none", hint="use 1 or more")
+            raise ConfigError(f"hydra.sweeper.trials={self.trials} must be at least 1", hint="use 1 or more")
         if self.startup_trials < 0 or self.seed < 0:
             raise ConfigError(
                 f"hydra.sweeper.startup_trials={self.startup_trials} or hydra.sweeper.seed={self.seed} is negative",
                 hint="use 0 or more",
             )
         if not 0 <= self.warmup_share <= 1:
-            raise ConfigError(f"hydra.sweeper.warmup_share={self.warmup_share} is no share", hint="use 0 to 1")
+            raise ConfigError(f"hydra.sweeper.warmup_share={self.warmup_share} must be in [0, 1]", hint="use 0 to 1")
         if self.measure not in LOSSES:
             raise ConfigError(
                 f"hydra.sweeper.measure={self.measure} cannot be minimised", hint=f"use one of {', '.join(LOSSES)}"
@@ -104,19 +104,19 @@ class Search:
         parse_space(self.space)
 
     def study(self, arm: Arm) -> optuna.Study:
-        """The arm's study, for the next batch."""
+        """Opens the arm's study for the next batch."""
         return open_study(
             arm.journal, seed=self.seed, startup_trials=self.startup_trials, warmup_steps=self._warmup(arm)
         )
 
     def run(self, arm: Arm, launch: LaunchTrials) -> list[str]:
-        """Trains the arm's trials until there are as many as wanted, and shows them.
+        """Trains the arm's trials until there are enough, and shows them.
 
-        A trial that fails otherwise than by diverging is left for the next start, and the others go on; unless nothing
-        goes on any more, as on a full disk: then no more are asked for, which would be asked without what was learnt.
+        A trial that fails for a reason other than divergence is left for the next start, and the others continue. If
+        all trials fail, as on a full disk, no new ones are suggested, since the sampler could not learn from them.
 
         Returns:
-            What kept trials from their end, if anything.
+            A line for each trial that is still open.
         """
         space = parse_space(self.space)
         open_trials: dict[int, str] = {}
@@ -141,39 +141,39 @@ class Search:
         """Overrides of the arm's best trial.
 
         Raises:
-            ConfigError: If none came to an end.
+            ConfigError: If no trial was completed.
         """
         trials = finished(self.study(arm))
         if not trials:
-            raise ConfigError(f"no trial of {arm.name!r} came to an end", hint="search lower rates, or use more trials")
+            raise ConfigError(f"no trial of {arm.name!r} was completed", hint="search lower rates, or use more trials")
         return overrides_of(trials[0])
 
     def _train(
         self, arm: Arm, study: optuna.Study, batch: Sequence[FrozenTrial], launch: LaunchTrials
     ) -> dict[int, str]:
-        """Trains trials and tells the study of them; why some stay open, by number.
+        """Trains trials and records their results; returns the reasons of those that stay open, by number.
 
-        Trials with equal settings are one run: it is trained once, and all are told of it.
+        Trials with equal settings share one run: it is trained once, and all of them get its result.
         """
         entries: dict[int, Entry] = {}
-        told: dict[str, str] = {}
+        job_data: dict[str, str] = {}
         for trial in batch:
             try:
                 entry = arm.entry(overrides_of(trial))
-            except (ConfigError, GeometryError) as error:  # values that are legal, but not together
+            except (ConfigError, GeometryError) as error:  # values that are valid, but not in combination
                 give_up(study, trial, state="refused", reason=error.what)
                 continue
             entries[trial.number] = entry
-            told.setdefault(entry.run_id, packed(self._about(arm, trial)))
+            job_data.setdefault(entry.run_id, packed(self._about(arm, trial)))
         reasons: dict[str, object] = {}
 
         def launch_trials(asked: Sequence[Entry]) -> Sequence[JobReturn]:
-            returns = launch(asked, told)
+            returns = launch(asked, job_data)
             for entry, job in zip(asked, returns, strict=True):
                 reasons[entry.run_id] = job._return_value  # the public property would print and raise
             return returns
 
-        failed = train_all(unique(entries.values()), self.runs_dir, launch_trials, tell=_say)
+        failed = train_all(unique(entries.values()), self.runs_dir, launch_trials, show_line=_say)
         left_open = {}
         for trial in batch:
             if (own := entries.get(trial.number)) is None:
@@ -224,10 +224,10 @@ def _say(line: str) -> None:
 
 
 def arms_of(compose: Compose, given: Sequence[str], search: Search) -> list[Arm]:
-    """The arms of the experiment, or the one setting that was given; everything is checked before any trial.
+    """The arms of the experiment, or one arm with the given setting; checks everything before any trial.
 
     Raises:
-        UserError: For a configuration, or a value of the space, that no trial could use; a study that is damaged.
+        UserError: If the configuration or a value of the space is invalid, or a study is damaged.
     """
     base = check(compose(list(given)))
     named = base.experiment.arms if base.experiment else {}

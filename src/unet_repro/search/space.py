@@ -1,4 +1,4 @@
-"""What a search may choose among, from Hydra's own words for a sweep."""
+"""The search space, in Hydra's sweep syntax."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,19 +10,19 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from unet_repro.errors import ConfigError
 
-MANY = 64  # a longer range is checked at its ends alone: composing a configuration takes a tenth of a second
-_MEND = "use e.g. optimizer.lr=tag(log, interval(1e-5, 1e-2)), model.width=choice(8, 16) or model.width=range(8, 64, 8)"
+MANY = 64  # only the ends of a longer range are checked: composing a configuration takes 0.1 s
+_HINT = "use e.g. optimizer.lr=tag(log, interval(1e-5, 1e-2)), model.width=choice(8, 16) or model.width=range(8, 64, 8)"
 
 
 def parse_space(space: Sequence[str]) -> dict[str, BaseDistribution]:
-    """What is searched.
+    """Parses the search space.
 
     Args:
         space: Overrides with ``interval(0, 0.5)``, ``tag(log, interval(1e-5, 1e-2))``, ``choice(8, 16)`` or
-            ``range(8, 64, 8)``, which is without its end, as in Hydra.
+            ``range(8, 64, 8)``, which excludes its end, as in Hydra.
 
     Raises:
-        ConfigError: If there are none, one is there twice, cannot be read, or is empty.
+        ConfigError: If the space is empty, or an override is repeated, invalid or empty.
 
     >>> parse_space(["optimizer.lr=tag(log, interval(1e-5, 1e-2))", "model.width=choice(8, 16)"])
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -32,18 +32,18 @@ def parse_space(space: Sequence[str]) -> dict[str, BaseDistribution]:
     {'model.width': IntDistribution(high=56, log=False, low=8, step=8)}
     """
     if not space:
-        raise ConfigError("there is nothing to search", hint="name some in hydra.sweeper.space")
+        raise ConfigError("the search space is empty", hint="add settings to hydra.sweeper.space")
     searched: dict[str, BaseDistribution] = {}
     for text in space:
         key, distribution = _distribution(text)
         if key in searched:
-            raise ConfigError(f"hydra.sweeper.space names {key} twice", hint="keep one of them")
+            raise ConfigError(f"hydra.sweeper.space has {key} twice", hint="keep one of them")
         searched[key] = distribution
     return searched
 
 
 def values_of(distribution: BaseDistribution) -> list[Any]:
-    """What can be checked before any trial: all choices, a range's values, the two ends of an interval."""
+    """Values to check before any trial: all choices, the values of a range, the two ends of an interval."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, FloatDistribution | IntDistribution), "there are no others"
@@ -59,21 +59,21 @@ def _distribution(text: str) -> tuple[str, BaseDistribution]:
         override = OverridesParser.create().parse_override(text)
         key, value = override.key_or_group, override.value()
         if not isinstance(value, IntervalSweep | ChoiceSweep | RangeSweep):
-            raise ConfigError(f"hydra.sweeper.space: {text} is one value, not several", hint=_MEND)
+            raise ConfigError(f"hydra.sweeper.space: {text} has only one value", hint=_HINT)
         return key, _made(value)
     except (HydraException, ValueError) as error:
-        told = str(error).splitlines()[0]
-        raise ConfigError(f"hydra.sweeper.space: {text} cannot be searched: {told}", hint=_MEND) from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"hydra.sweeper.space: {text} cannot be searched: {reason}", hint=_HINT) from error
 
 
 def _made(sweep: IntervalSweep | ChoiceSweep | RangeSweep) -> BaseDistribution:
-    """Raises ``ValueError`` for what Optuna has no word for, or refuses."""
+    """Converts a sweep to a distribution; raises ``ValueError`` for what Optuna does not support."""
     log = "log" in sweep.tags
     if sweep.tags - {"log"}:
-        raise ValueError(f"tag {', '.join(sorted(sweep.tags - {'log'}))} means nothing here")
+        raise ValueError(f"unknown tag {', '.join(sorted(sweep.tags - {'log'}))}")
     if isinstance(sweep, ChoiceSweep):
         if log:
-            raise ValueError("a choice has no logarithm")
+            raise ValueError("a choice cannot be logarithmic")
         choices: list[Any] = [item.text if isinstance(item, QuotedString) else item for item in sweep.list]
         return CategoricalDistribution(choices)
     if isinstance(sweep, IntervalSweep):
@@ -83,8 +83,8 @@ def _made(sweep: IntervalSweep | ChoiceSweep | RangeSweep) -> BaseDistribution:
     ends = (sweep.start, sweep.stop, sweep.step)
     whole = [int(end) for end in ends if end is not None]
     if whole != list(ends):
-        raise ValueError("a range is of whole numbers; for others use interval")
+        raise ValueError("a range needs integers; use interval for other numbers")
     start, stop, step = whole
     if step < 1 or stop <= start or (log and step > 1):
-        raise ValueError("the range is empty, goes down, or has a step besides its logarithm")
+        raise ValueError("the range is empty or descending, or is logarithmic with a step")
     return IntDistribution(start, range(start, stop, step)[-1], step=step, log=log)

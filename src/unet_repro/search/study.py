@@ -1,8 +1,8 @@
-"""A study with Optuna: opened, asked, told; over the same idempotent runs, trained by any launcher.
+"""An Optuna study over idempotent runs, which any launcher can train.
 
-A study is a file, ``<runs_dir>/search/<study>.journal``, named by a hash of what its trials share. A search that was
-stopped goes on: trials that had begun are trained to their end with the settings that they were given, and no more are
-asked for than were wanted.
+A study is a file, ``<runs_dir>/search/<study>.journal``, named by a hash of what its trials share. A stopped search
+resumes: trials that were started are finished with their original settings, and the total number of trials stays the
+same.
 """
 
 import base64
@@ -27,37 +27,37 @@ from unet_repro.errors import Abandoned, RunError, TrainingError
 from unet_repro.files import locked
 
 Row = dict[str, float]
-VARIABLE = "UNET_REPRO_TRIAL"  # by it a job learns, under any launcher, which trial it is
+VARIABLE = "UNET_REPRO_TRIAL"  # environment variable that identifies a job's trial
 
 
 def alone(journal: Path) -> AbstractContextManager[None]:
-    """Keeps a second search of the same study out: together the two would ask for more trials than wanted.
+    """Prevents a second search of the same study: together the two would run too many trials.
 
     Raises:
-        RunError: If there is another one, or the folder cannot be written.
+        RunError: If another search is running, or the folder is not writable.
     """
     return locked(
         journal.with_suffix(".lock"),
         failure=f"cannot write {journal}",
         hint="choose another runs_dir",
-        busy=RunError(f"another process searches {journal} now", hint="wait for it, or stop it"),
+        busy=RunError(f"another process is searching {journal}", hint="wait for it, or stop it"),
     )
 
 
 def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: int) -> optuna.Study:
-    """The study of a file, begun if it is not there.
+    """Opens the study in a file; creates it if it does not exist.
 
     Args:
         journal: The file.
-        seed: With the number of trials so far it decides what is asked next.
-        startup_trials: Trials at random before the sampler learns and the pruner judges.
+        seed: With the number of trials so far it determines the next suggestions.
+        startup_trials: Random trials before the sampler and the pruner take effect.
         warmup_steps: Steps before which no trial is pruned.
 
     Raises:
         RunError: If the file is damaged or cannot be written.
     """
     optuna.logging.set_verbosity(logging.WARNING)
-    # Absolute: Optuna's lock is a link to it, and that of a killed process is taken over only if it leads somewhere.
+    # Absolute: Optuna's lock is a symlink to it, and the lock of a killed process is taken over only if it is valid.
     journal = journal.resolve()
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
@@ -72,22 +72,22 @@ def open_study(journal: Path, *, seed: int, startup_trials: int, warmup_steps: i
         num_trials = len(study.trials)
     except OSError as error:
         raise RunError(f"cannot write {journal}: {error.strerror}", hint="choose another runs_dir") from error
-    except (ValueError, LookupError, TypeError, AssertionError) as error:  # whatever Optuna trips over in a bad line
+    except (ValueError, LookupError, TypeError, AssertionError) as error:  # Optuna's errors on an invalid line
         raise RunError(
             f"{journal} is damaged: {error}", hint="remove it and search again; the trials' runs are kept"
         ) from error
-    # A sampler that began with the same seed again would ask the first trials again.
+    # A sampler restarted with the same seed would suggest the first trials again.
     drawn = int(np.random.SeedSequence((seed, num_trials)).generate_state(1)[0])
     study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=startup_trials)
     return study
 
 
 def _cut_torn_line(journal: Path) -> None:
-    """Removes half a line at the end, of a full disk or a lost machine: the next one would be joined to it."""
+    """Removes an incomplete last line, as after a full disk or a crash: the next line would be appended to it."""
     if not journal.exists() or journal.read_bytes()[-1:] in (b"", b"\n"):
         return
     lock = JournalFileSymlinkLock(str(journal))
-    lock.acquire()  # now nobody is in the middle of writing
+    lock.acquire()  # no process is writing now
     try:
         content = journal.read_bytes()
         os.truncate(journal, content.rfind(b"\n") + 1)
@@ -103,20 +103,20 @@ def next_trials(
     space: Mapping[str, BaseDistribution],
     without: Container[int] = (),
 ) -> list[FrozenTrial]:
-    """Trials to train now: those that were begun and not told, then new ones.
+    """Trials to train now: those started but not finished, or else new ones.
 
     Args:
         study: The study.
-        wanted: Trials in all.
-        at_once: At most so many new ones.
-        space: What is searched.
-        without: Begun ones that are left for the next start.
+        wanted: Total number of trials.
+        at_once: Largest number of new trials.
+        space: The search space.
+        without: Started trials to leave for the next start.
     """
     begun = [trial for trial in study.trials if trial.state == TrialState.RUNNING and trial.number not in without]
     for trial in begun:
         live = optuna.trial.Trial(study, trial._trial_id)
         for key, distribution in space.items():
-            live._suggest(key, distribution)  # a search that was killed while it asked left some out
+            live._suggest(key, distribution)  # a search killed while suggesting left some out
     numbers = [trial.number for trial in begun]
     if not begun:
         new = min(at_once, wanted - len(study.trials))
@@ -133,19 +133,19 @@ def overrides_of(trial: FrozenTrial) -> list[str]:
 def settle(
     study: optuna.Study, trial: FrozenTrial, *, result: Mapping[str, Any] | None, reason: object, measure: str
 ) -> str | None:
-    """Tells the study what a trial came to.
+    """Records the result of a trial in the study.
 
-    Diverged and pruned trials count as trials; one that failed otherwise stays open, for the next start to try again.
+    Diverged and pruned trials count; a trial that failed for another reason stays open, and the next start retries it.
 
     Args:
         study: The study.
         trial: The trial.
-        result: Its run's, if that is done.
-        reason: Why it is not, else.
-        measure: What trials are judged by.
+        result: Result of its run, if that is done.
+        reason: Otherwise, why it is not done.
+        measure: The minimised measure.
 
     Returns:
-        Why the trial stays open, if it does.
+        Why the trial stays open, or ``None``.
     """
     if result is not None:
         value = float(result["final"][measure])
@@ -163,7 +163,7 @@ def settle(
 
 
 def give_up(study: optuna.Study, trial: FrozenTrial, *, state: str, reason: str) -> None:
-    """Counts a trial as one that has no value and is never tried again; keeps why."""
+    """Marks a trial as failed without a retry, and records the reason."""
     live = optuna.trial.Trial(study, trial._trial_id)
     live.set_user_attr("state", state)
     live.set_user_attr("reason", reason)
@@ -171,14 +171,15 @@ def give_up(study: optuna.Study, trial: FrozenTrial, *, state: str, reason: str)
 
 
 def packed(about: Mapping[str, Any]) -> str:
-    """What a job is told of its trial, in letters that no shell, scheduler or override grammar takes for its own."""
+    """Encodes what a job receives about its trial, in characters that need no quoting anywhere."""
     return base64.urlsafe_b64encode(json.dumps(about).encode()).decode()
 
 
 def reporter() -> Callable[[Row], None]:
-    """Tells the study each row of this process's trial, and abandons one that is worse than most.
+    """A function that reports each row of this process's trial to the study, and abandons a pruned trial.
 
-    The environment says which: ``journal``, ``number``, ``measure``, ``startup_trials``, ``warmup_steps``, ``packed``.
+    The environment variable has ``journal``, ``number``, ``measure``, ``startup_trials`` and ``warmup_steps``, encoded
+    by ``packed``.
     """
     about = json.loads(base64.urlsafe_b64decode(os.environ[VARIABLE]))
     study = open_study(
@@ -186,15 +187,15 @@ def reporter() -> Callable[[Row], None]:
     )
     known = study.trials[about["number"]]
     trial = optuna.trial.Trial(study, known._trial_id)
-    told = set(known.intermediate_values)
+    reported = set(known.intermediate_values)
 
     def on_row(row: Row) -> None:
         step = int(row["step"])
-        if step not in told:
-            told.add(step)
+        if step not in reported:
+            reported.add(step)
             trial.report(row[about["measure"]], step)
         if trial.should_prune():
-            raise Abandoned(f"{about['measure']} at step {step} is worse than the median of the trials before")
+            raise Abandoned(f"{about['measure']} at step {step} is worse than the median of earlier trials")
 
     return on_row
 

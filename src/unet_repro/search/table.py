@@ -20,7 +20,7 @@ from unet_repro.search.study import finished, overrides_of
 def describe(
     trials: Sequence[FrozenTrial], run_ids: Mapping[int, str], searched: Collection[str]
 ) -> list[dict[str, Any]]:
-    """A row for each trial: number, state, value, run, settings, and why it has no value if that is known."""
+    """A row for each trial: number, state, value, run, settings, and why it has no value, if known."""
     return [
         {
             "trial": trial.number,
@@ -44,15 +44,15 @@ def show(
     run_ids: Mapping[int, str],
     arm: Sequence[str],
 ) -> None:
-    """Prints table, best trial and its command; writes the CSV.
+    """Prints the table and the command of the best trial; writes the CSV.
 
     Args:
         study: The study.
-        name: What it is called in the table.
+        name: Its name in the table.
         journal: Its file.
-        measure: What trials are judged by.
-        searched: Names of the settings.
-        run_ids: Of the trials, by number.
+        measure: The minimised measure.
+        searched: Names of the searched settings.
+        run_ids: Run ids of the trials, by number.
         arm: Overrides that all trials share.
     """
     rows = describe([trial for trial in study.trials if trial.state.is_finished()], run_ids, searched)

@@ -1,1 +1,1 @@
-"""Image files of any kind and size, read by regions and written by blocks."""
+"""Image files in many formats and of any size, read by regions and written by blocks."""

@@ -1,4 +1,4 @@
-"""Which files a user means, and what the results are called."""
+"""Finds input files, and names the outputs."""
 
 import glob
 from collections import Counter
@@ -8,13 +8,13 @@ from pathlib import Path
 from unet_repro.data.sources.folder import natural_key
 from unet_repro.errors import ConfigError, DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".zarr", ".npy")  # that can be read
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".zarr", ".npy")  # readable formats
 WRITTEN = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tif", ".tiff", ".zarr", ".npy", ".png")
 _ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 
 def find_inputs(pattern: str | Path) -> list[Path]:
-    """The images that a user names.
+    """Finds the input images.
 
     Args:
         pattern: A file, a folder of files, an OME-Zarr or Zarr folder, or a glob.
@@ -23,7 +23,7 @@ def find_inputs(pattern: str | Path) -> list[Path]:
         Paths in natural order.
 
     Raises:
-        DataError: If there is nothing, or nothing of a known kind.
+        DataError: If nothing is found, or nothing in a supported format.
     """
     path = Path(pattern)
     if path.is_dir() and not _is_zarr(path):
@@ -37,7 +37,7 @@ def find_inputs(pattern: str | Path) -> list[Path]:
         if not matches:
             raise DataError(f"{where} does not exist", hint="check the path; a glob needs quotes")
     if not found:
-        raise DataError(f"{where} holds no image of a known kind", hint=f"known are {', '.join(SUFFIXES)}")
+        raise DataError(f"{where} has no image in a supported format", hint=f"supported: {', '.join(SUFFIXES)}")
     return sorted(found, key=lambda each: natural_key(each.name))
 
 
@@ -52,25 +52,25 @@ def _is_image(path: Path) -> bool:
 
 
 def name_targets(inputs: Sequence[Path], output: Path, suffix_of: Callable[[Path], str]) -> list[Path]:
-    """Where each input's result goes: to the output itself if that is named like a file, otherwise into it.
+    """The output path of each input: the output itself if it has a file suffix, otherwise a file in that folder.
 
     Args:
         inputs: The images.
         output: A file for a single image, or a folder.
-        suffix_of: An input's path to the suffix of its result in a folder.
+        suffix_of: Maps an input's path to the suffix of its result in a folder.
 
     Raises:
-        ConfigError: If several images would go to one file, or the output is a file of no known kind.
+        ConfigError: If several images would be written to one file, or the output format is not supported.
     """
     suffix = written_suffix(output)
     if suffix is not None and (suffix.endswith(".zarr") or not output.is_dir()):
         if len(inputs) > 1:
             raise ConfigError(
-                f"output={output} is one file, the input is {len(inputs)} images", hint="name a folder as output"
+                f"output={output} is one file, but the input has {len(inputs)} images", hint="use a folder as output"
             )
         return [output]
     if output.exists() and not output.is_dir():
-        raise ConfigError(f"output={output} is a file of no known kind", hint=f"use {', '.join(WRITTEN)}, or a folder")
+        raise ConfigError(f"unsupported format of output={output}", hint=f"use {', '.join(WRITTEN)}, or a folder")
     targets = [output / f"{_stem(path)}{suffix_of(path)}" for path in inputs]
     twice = [target for target, times in Counter(targets).items() if times > 1]
     if twice:
@@ -82,7 +82,7 @@ def name_targets(inputs: Sequence[Path], output: Path, suffix_of: Callable[[Path
 
 
 def written_suffix(path: Path) -> str | None:
-    """The suffix that says how a result is written; ``None`` if the name has no such.
+    """The suffix that determines the output format; ``None`` if the name has none.
 
     >>> written_suffix(Path("a.OME.tif")), written_suffix(Path("folder"))
     ('.ome.tif', None)

@@ -1,7 +1,7 @@
-"""Opens an image file of any kind.
+"""Opens an image file in any supported format.
 
 TIFF (also BigTIFF, OME-TIFF, multi-page), Zarr and OME-Zarr (level 0), and NumPy files are read by regions: memory does
-not grow with the image. PNG and JPEG can only be decoded whole, and so can what a compressed TIFF keeps in one strip.
+not grow with the image. PNG and JPEG, and each strip of a compressed TIFF, can only be decoded as a whole.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ def open_stack(path: Path, *, channels: int) -> Stack:
 
     Args:
         path: The file, or a Zarr folder.
-        channels: Channels of the images that the network was trained on; decides which axis holds them.
+        channels: Channels of the network's training images; used to find the channel axis.
 
     Raises:
-        DataError: If it is missing, unreadable, truncated, empty, of an unsupported kind, or has other channels.
+        DataError: If it is missing, unreadable, truncated, empty, in an unsupported format, or has other channels.
     """
     suffix = path.suffix.lower()
     if not path.exists():
@@ -43,12 +43,12 @@ def open_stack(path: Path, *, channels: int) -> Stack:
     }
     opener = _open_zarr if path.is_dir() else openers.get(suffix)
     if opener is None:
-        raise DataError(f"{path} is of no known kind", hint=f"known are {', '.join(SUFFIXES)}")
+        raise DataError(f"unsupported format of {path}", hint=f"supported: {', '.join(SUFFIXES)}")
     with ExitStack() as opened:
         try:
             stack = opener(path, channels, opened)
         except PermissionError as error:
-            raise DataError(f"{path} may not be read: {error}", hint="give yourself the right to read it") from error
+            raise DataError(f"no permission to read {path}: {error}", hint="change its permissions") from error
         except BROKEN as error:
             raise DataError(f"{path} cannot be read: {error}", hint="copy, save or download it again") from error
         stack.opened.push(opened.pop_all())
@@ -75,7 +75,7 @@ def _open_tiff(path: Path, channels: int, opened: ExitStack) -> Stack:
     if len(tif.series) > 1:
         shapes = ", ".join(str(each.shape) for each in tif.series[:5])
         raise DataError(
-            f"{path} holds {len(tif.series)} images of different kinds: {shapes}", hint="save them one by one"
+            f"{path} has {len(tif.series)} images of different kinds: {shapes}", hint="save them as separate files"
         )
     axes = series.axes.replace("I", "Q")
     if series.dataoffset is not None and series.dtype is not None:  # uncompressed and in one piece
@@ -103,7 +103,7 @@ def _open_npy(path: Path, channels: int, _: ExitStack) -> Stack:
 
 
 def _axes_by_shape(path: Path, shape: tuple[int, ...], channels: int) -> str:
-    """Axes of an array without names: channels are third from the end or last, if they are as many as wanted.
+    """Axes of an array without names: the channel axis is third from the end or last, if its size matches.
 
     >>> _axes_by_shape(Path("a.npy"), (5, 64, 64), 1), _axes_by_shape(Path("a.npy"), (5, 3, 64, 64), 3)
     ('QYX', 'QCYX')
@@ -131,7 +131,9 @@ def _open_zarr(path: Path, channels: int, _: ExitStack) -> Stack:
     attributes: dict[str, Any] = dict(node.attrs)
     multiscales = attributes.get("ome", attributes).get("multiscales")
     if not multiscales:
-        raise DataError(f"{path} is a Zarr group without an image (no multiscales)", hint="name the array inside it")
+        raise DataError(
+            f"{path} is a Zarr group without an image (no multiscales)", hint="use the path of the array inside it"
+        )
     scale = multiscales[0]
     level = scale["datasets"][0]
     array = node[level["path"]]

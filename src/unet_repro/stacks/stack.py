@@ -1,4 +1,4 @@
-"""An opened image: planes ``(C, H, W)`` whose regions are read one by one."""
+"""An opened image: planes ``(C, H, W)`` that are read by regions."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ class Stack(Layout, Closing):
 
     Attributes:
         path: The file.
-        array: Anything that is sliced like an array, with the axes ``(*leading, C, H, W)`` in the order of ``order``.
-        order: Where channel, row and column stand among the axes of ``array``; ``None`` for a missing channel axis.
-        opened: What is closed with it.
+        array: An array-like object that supports slicing, with the axes ``(*leading, C, H, W)`` ordered by ``order``.
+        order: Indices of the channel, row and column axes of ``array``; ``None`` for a missing channel axis.
+        opened: Resources that are closed with it.
     """
 
     path: Path
@@ -33,18 +33,18 @@ class Stack(Layout, Closing):
 
     @property
     def num_planes(self) -> int:
-        """Planes in all."""
+        """Number of planes."""
         return int(np.prod(self.leading, dtype=np.int64))
 
     def read(self, plane: int, top: int, left: int, height: int, width: int) -> Block:
-        """A region as stored.
+        """Reads a region as stored.
 
         Args:
             plane: Number of the plane, in the order of the leading axes.
             top: First row.
             left: First column.
             height: Rows.
-            width: Columns; the region lies inside the plane.
+            width: Columns; the region must be inside the plane.
 
         Returns:
             ``(C, height, width)``.
@@ -81,13 +81,13 @@ def as_stack(
 
     Args:
         path: The file, for messages.
-        array: Anything that is sliced like an array.
-        axes: A letter for each of its axes: ``Y``, ``X``, ``C`` or ``S`` for channels, anything else for planes.
-        channels: How many channels it must have.
-        pixel_size_um: Height and width of a pixel, where known.
+        array: An array-like object that supports slicing.
+        axes: A letter for each of its axes: ``Y``, ``X``, ``C`` or ``S`` for channels, any other letter for planes.
+        channels: Required number of channels.
+        pixel_size_um: Height and width of a pixel, if known.
 
     Raises:
-        DataError: If it has no planes, other channels, no pixels, or values of another type.
+        DataError: If it has no planes, other channels, no pixels, or values of an unsupported type.
     """
     if axes.count("Y") != 1 or axes.count("X") != 1 or len(axes) != len(array.shape):
         raise DataError(
@@ -100,7 +100,7 @@ def as_stack(
     if given != channels or sum(size > 1 for size in sizes) > 1:
         raise DataError(
             f"{path} has {given} channel{'s' if given > 1 else ''} (axes {axes}), the run was trained on {channels}",
-            hint="save it with as many channels, without transparency",
+            hint="save it with that number of channels, without transparency",
         )
     if 0 in array.shape:
         raise DataError(f"{path} is empty: its axes {axes} have the sizes {tuple(array.shape)}", hint="leave it out")

@@ -1,7 +1,7 @@
-"""An output that is written block by block, in any order; a killed process' blocks are found again.
+"""An output that is written block by block, in any order; a later process can reuse the blocks of a killed one.
 
-What is unfinished lies beside the target as ``.NAME.partial``, at its full size from the beginning, so that a full disk
-shows at once. ``finish`` gives it its name.
+An unfinished output is stored beside the target as ``.NAME.partial``, at its full size from the start, so that a full
+disk is detected at once. ``finish`` renames it.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ Block = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """What an image file holds.
+    """The layout of an image file.
 
     Attributes:
         leading: Sizes of the axes before channels, rows and columns; ``()`` for a single plane.
         axes: Names of those axes, such as ``TZ``.
-        channels: Channels of a plane; one is written without an axis.
+        channels: Channels of a plane; a single channel has no axis.
         height: Rows.
         width: Columns.
-        dtype: Of the values as stored.
+        dtype: Type of the stored values.
         pixel_size_um: Height and width of a pixel in micrometres, for formats that record it.
     """
 
@@ -61,7 +61,7 @@ class Layout:
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def index(self, plane: int, top: int, left: int, height: int, width: int) -> tuple[Any, ...]:
-        """Where a region of a plane lies in an array of this shape."""
+        """Index of a region of a plane in an array of this shape."""
         before = tuple(int(i) for i in np.unravel_index(plane, self.leading)) if self.leading else ()
         channel = (slice(None),) if self.channels > 1 else ()
         return (*before, *channel, slice(top, top + height), slice(left, left + width))
@@ -71,15 +71,15 @@ class Writer(Closing):
     """An output that is being written.
 
     Args:
-        target: Where it goes when it is finished.
-        layout: What it holds.
-        resume: Whether blocks of an earlier process are kept; its file must be of the same shape and type.
+        target: Path of the finished output.
+        layout: Its layout.
+        resume: Whether to keep blocks of an earlier process; its file must have the same shape and type.
 
     Attributes:
-        resumed: Whether there were any.
+        resumed: Whether an earlier process's file is reused.
 
     Raises:
-        RunError: If there is no space, or the folder cannot be written to.
+        RunError: If there is not enough space, or the folder is not writable.
     """
 
     def __init__(self, target: Path, layout: Layout, *, resume: bool) -> None:
@@ -95,14 +95,14 @@ class Writer(Closing):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Makes the partial file at its full size, and ``array``."""
+        """Creates the partial file at its full size, and ``array``."""
 
     @abstractmethod
     def _open(self) -> Any:
-        """The partial file's array; raises whatever its library raises where it is none."""
+        """Opens the partial file's array; raises the library's errors if the file is invalid."""
 
     def _reopen(self) -> bool:
-        """Opens an earlier process' file as ``array``; false if there is none that fits."""
+        """Opens an earlier process's file as ``array``; false if there is no matching file."""
         with contextlib.suppress(*BROKEN):
             array = self._open()
             if array.dtype == self.layout.dtype and array.shape == self.layout.shape:
@@ -113,8 +113,8 @@ class Writer(Closing):
         needed, free = self.layout.num_bytes, shutil.disk_usage(self.target.parent).free
         if needed > free:
             raise RunError(
-                f"{self.target} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-                hint="free some space, or name an output elsewhere",
+                f"{self.target} needs {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free",
+                hint="free some space, or choose an output on another disk",
             )
 
     @contextlib.contextmanager
@@ -124,36 +124,36 @@ class Writer(Closing):
         except OSError as error:
             raise RunError(
                 f"cannot write {self.target}: {error.strerror or error}",
-                hint="free some space, or name an output where you may write; the same command goes on",
+                hint="free some space, or choose a writable output; the same command resumes",
             ) from error
 
     def write(self, plane: int, top: int, left: int, block: Block) -> None:
-        """Writes a block ``(C, h, w)`` that lies inside a plane.
+        """Writes a block ``(C, h, w)`` inside a plane.
 
         Raises:
-            RunError: If there is no space.
+            RunError: If the disk is full.
         """
         values = block if self.layout.channels > 1 else block[0]
         with self._writing():
             self.array[self.layout.index(plane, top, left, *block.shape[1:])] = values
 
     def read(self, plane: int, top: int, left: int, height: int, width: int) -> Block:
-        """What was written, ``(C, h, w)``."""
+        """Reads back what was written, ``(C, h, w)``."""
         block = np.array(self.array[self.layout.index(plane, top, left, height, width)])
         return block if self.layout.channels > 1 else block[None]
 
     def flush(self) -> None:
-        """Brings what was written to the disk itself.
+        """Syncs written blocks to disk.
 
         Raises:
-            RunError: If there is no space.
+            RunError: If the disk is full.
         """
         if isinstance(self.array, np.memmap):
             with self._writing():
                 self.array.flush()
 
     def finish(self) -> None:
-        """Gives the output its name, in the place of an older one.
+        """Renames the output to its target, replacing an older file.
 
         Raises:
             RunError: If it cannot be written.
@@ -161,7 +161,7 @@ class Writer(Closing):
         self.flush()
         self.close()
         with self._writing():
-            if self.partial.is_dir() or self.target.is_dir():  # a folder is not replaced
+            if self.partial.is_dir() or self.target.is_dir():  # `replace` cannot overwrite a folder
                 _remove(self.target)
             self.partial.replace(self.target)
 
@@ -171,12 +171,12 @@ class Writer(Closing):
         _remove(self.partial)
 
     def close(self) -> None:
-        """Lets the file go; what is unfinished stays for the next time."""
+        """Closes the file; an unfinished output is kept for the next process."""
         self.array = None
 
 
 def allocate(path: Path) -> None:
-    """Takes the file's blocks from the disk now: writing to a mapped hole on a full disk would kill the process."""
+    """Allocates the file's blocks on disk now: writing to a mapped hole on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -1,4 +1,4 @@
-"""Formats that planes ``(C, H, W)`` are written in: TIFF, OME-TIFF, NumPy, PNG, OME-Zarr."""
+"""Output formats for planes ``(C, H, W)``: TIFF, OME-TIFF, NumPy, PNG, OME-Zarr."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from unet_repro.files import replacing
 from unet_repro.stacks.writer import Layout, Writer, allocate
 
 ZARR_CHUNK_PX = 1024
-CLASSIC_TIFF_BYTES = 3_900_000_000  # more need a BigTIFF
+CLASSIC_TIFF_BYTES = 3_900_000_000  # larger files are BigTIFF
 
 
 class _Npy(Writer):
@@ -26,7 +26,7 @@ class _Npy(Writer):
 
 
 class _Tiff(Writer):
-    """Uncompressed and in one piece, so that it can be mapped into memory; a BigTIFF where it must be."""
+    """An uncompressed, contiguous TIFF, so that it can be mapped into memory; a BigTIFF if necessary."""
 
     def _begin(self) -> None:
         layout = self.layout
@@ -52,7 +52,7 @@ class _Tiff(Writer):
 
 
 class _Png(_Npy):
-    """Written whole at the end, from a mapped file."""
+    """A PNG, encoded at the end from a memory-mapped file."""
 
     def finish(self) -> None:
         block = self.read(0, 0, 0, self.layout.height, self.layout.width)
@@ -103,23 +103,23 @@ FORMATS: dict[str, type[Writer]] = {".tif": _Tiff, ".tiff": _Tiff, ".npy": _Npy,
 
 
 def create(target: Path, layout: Layout, *, resume: bool = False) -> Writer:
-    """Begins an output, or goes on with one.
+    """Starts or resumes an output.
 
     Args:
-        target: Where it goes; its suffix says the format.
-        layout: What it holds.
-        resume: Whether blocks of an earlier process are kept.
+        target: Path of the output; its suffix determines the format.
+        layout: Its layout.
+        resume: Whether to keep blocks of an earlier process.
 
     Raises:
-        ConfigError: If the format is unknown or cannot hold it.
-        RunError: If there is no space, or the folder cannot be written to.
+        ConfigError: If the format is unknown or does not support the layout.
+        RunError: If there is not enough space, or the folder is not writable.
     """
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
-        raise ConfigError(f"{target} has no known suffix", hint=f"use {', '.join(FORMATS)}")
+        raise ConfigError(f"unsupported suffix of {target}", hint=f"use {', '.join(FORMATS)}")
     one_plane = layout.leading in ((), (1,)) and layout.channels in (1, 3)
     if kind is _Png and not (one_plane and layout.dtype in (np.uint8, np.uint16)):
         raise ConfigError(
-            f"{target}: a PNG holds one plane of 8 or 16 bit, not {layout.shape} {layout.dtype}", hint="use format=tif"
+            f"{target}: a PNG has one plane of 8 or 16 bit, not {layout.shape} {layout.dtype}", hint="use format=tif"
         )
     return kind(target, layout, resume=resume)

@@ -1,1 +1,1 @@
-"""What a sweep trains, how far it is, and how it is trained."""
+"""Planning, training and monitoring of sweeps."""

@@ -1,4 +1,4 @@
-"""What a sweep would do: its runs, how far each is, and how long the rest would take."""
+"""Dry run of a sweep: its runs, their progress, and the estimated time left."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ def print_plan(
 ) -> None:
     """Prints the table; trains nothing and writes nothing.
 
-    Speeds come from what was trained in this folder; of networks that are new here a few steps are timed.
+    Speeds come from earlier trainings in this folder; for new networks a few steps are timed.
 
     Args:
         entries: The runs of the sweep.
-        runs_dir: Where they lie.
+        runs_dir: Folder of the runs.
         launcher: The launcher's settings.
         compose: Overrides to configuration.
     """
@@ -42,29 +42,29 @@ def print_plan(
 
 
 def _how(found: Sequence[RunStatus], new: Container[str]) -> str:
-    """Where the speeds come from; ``new`` are the speed classes that nothing was trained of."""
+    """Explains where the speeds come from; ``new`` are the speed classes without a training."""
     known = {run.entry.speed_class for run in found if run.seconds_left is not None}
     if not known:
-        return "Speeds: not known, for nothing was trained here and the device is on another machine"
+        return "Speeds: unknown, since nothing was trained here and the device is on another machine"
     timed = any(name in new for name in known)
     return f"Speeds: {'timed just now, by a few steps, where new' if timed else 'from what was trained in this folder'}"
 
 
 def check_launcher(launcher: Mapping[str, Any], accelerator: str) -> None:
-    """Refuses joblib's launcher for runs on GPUs: it would put all of them on the first one.
+    """Rejects parallel runs on GPUs with the joblib launcher, which would put all of them on the first GPU.
 
     Raises:
-        ConfigError: If it trains several at once.
+        ConfigError: If that launcher would train several runs at once on a GPU.
     """
     if accelerator == "gpu" and "n_jobs" in launcher and side_by_side(launcher) > 1:
         raise ConfigError(
             f"hydra/launcher=joblib would train {side_by_side(launcher)} runs at once on the same GPU",
-            hint="use hydra/launcher=local, which gives each run a GPU of its own",
+            hint="use hydra/launcher=local, which gives each run its own GPU",
         )
 
 
 def side_by_side(launcher: Mapping[str, Any]) -> int:
-    """How many runs a launcher trains at once, by its settings.
+    """Number of runs that a launcher trains in parallel, from its settings.
 
     >>> side_by_side({"jobs": 3}), side_by_side({"array_parallelism": 20}), side_by_side({})
     (3, 20, 1)

@@ -1,4 +1,4 @@
-"""Which runs belong to which comparison, on disk. Imports nothing that is slow: status and uploads read it."""
+"""The ledger: which runs belong to which comparison. Imports nothing slow, since status and uploads read it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,24 +13,24 @@ from unet_repro.runs.folder import write_atomically
 
 @dataclass(frozen=True)
 class Entry:
-    """One run as a part of one comparison.
+    """One run as part of one comparison.
 
     Attributes:
-        experiment: Name of the comparison, ``single`` outside one.
+        experiment: Name of the comparison; ``single`` for a run without one.
         arm: Name of the arm.
         seed: The run's seed.
         scale: ``smoke``, ``cpu`` or ``paper``.
         data: Name of the source.
-        variant: Overrides that the user added, for people to read.
+        variant: Overrides that the user added, for display.
         run_id: The run's identity.
-        overrides: What it is composed from.
-        cost: Input pixels times steps; for estimates of time left.
-        comparison: Hash of what all its arms and seeds share: the base configuration's numbers and the data's content.
-            Only runs with the same one stand in one table.
-        speed_class: Hash of what decides how long a pixel takes: network, precision, device. Empty in ledgers of
+        overrides: The overrides that its configuration is composed from.
+        cost: Input pixels times steps, for estimates of the time left.
+        comparison: Hash of what all arms and seeds share: the base configuration's numbers and the data's content. Only
+            runs with the same hash are in one table.
+        speed_class: Hash of what determines the time per pixel: network, precision, device. Empty in ledgers of
             earlier versions.
-        evaluations: What is measured on it once it is trained.
-        tuning_trials: Trainings that chose its arm's settings; 0 for settings that nobody searched.
+        evaluations: Evaluations to run after its training.
+        tuning_trials: Number of trials that chose its arm's settings; 0 without a search.
     """
 
     experiment: str
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What makes it one cell of a comparison's table."""
+        """Identifies its cell in the comparison's table."""
         return self.comparison, self.arm, self.seed
 
 
@@ -62,7 +62,7 @@ def unique(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _tuples(row: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """JSON knows lists alone; earlier versions wrote no evaluations."""
+    """Converts JSON lists to tuples; earlier versions wrote no evaluations."""
     return {name: tuple(row.get(name, ())) for name in ("overrides", "evaluations")}
 
 
@@ -73,7 +73,7 @@ class Ledger:
         self.folder = runs_dir / "ledger"
 
     def record(self, entries: Iterable[Entry]) -> None:
-        """Adds entries, in the place of older ones of the same cell.
+        """Adds entries, replacing older ones of the same cell.
 
         Raises:
             RunError: If the ledger cannot be read or written.
@@ -81,11 +81,11 @@ class Ledger:
         by_experiment: dict[str, list[Entry]] = {}
         for entry in entries:
             by_experiment.setdefault(entry.experiment, []).append(entry)
-        # Two sweeps that begin at once each add their runs to the other's.
+        # Locked, so that two sweeps started at the same time do not overwrite each other's entries.
         with locked(
             self.folder / ".lock",
             failure=f"cannot write to {self.folder}",
-            hint="choose a runs_dir that you may write to",
+            hint="choose a writable runs_dir",
         ):
             for experiment, new in by_experiment.items():
                 cells = {entry.key: entry for entry in [*self.read(experiment), *new]}
@@ -97,7 +97,7 @@ class Ledger:
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def read(self, experiment: str) -> list[Entry]:
-        """Entries of one comparison, in the order in which they were planned.
+        """Entries of one comparison, in planned order.
 
         Raises:
             RunError: If the file is damaged.

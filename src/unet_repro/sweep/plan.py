@@ -1,4 +1,4 @@
-"""What a sweep will train: every experiment's arms, seed by seed, each identity once."""
+"""Plans a sweep: every experiment's arms, seed by seed, each run once."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from unet_repro.sweep.ledger import Entry
 from unet_repro.training.build import read_data, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
-# Overrides that need no words in a table: it has columns for them, or they change no numbers.
+# Overrides that are not shown as a variant: tables have columns for them, or they do not affect numbers.
 _UNSPOKEN = {"experiment", "seed", "scale", "data", "trainer", "runs_dir", *(f"trainer.{name}" for name in PLACEMENT)}
 _UNSPOKEN_GROUPS = {"hydra", "logger"}
 
@@ -23,17 +23,17 @@ _UNSPOKEN_GROUPS = {"hydra", "logger"}
 def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]:
     """Expands combinations of overrides by the arms of their experiments, seed by seed.
 
-    Everything is composed, checked and identified here, before any run starts.
+    Everything is composed, checked and identified before any run starts.
 
     Args:
-        compose: Overrides to configuration.
+        compose: Composes overrides to a configuration.
         combinations: Overrides of single values, one list for each point of the user's sweep.
 
     Returns:
         Entries ordered by seed, then as given.
 
     Raises:
-        UserError: For a configuration or data that some run could not use.
+        UserError: If the configuration or data of any run are invalid.
     """
     entries: list[Entry] = []
     compose = once_for_all_seeds(compose)
@@ -43,7 +43,7 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
         if base.experiment and base.experiment.searched:
             name = base.experiment.name
             raise ConfigError(
-                f"experiment={name} chooses its settings by a search; a sweep would train some that nobody chose",
+                f"experiment={name} needs a search to choose its settings, and cannot be trained by a sweep",
                 hint=f"use `unet-repro search experiment={name}`",
             )
         if not arms:
@@ -63,15 +63,15 @@ def entry_of(
     *,
     tuning_trials: int = 0,
 ) -> Entry:
-    """One run as a part of one comparison.
+    """One run as part of one comparison.
 
     Args:
-        base: What all arms share.
-        config: The run's.
+        base: Configuration that all arms share.
+        config: Configuration of the run.
         arm: Name of its arm.
-        overrides: What it is composed from.
-        given: Those among them that the user added.
-        tuning_trials: Trainings that chose the arm's settings.
+        overrides: The overrides that it is composed from.
+        given: The overrides that the user added.
+        tuning_trials: Number of trials that chose the arm's settings.
     """
     shared = {**numbers_of(base), "seed": None, "data": read_data(base).manifest["digest"]}
     return Entry(
@@ -82,7 +82,10 @@ def entry_of(
         data=read_data(config).name,
         variant=" ".join(override for override in given if not _is_unspoken(override)),
         run_id=run_folder(config).run_id,
-        overrides=(*overrides, f"trainer.precision={config.trainer.precision}"),  # a node must not resolve auto anew
+        overrides=(
+            *overrides,
+            f"trainer.precision={config.trainer.precision}",
+        ),  # auto must not be resolved again on a node
         cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
         comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
         speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],
@@ -92,21 +95,17 @@ def entry_of(
 
 
 def _evaluations(config: TrainConfig) -> tuple[str, ...]:
-    """What the run's experiment measures on it.
-
-    Raises:
-        ConfigError: If one of them does not exist.
-    """
+    """The evaluations of the run's experiment."""
     names = config.experiment.evaluations if config.experiment else ()
     for name in names:
         if name not in EVALUATIONS:
             known = ", ".join(EVALUATIONS)
-            raise ConfigError(f"experiment.evaluations: there is no {name!r}", hint=f"choose among {known}")
+            raise ConfigError(f"experiment.evaluations: there is no {name!r}", hint=f"use one of {known}")
     return names
 
 
 def _speed(config: TrainConfig) -> dict[str, object]:
-    """What decides how long a pixel takes."""
+    """The settings that determine the time per pixel."""
     trainer = config.trainer
     placed = [trainer.accelerator, trainer.devices, trainer.threads, trainer.precision, trainer.compile]
     return {"model": {**config.model, "dropout": None}, "tile": config.tiles["size"], "trainer": placed}
@@ -118,10 +117,10 @@ def _is_unspoken(override: str) -> bool:
 
 
 def once_for_all_seeds(compose: Compose) -> Compose:
-    """Composes what differs in the seed alone once, and puts the seed in: composing is what planning waits for.
+    """Composes configurations that differ only in the seed once, and then sets the seed, because composing is slow.
 
-    The same configuration comes out: ``seed`` is a plain value, which no choice of a group can depend on, and what is
-    made from it is resolved later.
+    The result is the same: ``seed`` is a plain value, on which no choice of a group can depend, and interpolations of
+    it are resolved later.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
 

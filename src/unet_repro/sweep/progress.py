@@ -1,4 +1,4 @@
-"""Progress of a whole sweep, read from the runs' folders; so it works under any launcher."""
+"""Progress of a sweep, read from the runs' folders, so that it works with any launcher."""
 
 import contextlib
 import threading
@@ -18,7 +18,7 @@ POLL_S = 1.0
 
 
 class _TimeLeft(ProgressColumn):
-    """Remaining work over the mean speed of this sweep: runs of unlike cost make a recent speed jump about."""
+    """Remaining work over the mean speed of this sweep: with runs of different cost, recent speeds are too noisy."""
 
     def render(self, task: Task) -> Text:
         done = task.completed - task.fields["before"]
@@ -30,14 +30,14 @@ class _TimeLeft(ProgressColumn):
 
 
 class SweepProgress:
-    """A progress bar over all runs while the sweep works, in a thread of its own.
+    """A progress bar over all runs of a sweep, in a separate thread.
 
     Args:
         entries: The distinct runs of the sweep.
-        runs_dir: Where they lie.
-        on_run_done: Called after a run has finished, to renew the tables.
-        is_done: What makes a run done: by default, that it has a result.
-        doing: What is done with the runs.
+        runs_dir: Folder of the runs.
+        on_run_done: Called after a run has finished, to update the tables.
+        is_done: Whether a run is done; by default, whether it has a result.
+        doing: Label of the count, such as ``runs``.
     """
 
     def __init__(
@@ -74,24 +74,24 @@ class SweepProgress:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self._renew()
+        self._refresh()
         self._bar.stop()
 
-    def tell(self, line: str) -> None:
+    def show_line(self, line: str) -> None:
         """Shows a line above the bar."""
         self._bar.console.print(line, markup=False, highlight=False)
 
     def _watch(self) -> None:
         while not self._stop.wait(POLL_S):
-            self._renew()
+            self._refresh()
 
-    def _renew(self) -> None:
+    def _refresh(self) -> None:
         num_done = self._count_done()
         if num_done != self._num_done:
             self._num_done = num_done
-            with contextlib.suppress(UserError):  # the sweep's end does it again, and tells
+            with contextlib.suppress(UserError):  # repeated, with errors reported, at the end of the sweep
                 self.on_run_done()
-            if not self._bar.console.is_terminal:  # a log file gets a line for each run in the place of a bar
+            if not self._bar.console.is_terminal:  # a log file gets a line for each run instead of a bar
                 self._bar.console.print(self._words())
         self._bar.update(self._task, completed=self._cost_done(), description=self._words())
 

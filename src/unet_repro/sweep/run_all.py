@@ -1,7 +1,7 @@
-"""Trains the runs of a sweep through any launcher, in as many rounds as it takes.
+"""Trains the runs of a sweep with any launcher, in as many rounds as necessary.
 
-One round is enough unless other processes hold some of the runs (two sweeps that share their work), or the launcher as
-a whole breaks off (a pool of workers that lost one).
+One round is enough unless other processes hold some of the runs (two sweeps that share their work), or the launcher
+itself fails (such as a pool that lost a worker).
 """
 
 import time
@@ -17,7 +17,7 @@ from unet_repro.sweep.ledger import Entry
 Launch = Callable[[Sequence[Entry]], Sequence[JobReturn]]
 IsDone = Callable[[Entry], bool]
 POLL_S = 1.0
-MAX_IN_VAIN = 1  # launches in a row that break off and bring no run further, before the runs are given up
+MAX_IN_VAIN = 1  # consecutive failed launches without progress before giving up
 
 
 def train_all(
@@ -25,20 +25,20 @@ def train_all(
     runs_dir: Path,
     launch: Launch,
     *,
-    tell: Callable[[str], object],
+    show_line: Callable[[str], object],
     is_done: IsDone | None = None,
 ) -> list[str]:
-    """Trains what is not done.
+    """Trains the runs that are not done.
 
     Args:
         entries: Distinct runs.
-        runs_dir: Where they lie.
-        launch: Trains runs, and returns what each came to, in their order.
-        tell: Shows the user a line.
-        is_done: What makes a run done: by default, that it has a result.
+        runs_dir: Folder of the runs.
+        launch: Trains runs, and returns the result of each, in order.
+        show_line: Shows the user a line.
+        is_done: Whether a run is done; by default, whether it has a result.
 
     Returns:
-        A line for each run that failed: which, why, and where more is said.
+        A line for each failed run: which run, the reason, and where to find details.
     """
     is_done = is_done or (lambda entry: RunFolder(runs_dir / entry.run_id).result_file.exists())
     failed: dict[str, str] = {}
@@ -46,10 +46,10 @@ def train_all(
     waiting = [entry for entry in entries if not is_done(entry)]
     while waiting or held:
         if waiting:
-            more_failed, now_held = _round(waiting, runs_dir, launch, tell, is_done)
+            more_failed, now_held = _round(waiting, runs_dir, launch, show_line, is_done)
             failed.update(more_failed)
             if now_held and not held:
-                tell(f"waiting for {len(now_held)} runs that other processes train")
+                show_line(f"waiting for {len(now_held)} runs that other processes are training")
             held += now_held
         else:
             time.sleep(POLL_S)
@@ -60,31 +60,27 @@ def train_all(
 
 
 def _round(
-    entries: list[Entry], runs_dir: Path, launch: Launch, tell: Callable[[str], object], is_done: IsDone
+    entries: list[Entry], runs_dir: Path, launch: Launch, show_line: Callable[[str], object], is_done: IsDone
 ) -> tuple[dict[str, str], list[Entry]]:
-    """What failed, and what other processes hold; a launcher that breaks off is started again while that helps.
-
-    Raises:
-        UserError: What the launcher itself refuses, its settings for one: that is no run's failure.
-    """
+    """Failed runs, and runs held by other processes; restarts a failed launcher while runs make progress."""
     failed: dict[str, str] = {}
     held: list[Entry] = []
-    in_vain = 0  # launches in a row that broke off and brought no run further
+    in_vain = 0  # consecutive failed launches without progress
     while entries:
         before = _advance(entries, runs_dir, is_done)
         try:
             returns = launch(entries)
         except UserError:
             raise
-        except Exception as error:  # the launcher's own, of any kind: pools and schedulers have theirs
+        except Exception as error:  # launchers raise errors of many kinds
             in_vain = in_vain + 1 if _advance(entries, runs_dir, is_done) == before else 0
             entries = [entry for entry in entries if not is_done(entry)]
-            told = f"the launcher broke off: {type(error).__name__}: {' '.join(str(error).split())}"
+            failure = f"the launcher failed: {type(error).__name__}: {' '.join(str(error).split())}"
             if in_vain > MAX_IN_VAIN:
-                failed.update({entry.run_id: _line(entry, runs_dir, told) for entry in entries})
+                failed.update({entry.run_id: _line(entry, runs_dir, failure) for entry in entries})
                 break
             if entries:
-                tell(f"{told}; starting it again")
+                show_line(f"{failure}; restarting it")
             continue
         for entry, job in zip(entries, returns, strict=True):
             reason = job._return_value  # the public property would print and raise
@@ -99,7 +95,7 @@ def _round(
 
 
 def _advance(entries: Sequence[Entry], runs_dir: Path, is_done: IsDone) -> dict[str, object]:
-    """How far each run is: whether it is done, and when its last checkpoint was written."""
+    """The progress of each run: whether it is done, and when its last checkpoint was written."""
     return {entry.run_id: (is_done(entry), _written(RunFolder(runs_dir / entry.run_id))) for entry in entries}
 
 

@@ -1,4 +1,4 @@
-"""How far every run of a sweep is, and how long the rest will take: read from the runs' folders, under any launcher."""
+"""The status of every run of a sweep and the time left, from the runs' folders, with any launcher."""
 
 import contextlib
 from collections import defaultdict
@@ -24,10 +24,10 @@ class RunStatus:
     """One run as part of one comparison.
 
     Attributes:
-        entry: Which run.
+        entry: The run.
         state: ``new``, ``running``, ``partial``, ``failed`` or ``done``.
-        note: Who trains it, how far it is, or why it failed.
-        seconds_left: Estimate of what is left to train; ``None`` if nothing like it was measured yet.
+        note: Its worker, its progress, or why it failed.
+        seconds_left: Estimated training time left; ``None`` if no speed is known for such a run.
     """
 
     entry: Entry
@@ -37,11 +37,11 @@ class RunStatus:
 
 
 def measured_speeds(runs_dir: Path, entries: Iterable[Entry] = ()) -> dict[str, float]:
-    """Mean seconds for a unit of cost, by speed class, of whatever was trained in this folder so far.
+    """Mean seconds per unit of cost, by speed class, of all training in this folder so far.
 
     Args:
-        runs_dir: The folder of the runs.
-        entries: Runs that no ledger there lists yet.
+        runs_dir: Folder of the runs.
+        entries: Runs that are not in a ledger yet.
     """
     ledger = Ledger(runs_dir)
     known = [entry for experiment in ledger.experiments() for entry in ledger.read(experiment)]
@@ -56,12 +56,12 @@ def measured_speeds(runs_dir: Path, entries: Iterable[Entry] = ()) -> dict[str, 
 
 
 def status(entry: Entry, runs_dir: Path, speeds: Speeds) -> RunStatus:
-    """What the run's folder says.
+    """The status of a run, from its folder.
 
     Args:
         entry: The run.
-        runs_dir: Where it lies.
-        speeds: From ``measured_speeds``, or measured otherwise.
+        runs_dir: Folder of the runs.
+        speeds: Speeds, for example from ``measured_speeds``.
     """
     folder = RunFolder(runs_dir / entry.run_id)
     progress = folder.progress_now()
@@ -85,25 +85,25 @@ def first_line(path: Path) -> str:
 
 
 def time_left(found: Sequence[RunStatus], *, side_by_side: int) -> str:
-    """Time for all that is left, in words.
+    """The total time left, as text.
 
     Args:
-        found: Runs; one that stands in several comparisons counts once.
-        side_by_side: How many are trained at once.
+        found: Runs; a run in several comparisons counts once.
+        side_by_side: Number of parallel runs.
     """
     runs = {run.entry.run_id: run for run in found if run.state != "done"}.values()
     if not runs:
         return "nothing left to train"
     known = [run.seconds_left for run in runs if run.seconds_left is not None]
     if not known:
-        return "time left: not known before something was trained"
+        return "time left: unknown until something has been trained"
     seconds = sum(known) / len(known) * len(runs) / max(1, min(side_by_side, len(runs)))
-    rest = f" ({len(runs) - len(known)} of them taken for the mean of the others)" if len(known) < len(runs) else ""
+    rest = f" ({len(runs) - len(known)} of them estimated by the mean of the others)" if len(known) < len(runs) else ""
     return f"time left: about {in_words(seconds)}, {min(side_by_side, len(runs))} side by side{rest}"
 
 
 def in_words(seconds: float) -> str:
-    """A duration for people.
+    """Formats a duration.
 
     >>> in_words(42), in_words(4000), in_words(1e6)
     ('42 s', '1 h 7 min', '277 h 47 min')
@@ -115,14 +115,14 @@ def in_words(seconds: float) -> str:
 
 
 def counted(found: Iterable[RunStatus]) -> str:
-    """How many runs are in which state; a run that stands in several comparisons counts once."""
+    """Counts runs by state; a run in several comparisons counts once."""
     states = [run.state for run in {run.entry.run_id: run for run in found}.values()]
     order = ("done", "running", "partial", "failed", "new")
     return f"{len(states)} runs: " + ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
 
 
 def tables(found: Sequence[RunStatus]) -> Group:
-    """All runs, for the terminal: a table for each comparison."""
+    """All runs as terminal tables, one for each comparison."""
     groups: dict[tuple[str, str], list[RunStatus]] = defaultdict(list)
     for run in found:
         groups[run.entry.experiment, run.entry.comparison].append(run)
@@ -139,6 +139,6 @@ def _table(runs: Sequence[RunStatus]) -> Table:
     for run in runs:
         left = "" if run.state == "done" else "?" if run.seconds_left is None else in_words(run.seconds_left)
         state = Text(run.state, style=styles[run.state])
-        # As text: what a user or an error wrote is no markup.
+        # As Text, so that names and error messages are not parsed as markup.
         lines.add_row(Text(run.entry.arm), str(run.entry.seed), run.entry.run_id, state, Text(run.note), left)
     return lines

@@ -1,4 +1,4 @@
-"""How fast a training would go on this machine, measured by a few of its steps. Leaves nothing on disk."""
+"""Estimates the training time on this machine by timing a few steps. Writes nothing to disk."""
 
 import time
 
@@ -8,17 +8,17 @@ from unet_repro.config import TrainConfig
 from unet_repro.machine import autocast, use_machine
 from unet_repro.training.build import build
 
-STEPS = 2  # after one to warm up, and to compile
+STEPS = 2  # timed steps, after one for warm-up and compilation
 
 
 def seconds_for(config: TrainConfig) -> float | None:
-    """Estimate of a whole training's seconds: its steps and its validations.
+    """Estimated seconds of a complete training: steps and validations.
 
     Args:
         config: The training's configuration.
 
     Returns:
-        Seconds; ``None`` where the device is not on this machine, as on the login node of a cluster.
+        Seconds; ``None`` if the device is not on this machine, as on the login node of a cluster.
     """
     trainer = config.trainer
     if trainer.accelerator == "gpu" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The training's side of W&B: the callback that mirrors it online, and the panel of its validation images."""
+"""W&B during training: the callback that mirrors it online, and the panel of its validation images."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ from unet_repro.training.task import SegmentationTask
 
 
 class WandbMirror(Callback):
-    """Logs what the recorder recorded, while it trains: W&B shows the same steps and numbers as ``history.csv``.
+    """Logs the recorder's rows during training, so that W&B shows the same steps and numbers as ``history.csv``.
 
     Args:
         run: An open run.
-        recorder: Stands before this one among the trainer's callbacks.
+        recorder: The recorder; it must precede this callback in the trainer's list.
         images: The validation images.
         class_names: Names of class 0, 1, ...
-        num_images: How many of them the panel shows.
+        num_images: Number of images in the panel.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class WandbMirror(Callback):
         self.images, self.class_names, self.num_images = images, class_names, num_images
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Mirrors the row of this validation, and any that an attempt before was killed with."""
+        """Logs the row of this validation, and any rows that a killed attempt did not send."""
         log_rows(self.run, self.recorder.rows)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs what is missing, and the panel of the trained network: images with prediction and truth as masks."""
-        assert isinstance(pl_module, SegmentationTask), "the panel asks it for predictions"
+        """Logs missing rows, and the panel of the trained network: images with prediction and truth as masks."""
+        assert isinstance(pl_module, SegmentationTask), "the panel needs its predictions"
         log_rows(self.run, self.recorder.rows)
         panel = validation_panel(pl_module, self.images, class_names=self.class_names, num_images=self.num_images)
         if panel is not None and trainer.global_step == trainer.max_steps:
@@ -53,7 +53,7 @@ class WandbMirror(Callback):
         """Ends the run and waits for the upload.
 
         Args:
-            exit_code: 0 for a training that is finished, anything else for one that was stopped or failed.
+            exit_code: 0 for a finished training, any other value for a stopped or failed one.
         """
         finish(self.run, exit_code=exit_code)
 
@@ -62,19 +62,19 @@ class WandbMirror(Callback):
 def validation_panel(
     task: SegmentationTask, images: WholeImages, *, class_names: Sequence[str], num_images: int
 ) -> Panel | None:
-    """The first validation images with what the network makes of them.
+    """The first validation images with the network's predictions.
 
-    Predictions of the latest validation are taken where there are any; a training that was killed after its last
-    validation has none left, and its images are predicted again.
+    Predictions of the latest validation are reused if available; otherwise, as after a training killed after its last
+    validation, the images are predicted again.
 
     Args:
         task: The trained network.
         images: The validation images.
         class_names: Names of class 0, 1, ...
-        num_images: How many to show.
+        num_images: Number of images to show.
 
     Returns:
-        The panel; ``None`` where no image is to be shown.
+        The panel; ``None`` if there is no image to show.
     """
     items = [images[index] for index in range(min(num_images, len(images)))]
     if not items:

@@ -1,7 +1,7 @@
 """The comparison in W&B as code: a workspace, a report and the verdict table, built with wandb-workspaces.
 
-A run that several comparisons share is one run in W&B too. So each run's config gets ``arms.<experiment>``, its arm in
-every comparison that it belongs to, and panels are grouped by that.
+A run that several comparisons share is one run in W&B too. So ``arms.<experiment>`` in each run's config holds its arm
+in every comparison that it belongs to, and panels are grouped by that key.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ VERDICT_COLUMNS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the dashboard shows of one comparison.
+    """One comparison in the dashboard.
 
     Attributes:
         experiment: Its name.
-        question: What it asks.
+        question: Its question.
         arms: Arm by run id.
     """
 
@@ -80,9 +80,9 @@ def report(
     Args:
         entity: User or team.
         project: W&B project.
-        comparisons: What is shown.
-        verdicts: As ``verdicts.json`` holds them.
-        table: The same as a Markdown table.
+        comparisons: The comparisons to show.
+        verdicts: Verdicts as in ``verdicts.json``.
+        table: The verdicts as a Markdown table.
     """
     import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
 
@@ -97,12 +97,12 @@ def report(
         blocks += [wr.H1(one.title), wr.P(one.question)]
         blocks += [wr.P(f"{v['claim']}: {v['verdict']} ({v['label']}). {v['reason']}") for v in judged]
         blocks.append(wr.PanelGrid(runsets=[runs], panels=_panels(one)))
-    description = "What the U-Net of 2015 claims, and what several seeds say of it."
+    description = "Claims of the 2015 U-Net, tested with several seeds."
     return wr.Report(entity=entity, project=project, title=TITLE, description=description, blocks=blocks, width="fluid")
 
 
 def verdict_rows(verdicts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """The verdict table's rows: each claim with the effect that its verdict hangs on."""
+    """The verdict table's rows: each claim with its decisive effect."""
     rows = []
     for verdict in verdicts:
         effect = verdict.get("decisive") or {}

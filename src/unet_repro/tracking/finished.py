@@ -1,4 +1,4 @@
-"""A finished training as W&B sees it: a function of the run's folder, so that it can be written again at any time."""
+"""The W&B run of a finished training: a function of the run's folder, so that it can be rewritten at any time."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from unet_repro.tracking.panels import Panel
 
 
 def about(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, Any]:
-    """What a run is called in W&B, and where it stands.
+    """Name, group and tags of a run in W&B.
 
     Args:
         config: The resolved configuration, as plain containers.
@@ -32,7 +32,7 @@ def about(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, A
 
 
 def summary_of(outcome: Mapping[str, Any]) -> dict[str, float]:
-    """Single values to sort runs by: the last and the best row, parameters, seconds of training.
+    """Summary values for sorting runs: the last and the best row, parameters, seconds of training.
 
     >>> outcome = {"final": {"step": 8, "val/iou": 0.5}, "best": {"step": 4, "val/iou": 0.6}, "parameters": 9}
     >>> summary_of({**outcome, "seconds": 1.5, "attempts": 2})
@@ -77,19 +77,19 @@ def write_finished(
 
 
 def ensure_offline_run(folder: RunFolder) -> bool:
-    """Writes the offline W&B run of a finished training from its folder, without images, unless it is there whole.
+    """Writes the offline W&B run of a finished training from its folder, without images, unless it is complete.
 
     Args:
-        folder: A finished run's.
+        folder: Folder of a finished run.
 
     Returns:
-        Whether it had to be written.
+        Whether it was written.
 
     Raises:
         RunError: If the folder is damaged, or W&B does not complete its file.
     """
     outcome = folder.outcome()
-    assert outcome is not None, "the caller knows it to be finished"
+    assert outcome is not None, "the run must be finished"
     rows = folder.history_rows()
     if is_complete(folder.path, run_id=folder.run_id, num_rows=len(rows)):
         return False

@@ -1,4 +1,4 @@
-"""Short keys of a run's configuration that W&B can group and filter by, beside the whole of it."""
+"""Short keys for grouping and filtering runs in W&B, in addition to the complete configuration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ KEY = "compare"  # no section of the configuration has this name
 
 
 def groupable(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, Any]:
-    """What runs are told apart by, in one flat block.
+    """The settings that distinguish runs, as one flat mapping.
 
     Args:
         config: The resolved configuration, as plain containers.
@@ -53,7 +53,7 @@ def groupable(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[st
 
 
 def _words(augment: Mapping[str, Any]) -> str | None:
-    """The kinds of augmentation that are on: its parameters say it, its name does not."""
+    """The active kinds of augmentation, derived from the parameters."""
     if not augment:
         return None
     kinds = {

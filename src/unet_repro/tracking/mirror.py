@@ -1,4 +1,4 @@
-"""What a training asks of W&B: one call before it, for online runs, and one after it, for offline runs."""
+"""W&B hooks of a training: one call before it, for online runs, and one after it, for offline runs."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 def online_mirror(
     config: TrainConfig, *, source: str, recorder: Recorder, data: TileData
 ) -> Iterator[list[WandbMirror]]:
-    """Opens the W&B run of a training, or resumes it, and ends it with the block.
+    """Opens or resumes the W&B run of a training, and ends it with the block.
 
     Args:
         config: The training's configuration.
         source: Name of the data source.
-        recorder: Stands before the mirror among the trainer's callbacks; its folder is named by the run's identity.
-        data: Set up for fitting.
+        recorder: The recorder, which precedes the mirror in the trainer's callbacks; its folder's name is the run id.
+        data: The data, set up for fitting.
 
     Yields:
-        The callback; none unless ``logger.mode`` is ``online``.
+        The callback in a list, which is empty unless ``logger.mode`` is ``online``.
 
     Raises:
-        UserError: If there is no API key or no answer.
+        UserError: If there is no API key, or the server does not respond.
     """
     if config.logger.mode != "online":
         yield []
@@ -78,10 +78,10 @@ def mirror_finished(
     images: WholeImages,
     class_names: Sequence[str],
 ) -> None:
-    """Writes the offline W&B run of a training that has come to its end; nothing unless ``logger.mode`` is ``offline``.
+    """Writes the offline W&B run of a finished training; does nothing unless ``logger.mode`` is ``offline``.
 
-    To be called before the result is written: an attempt that is killed in here is then taken up again, and the next
-    one writes the W&B run anew. So a finished training has exactly one, whole.
+    Must be called before the result is written: if an attempt is killed in here, the next one resumes and rewrites the
+    W&B run. So a finished training has exactly one complete W&B run.
 
     Args:
         config: The training's configuration.

@@ -1,4 +1,4 @@
-"""Writes the offline W&B run of a finished training: once, whole, and never a second one beside it."""
+"""Writes the offline W&B run of a finished training: exactly one, and complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-WAIT_S = 20.0  # W&B's own process takes some milliseconds; this is for a machine that hangs, or a full disk
+WAIT_S = 20.0  # W&B's process takes milliseconds; the limit is for a machine that hangs, or a full disk
 _POLL_S = 0.005
 
 
@@ -30,16 +30,16 @@ def write_offline_run(
     wait_s: float = WAIT_S,
     **settings: Any,
 ) -> Path:
-    """Writes the run, in the place of whatever W&B left below ``directory``, and waits until its file is whole.
+    """Writes the run, replacing any other W&B run below ``directory``, and waits until its file is complete.
 
     Args:
-        directory: The run's folder, in which W&B makes its folder ``wandb``.
-        run_id: The run's own identity, also its id in W&B.
+        directory: The run's folder, in which W&B creates its folder ``wandb``.
+        run_id: The run's identity, also its id in W&B.
         rows: The whole history; ``step`` is the step, the rest are measures.
         panel: Validation images, shown at the last step.
-        summary: Single values to sort runs by.
+        summary: Summary values for sorting runs.
         wait_s: How long W&B may take to write its file, in seconds.
-        **settings: ``project``, ``name``, ``group``, ``tags``, ``job_type`` and ``config``, as ``open_run`` takes them.
+        **settings: ``project``, ``name``, ``group``, ``tags``, ``job_type`` and ``config``, as for ``open_run``.
 
     Returns:
         The .wandb file.
@@ -71,18 +71,18 @@ def write_offline_run(
             break
         except UserError:
             raise
-        except Exception as error:  # W&B's own process has died since its last use; its errors for that are many
+        except Exception as error:  # W&B's process has died; it raises errors of many kinds
             _forget_service()
             if is_last:
                 raise RunError(
-                    f"W&B failed in writing {directory / 'wandb'}: {type(error).__name__}: {error}",
-                    hint="start again, which goes on from the last checkpoint, or set logger.mode=disabled",
+                    f"W&B failed to write {directory / 'wandb'}: {type(error).__name__}: {error}",
+                    hint="start again to resume from the last checkpoint, or set logger.mode=disabled",
                 ) from error
     return _wait_for(directory, run_id=run_id, num_rows=len(rows), wait_s=wait_s)
 
 
 def is_complete(directory: Path, *, run_id: str, num_rows: int) -> bool:
-    """Whether there is exactly one offline run below ``directory``, whole, of this id and so many rows."""
+    """Whether exactly one offline run exists below ``directory``, complete, with this id and number of rows."""
     path = offline_file(directory)
     if path is None:
         return False
@@ -96,14 +96,13 @@ def is_complete(directory: Path, *, run_id: str, num_rows: int) -> bool:
 
 
 def _wait_for(directory: Path, *, run_id: str, num_rows: int, wait_s: float) -> Path:
-    """Waits for the last record: W&B's own process writes it after it has said that it is done."""
+    """Waits for the last record, which W&B's process writes after it has reported that it is done."""
     until = time.monotonic() + wait_s
     while not is_complete(directory, run_id=run_id, num_rows=num_rows):
         if time.monotonic() > until:
             raise RunError(
                 f"W&B did not complete its file below {directory / 'wandb'} within {wait_s:g} s",
-                hint="free some space and start again, which goes on from the last checkpoint, "
-                "or set logger.mode=disabled",
+                hint="free some space and start again to resume from the last checkpoint, or set logger.mode=disabled",
             )
         time.sleep(_POLL_S)
     path = offline_file(directory)
@@ -112,17 +111,17 @@ def _wait_for(directory: Path, *, run_id: str, num_rows: int, wait_s: float) -> 
 
 
 def _remove(folder: Path) -> None:
-    """Removes what a killed attempt left, or an older run of the same training."""
+    """Removes the remains of a killed attempt, or an older run of the same training."""
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise RunError(f"cannot remove {folder}: {error.strerror}", hint="hint its permissions") from error
+        raise RunError(f"cannot remove {folder}: {error.strerror}", hint="check its permissions") from error
 
 
 def _forget_service() -> None:
-    """Lets W&B start a new process of its own at the next run."""
+    """Makes W&B start a new process for the next run."""
     import wandb  # noqa: PLC0415
 
     with contextlib.suppress(Exception):  # it complains that the old one is gone

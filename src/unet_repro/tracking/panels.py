@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import wandb
 
 PANEL_KEY = "val/panel"
-PERCENTILES = (0.5, 99.5)  # a few hot or dead pixels must not decide the contrast
+PERCENTILES = (0.5, 99.5)  # so that hot or dead pixels do not determine the contrast
 
 
 def to_display(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Stretches each channel between two percentiles to 8 bit.
 
     Args:
-        image: ``(H, W)`` or ``(C, H, W)`` float32, any range. Three channels are red, green and blue; of any other
-            number the first is shown.
+        image: ``(H, W)`` or ``(C, H, W)`` float32, any range. Three channels are red, green and blue; for any other
+            number only the first is shown.
 
     Returns:
         ``(H, W)`` or ``(H, W, 3)`` uint8; a constant channel becomes 0.
@@ -52,7 +52,7 @@ class Panel:
         class_names: Names of class 0, 1, ...
 
     Raises:
-        ValueError: If numbers or sizes do not fit together, or a class index has no name.
+        ValueError: If numbers or sizes do not match, or a class index has no name.
     """
 
     keys: Sequence[str]
@@ -73,8 +73,7 @@ class Panel:
 def log_panel(run: wandb.Run, panel: Panel, *, step: int) -> None:
     """Logs images with the masks ``prediction`` and ``ground_truth`` under ``val/panel``.
 
-    Images of unlike sizes are filled up at the right and at the bottom with 0, because W&B shows one panel at one
-    size.
+    Images of different sizes are padded with 0 at the right and the bottom, because W&B shows a panel at one size.
 
     Args:
         run: An open run.

@@ -1,6 +1,6 @@
-"""Reads an offline W&B run back from its .wandb file, through the client's own ``wandb leet inspect``.
+"""Reads an offline W&B run from its .wandb file, with the client's ``wandb leet inspect``.
 
-W&B's binary is started directly: the Python command around it takes 0.6 s instead of 0.02 s, which adds up over runs.
+W&B's binary is started directly: the Python command around it takes 0.6 s instead of 0.02 s for each run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class OfflineRun:
 
     Attributes:
         folder: The run's folder.
-        run: id, name, group, project, job type and tags; empty if the file does not hold them.
+        run: id, name, group, project, job type and tags; empty if they are not in the file.
         config: Nested.
         history: One row per ``log``; values that are not finite are strings, as in W&B.
         summary: Latest values.
@@ -45,7 +45,7 @@ class OfflineRun:
 
 
 def offline_file(directory: Path) -> Path | None:
-    """The file of the only offline run below ``directory``; ``None`` where there is none, or more than one."""
+    """The file of the only offline run below ``directory``; ``None`` if there is none, or more than one."""
     found = list(directory.glob("wandb/offline-run-*/run-*.wandb"))
     return found[0] if len(found) == 1 else None
 
@@ -84,7 +84,7 @@ def read_run(path: Path) -> OfflineRun:
 
 
 def _nested(items: dict[str, Any]) -> dict[str, Any]:
-    """Undoes the dots by which W&B joins nested keys."""
+    """Splits the dotted keys that W&B makes from nested keys."""
     result: dict[str, Any] = {}
     for key, value in items.items():
         *outer, last = key.split(".")

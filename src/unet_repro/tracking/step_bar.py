@@ -1,4 +1,4 @@
-"""A progress bar that counts steps: Lightning's own counts epochs, and 30 images are no epoch."""
+"""A progress bar that counts steps; Lightning's own counts epochs, which this training does not have."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ class StepBar(Callback):
     """Steps done, speed and time left on one line, with the latest mean IoU."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Opens the bar, at the step of the checkpoint if the run is resumed."""
+        """Opens the bar; a resumed run starts at the step of its checkpoint."""
         self.bar = tqdm(total=trainer.max_steps, initial=pl_module.global_step, unit="step", desc="train")
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """One step more."""
+        """Advances the bar."""
         self.bar.update()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Shows what was measured."""
+        """Shows the latest measures."""
         shown = {key.removeprefix("val/"): f"{trainer.callback_metrics[key]:.3f}" for key in ("val/loss", "val/iou")}
         self.bar.set_postfix(shown)
 
@@ -27,5 +27,5 @@ class StepBar(Callback):
         self.bar.close()
 
     def on_exception(self, *_: Any) -> None:
-        """Leaves the line whole for the message that follows."""
+        """Closes the bar, so that the error message starts on a new line."""
         self.bar.close()

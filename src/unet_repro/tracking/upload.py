@@ -1,8 +1,8 @@
-"""Uploads offline runs with W&B's own client, in a process of its own, and finds out what really arrived.
+"""Uploads offline runs with W&B's client, in a separate process, and checks what has arrived.
 
-The client exits with status 0 whatever happens, and marks a run as synced even if the server refused its rows or
-images. Neither its console nor the response of its sync service (``ServerSyncResponse``) reports a refused image. Only
-its log does, a file of JSON lines below ``WANDB_DIR``; so the log is parsed, and a mark counts only without an error.
+The client always exits with status 0, and marks a run as synced even if the server rejected its rows or images. Neither
+its console nor the response of its sync service (``ServerSyncResponse``) reports a rejected image. Only its log does, a
+file of JSON lines below ``WANDB_DIR``. So the log is parsed, and a mark counts only if there is no error.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 POLL_S = 0.2
-# The client's own answer to a server that does not answer is to ask again for many minutes, run by run.
+# By default the client retries for many minutes per run if the server does not respond.
 _RETRIES = {f"WANDB__{what}_RETRY_MAX": "4" for what in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER")}
 _URL = re.compile(r"View run .* at (\S+)/runs/\S+")
 
 
 def has_arrived(path: Path) -> bool:
-    """Whether a .wandb file was uploaded, and nothing was found missing."""
+    """Whether a .wandb file was uploaded completely."""
     return _mark(path).exists() and not _doubt(path).exists()
 
 
 def _mark(path: Path) -> Path:
-    """The file by which W&B's client knows that it has uploaded a .wandb file."""
+    """The file with which W&B's client marks a .wandb file as uploaded."""
     return path.with_name(path.name + ".synced")
 
 
 def _doubt(path: Path) -> Path:
-    """Stands beside a file from before its upload until its mark is checked: this process may be killed meanwhile."""
+    """A marker that exists from before a file's upload until its mark is checked, in case this process is killed."""
     return path.with_name(path.name + ".unchecked")
 
 
 def check_server() -> str:
-    """Asks the server once whether it takes this machine's credentials.
+    """Checks once that the server accepts this machine's credentials.
 
     Returns:
         The server's address.
 
     Raises:
-        UserError: If there is no API key, no answer within some seconds, or the key is refused.
+        UserError: If there is no API key, no response within some seconds, or the key is rejected.
     """
     send_no_statistics()
     import wandb  # noqa: PLC0415  (slow)
@@ -64,19 +64,19 @@ def check_server() -> str:
         wandb.login(verify=True)
     except (wandb.errors.Error, TimeoutError) as error:
         raise UserError(
-            f"W&B does not let this machine in: {_one_line(str(error)).replace('<no message>', 'no answer')}",
+            f"W&B login was rejected: {_one_line(str(error)).replace('<no message>', 'no response')}",
             hint=f"check the network, WANDB_BASE_URL ({address}) and `wandb login --verify`; nothing was uploaded",
         ) from error
     return address
 
 
 class Upload:
-    """One batch of .wandb files on its way.
+    """The upload of a batch of .wandb files.
 
     Args:
         paths: The files; their marks, if any, are removed first.
         address: The server.
-        entity: User or team that the runs go to; ``None`` for the user's default.
+        entity: User or team to upload to; ``None`` for the user's default.
         on_done: Called with the number of files that have arrived so far.
     """
 
@@ -88,10 +88,10 @@ class Upload:
         self.project_url: str | None = None
 
     def run(self) -> dict[Path, str]:
-        """Uploads, and waits for it.
+        """Uploads the files and waits for the end.
 
         Returns:
-            What did not arrive, as given but resolved, with the reason.
+            Resolved paths of the files that did not arrive, with the reason.
         """
         for path in self.paths:
             _doubt(path).touch()
@@ -129,7 +129,7 @@ class Upload:
         return missing
 
     def _missing(self, logs: Path) -> dict[Path, str]:
-        """Files that have not arrived by now, with the reason where known; takes wrong marks away."""
+        """Files that have not arrived yet, with the reason if known; removes wrong marks."""
         # First the marks, then the log: the client logs an error before it marks the run.
         missing = {path: "" for path in self.paths if not _mark(path).exists()}
         for path, reason in _errors(logs):
@@ -139,21 +139,21 @@ class Upload:
         return missing
 
     def _environment(self, logs: Path) -> dict[str, str]:
-        # What would turn the upload off, or bring it into another run's process, stays behind.
+        # Without variables that would disable the upload or attach it to another run's process.
         send_no_statistics()
         kept = {key: value for key, value in os.environ.items() if key not in ("WANDB_MODE", "WANDB_SERVICE")}
         return {**_RETRIES, **kept, "WANDB_DIR": str(logs), "WANDB_BASE_URL": self.address}
 
 
 def _errors(logs: Path) -> Iterator[tuple[Path, str]]:
-    """Which files the client's log says something bad about, and what."""
+    """Files with errors in the client's log, and the errors."""
     for log in sorted(logs.glob("wandb/logs/debug-sync*.log")):
         for line in log.read_text(errors="replace").splitlines():
             try:
                 said: dict[str, Any] = json.loads(line)
             except ValueError:  # the line is being written
                 continue
-            # Not every answer is needed, so a bare one does not count: whoever needed it says so in the next line.
+            # Not every response is needed, so a bare HTTP error is ignored: if it matters, the next line reports it.
             if (
                 str(said.get("level", "")).startswith("ERROR")
                 and "sync_path" in said

@@ -1,4 +1,4 @@
-"""The verdict table as a W&B run of its own, of the same id every time."""
+"""The verdict table as a separate W&B run with a fixed id."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,19 +12,19 @@ JOB_TYPE = "trial"
 
 
 def log_verdicts(entity: str, project: str, rows: Sequence[Sequence[Any]], directory: Path) -> str:
-    """Uploads the table, in the place of an older one.
+    """Uploads the table, replacing an older one.
 
     Args:
         entity: User or team.
         project: W&B project.
-        rows: As ``dashboard.verdict_rows`` makes them.
-        directory: Where W&B may write.
+        rows: Rows from ``dashboard.verdict_rows``.
+        directory: Folder for W&B's files.
 
     Returns:
-        The run's address.
+        The run's URL.
 
     Raises:
-        UserError: If there is no API key or no answer.
+        UserError: If there is no API key, or the server does not respond.
     """
     import wandb  # noqa: PLC0415  (slow)
 

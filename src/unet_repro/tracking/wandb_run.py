@@ -1,7 +1,7 @@
 """Opens, fills and closes the Weights & Biases side of a run.
 
-W&B is a mirror for looking at runs, never the record: W&B flushes its file in blocks, so a killed process loses the
-tail, and the run's own folder is what results are read from. Importing wandb is slow, so it happens on opening.
+W&B only mirrors runs: it flushes its file in blocks, so a killed process loses the end. Results are always read from
+the run's own folder. Importing wandb is slow, so it is imported only when a run is opened.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import wandb
 
-STEP_KEY = "trainer/global_step"  # the x axis, beside every logged metric; the name that Lightning's users know
+STEP_KEY = "trainer/global_step"  # the x axis, logged with every metric; the name that Lightning uses
 _OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `unet-repro wandb-sync`"
 
 
@@ -42,30 +42,30 @@ def open_run(
 ) -> wandb.Run | None:
     """Opens a run.
 
-    Every call opens a run of its own, even while another one is open in this process (a sweep whose last job died).
-    Online, a run of the same id is gone on with; offline, each call makes a new folder of the same run id, so that
-    only ``offline.write_offline_run`` should ask for one.
+    Every call opens a separate run, even while another one is open in this process (a sweep whose last job died).
+    Online, a run with the same id is resumed. Offline, each call creates a new folder with the same run id, so only
+    ``offline.write_offline_run`` should open one.
 
     Args:
-        mode: ``offline`` writes below ``directory`` and leaves the network alone; ``disabled`` does nothing at all.
+        mode: ``offline`` writes below ``directory`` without network access; ``disabled`` does nothing.
         project: W&B project.
-        run_id: The run's own identity, also its id in W&B.
-        name: What tells this run from the others of its group.
+        run_id: The run's identity, also its id in W&B.
+        name: Name that distinguishes this run from the others of its group.
         group: The experiment.
         tags: Labels of 1 to 64 characters each.
-        job_type: What the run does, such as ``train``.
-        config: Nested plain containers, so that W&B can group and filter by ``optimizer.name``.
-        directory: Where W&B makes its folder ``wandb``; created if need be.
-        class_names: Names of class 0, 1, ...; where there are any, they join the config under ``class_names``.
+        job_type: Type of the run, such as ``train``.
+        config: Nested plain containers, so that W&B can group and filter by keys such as ``optimizer.name``.
+        directory: Folder in which W&B creates its folder ``wandb``; created if necessary.
+        class_names: Names of class 0, 1, ...; if not empty, added to the config as ``class_names``.
         entity: User or team; ``None`` for the user's default.
-        init_timeout_s: How long the server may take to answer, in seconds.
+        init_timeout_s: Timeout for the server's response, in seconds.
 
     Returns:
-        The run, or ``None`` where W&B is disabled.
+        The run, or ``None`` if W&B is disabled.
 
     Raises:
-        UserError: If the directory cannot be written, a setting is not accepted, or, online, there is no API key or
-            no answer.
+        UserError: If the directory is not writable, a setting is rejected, or, online, there is no API key or the
+            server does not respond.
     """
     if mode == "disabled":
         return None
@@ -88,19 +88,19 @@ def open_run(
             job_type=job_type,
             config={**config, **({"class_names": list(class_names)} if class_names else {})},
             dir=directory,
-            # Offline there is nothing to ask whether the run exists, and W&B warns when told to.
+            # Offline, W&B cannot check whether the run exists, and warns if `resume` is set.
             resume="allow" if mode == "online" else None,
             reinit="create_new",
             settings=_settings(wandb, mode, init_timeout_s),
         )
     except (wandb.errors.CommError, TimeoutError) as error:
         raise UserError(
-            f"W&B did not open run {run_id!r}: {error}",
+            f"W&B could not open run {run_id!r}: {error}",
             hint=f"check the network and `wandb login --verify`, or {_OFFLINE_INSTEAD}",
         ) from error
     except (wandb.errors.Error, ValueError) as error:
         raise UserError(
-            f"W&B does not accept the settings of run {run_id!r}: {error}",
+            f"W&B rejected the settings of run {run_id!r}: {error}",
             hint="correct the logger's settings, or set logger.mode=disabled",
         ) from error
     run.define_metric(STEP_KEY)
@@ -109,16 +109,16 @@ def open_run(
 
 
 def log_rows(run: wandb.Run, rows: Sequence[Mapping[str, float]]) -> None:
-    """Logs those rows of a history that the run does not have yet.
+    """Logs the rows of a history that the run does not have yet.
 
-    W&B counts what was logged, also over a resume: so a run that was killed between writing a row down and sending it
-    gets the row later, and none twice.
+    W&B counts logged rows, also across a resume. So if a run was killed between recording and sending a row, the row is
+    sent later, and no row is sent twice.
 
     Args:
-        run: An open run in which nothing but rows of this history was logged.
+        run: An open run in which only rows of this history were logged.
         rows: The whole history so far; ``step`` is the step, the rest are measures.
     """
-    for row in rows[max(run.step, run.starting_step) :]:  # step tells of earlier attempts only after the first log
+    for row in rows[max(run.step, run.starting_step) :]:  # `step` includes earlier attempts only after the first log
         measures = {key: value for key, value in row.items() if key != "step"}
         run.log({**measures, STEP_KEY: int(row["step"])})
 
@@ -126,23 +126,23 @@ def log_rows(run: wandb.Run, rows: Sequence[Mapping[str, float]]) -> None:
 def finish(run: wandb.Run | None, *, exit_code: int = 0) -> None:
     """Closes a run; online, waits for the upload.
 
-    Offline, W&B's own process writes the last block some milliseconds after this returns.
+    Offline, W&B's process writes the last block some milliseconds after this returns.
 
     Args:
-        run: What ``open_run`` returned.
-        exit_code: 0 marks the run as finished, anything else as failed.
+        run: A run from ``open_run``.
+        exit_code: 0 marks the run as finished, any other value as failed.
     """
     if run is not None:
         run.finish(exit_code=exit_code)
 
 
 def send_no_statistics() -> None:
-    """Keeps W&B 0.31 from sending its own usage statistics, which it does offline or not, when the process ends."""
+    """Prevents W&B 0.31 from sending usage statistics when the process ends, which it does even offline."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 def _settings(package: Any, mode: Mode, init_timeout_s: float) -> wandb.Settings:
-    """Nothing on the console, no source code, no git, no machine: the run's own folder records what matters."""
+    """No console output, source code, git or machine information: the run's own folder records what is needed."""
     settings: wandb.Settings = package.Settings(
         init_timeout=init_timeout_s,
         silent=mode == "offline",  # online, warnings and errors of the upload still show
@@ -163,7 +163,7 @@ def _settings(package: Any, mode: Mode, init_timeout_s: float) -> wandb.Settings
 
 
 def _check_writable(directory: Path) -> None:
-    """W&B itself would fall back to the system's temporary folder, where nobody looks for the run."""
+    """Checks that the folder is writable; W&B would otherwise silently use the system's temporary folder."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
@@ -171,12 +171,12 @@ def _check_writable(directory: Path) -> None:
     except OSError as error:
         raise UserError(
             f"W&B cannot write to {directory}: {error.strerror}",
-            hint="choose another run folder, hint its permissions, or set logger.mode=disabled",
+            hint="choose another run folder, check its permissions, or set logger.mode=disabled",
         ) from error
 
 
 def check_credentials(settings: wandb.Settings) -> None:
-    """Says at once what W&B would say after a prompt that no sweep can answer; whether a key is good, W&B decides.
+    """Checks at once that an API key exists, since W&B would prompt for it. Whether the key is valid is not checked.
 
     Raises:
         UserError: If there is no API key.
@@ -189,7 +189,7 @@ def check_credentials(settings: wandb.Settings) -> None:
         known = netrc.netrc(path)
     except (OSError, netrc.NetrcParseError):
         known = None
-    # W&B takes a key for its older address as one for its newer.
+    # W&B also accepts a key for its older address.
     if known is None or not (known.authenticators(host) or known.authenticators("api.wandb.ai")):
         raise UserError(
             f"W&B has no API key for {host}, neither in WANDB_API_KEY nor in {path}",

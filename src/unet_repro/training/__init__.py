@@ -1,1 +1,1 @@
-"""A configuration to data and task; the LightningModule, its losses and schedules."""
+"""Builds data and task from a configuration; the LightningModule, its losses and schedules."""

@@ -1,4 +1,4 @@
-"""From a configuration to its data, its task and the folder of its run."""
+"""Builds the data, the task and the run folder of a configuration."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ from unet_repro.training.task import SegmentationTask
 
 @dataclass(frozen=True)
 class Data:
-    """A source, read and divided."""
+    """A source that has been read and split."""
 
     name: str
     class_names: tuple[str, ...]
@@ -32,7 +32,7 @@ class Data:
 
 
 def read_data(config: TrainConfig) -> Data:
-    """Reads the source, divides it, hashes what is used; once a process for the same settings."""
+    """Reads and splits the source, and hashes the samples; cached for the same settings."""
     return _read_data(json.dumps([config.data, config.split], sort_keys=True))
 
 
@@ -46,16 +46,16 @@ def _read_data(settings: str) -> Data:
 
 
 def run_folder(config: TrainConfig) -> RunFolder:
-    """Where the run with this configuration and these data lies, trained or not."""
+    """The folder of the run with this configuration and these data, whether trained or not."""
     return RunFolder(Path(config.runs_dir) / run_id(config, read_data(config).manifest))
 
 
 def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTask]:
-    """Data and task of a configuration, untrained; the same every time.
+    """Builds data and untrained task of a configuration; deterministic.
 
     Args:
         config: The configuration.
-        rank: Which of the run's devices it is for.
+        rank: Rank of the device that it is for.
     """
     data = read_data(config)
     seed_everything(config.seed, verbose=False)
@@ -88,36 +88,32 @@ def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTas
         task.configure_optimizers()
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"torch refuses the optimizer or schedule: {error}", hint="change optimizer.*, schedule.*"
+            f"torch rejected the optimizer or schedule: {error}", hint="change optimizer.*, schedule.*"
         ) from error
     return tiles, task
 
 
 def training_order(config: TrainConfig) -> torch.memory_format:
-    """Memory order of a training's images and weights."""
+    """Memory format of a training's images and weights."""
     device = "cuda" if config.trainer.accelerator == "gpu" else "cpu"
     return memory_order(device, config.model["width"], training=True, precision=config.trainer.precision)
 
 
 def _check_share(config: TrainConfig, tiles: TileData) -> None:
-    """Refuses what several devices cannot divide among them.
-
-    Raises:
-        ConfigError: If tiles or validation images cannot be shared, or batch norm is asked for on CPU processes.
-    """
+    """Checks that the run can be divided among its devices."""
     devices, num_tiles = config.trainer.devices, tiles.batch.num_tiles
     if num_tiles % devices:
         raise ConfigError(
-            f"trainer.devices={devices} cannot share {num_tiles} tiles a step equally",
+            f"trainer.devices={devices} cannot divide {num_tiles} tiles per step equally",
             hint=f"use a tiles.budget of a multiple of {devices} tiles, or fewer devices",
         )
     if len(tiles.samples["val"]) < devices:
         raise ConfigError(
-            f"trainer.devices={devices} cannot share {len(tiles.samples['val'])} validation images",
+            f"trainer.devices={devices} cannot divide {len(tiles.samples['val'])} validation images",
             hint="use fewer devices, or more validation images",
         )
     if config.model["norm"] == "batch" and config.trainer.accelerator == "cpu":
         raise ConfigError(
-            "batch norm over several CPU processes is not possible: torch synchronises it on GPUs alone",
+            "batch norm over several CPU processes is not supported: torch synchronises it only on GPUs",
             hint="use model.norm=instance or group, or trainer.devices=1",
         )

@@ -1,4 +1,4 @@
-"""Fits a task: from its latest checkpoint to the end, or until it is asked to stop."""
+"""Fits a task, from its latest checkpoint to the end or until a stop request."""
 
 import copy
 import sys
@@ -43,14 +43,14 @@ def recorder_of(
 
     Args:
         config: The run's settings.
-        folder: Its folder, begun.
+        folder: Its folder, after ``begin``.
         task: Its task, untrained.
-        lease: This worker's hold on the folder; ``None`` in the further processes of a run on several devices.
-        stop: Whether the training was asked to stop.
-        on_row: Receives each row of history; what it raises ends the training.
+        lease: This worker's lock on the folder; ``None`` in the further processes of a run on several devices.
+        stop: Records stop requests.
+        on_row: Called with each row of history; its exceptions end the training.
 
     Raises:
-        RunError: If there are checkpoints and none can be used.
+        RunError: If there are checkpoints, but none is usable.
         TrainingError: If the checkpoint is of another architecture.
     """
     resumed = resume_point(folder)
@@ -70,11 +70,11 @@ def recorder_of(
 def fit(
     config: TrainConfig, recorder: Recorder, data: TileData, task: SegmentationTask, callbacks: Sequence[Callback]
 ) -> None:
-    """Trains in this process, and in further ones beside it if the run is on several devices.
+    """Trains in this process, and in further processes if the run uses several devices.
 
     Args:
         config: The run's settings.
-        recorder: Records the training, and says where it resumes.
+        recorder: Records the training, and has the checkpoint to resume from.
         data: The run's data.
         task: Its task.
         callbacks: Called after the recorder.
@@ -86,9 +86,9 @@ def fit(
 
 
 def _threads(config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask) -> int:
-    """Threads of a training: as set, as the run began with (sums depend on it), as the environment says, or the faster.
+    """Threads of a training: as set, as at the run's start (sums depend on it), from the environment, or the faster.
 
-    The steps that are timed are those of a copy of the network on noise: the run itself is left as it is.
+    A copy of the network is timed on noise, so the run itself is not affected.
     """
     trainer = config.trainer
     threads = trainer.threads or folder.placement().get("threads") or given_threads()
@@ -125,13 +125,13 @@ def _fit(
     quiet_lightning()
     use_machine(threads)
     if config.trainer.precision == "64-true":
-        task.net.double()  # Lightning would do it only after a checkpoint's weights have gone through float32
+        task.net.double()  # Lightning would convert only after loading a checkpoint's weights in float32
     data.setup("fit")
     if config.trainer.compile:
         task.net.compile()
     trainer = _trainer(config, recorder, callbacks)
     with recorder.stop:
-        # The content of the checkpoint is in memory already.
+        # The content of the checkpoint is already in memory.
         ckpt_path = None if recorder.memory.resumed is None else recorder.folder.last
         trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
 
@@ -147,11 +147,11 @@ def _trainer(config: TrainConfig, recorder: Recorder, callbacks: Sequence[Callba
         devices=config.trainer.devices,
         strategy="ddp" if several else "auto",
         sync_batchnorm=several,
-        use_distributed_sampler=False,  # a tile's number says whose it is
+        use_distributed_sampler=False,  # a tile's number determines its device
         precision=precision,
         deterministic=config.trainer.deterministic,
         benchmark=not config.trainer.deterministic,
-        plugins=[LightningEnvironment(), recorder.memory],  # no scheduler's: ours are requeued by the launcher
+        plugins=[LightningEnvironment(), recorder.memory],  # not a scheduler's: the launcher requeues jobs
         logger=False,  # W&B mirrors the recorder: Lightning would log a validation one step early
         callbacks=[recorder, *callbacks],
         default_root_dir=recorder.folder.path,
@@ -163,7 +163,7 @@ def _trainer(config: TrainConfig, recorder: Recorder, callbacks: Sequence[Callba
 
 
 def _fit_beside(config: TrainConfig, path: Path, threads: int, rank: int) -> None:
-    """What a further device does: the same fit, without a record."""
+    """The fit on a further device: the same, without a record."""
     data, task = build(config, rank)
     recorder = recorder_of(config, RunFolder(path), task, lease=None, stop=StopRequest())
     _fit(config, recorder, data, task, threads=threads)

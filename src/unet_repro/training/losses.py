@@ -9,7 +9,7 @@ from torch import Tensor
 def summed_cross_entropy(scores_KHW: Tensor, classes_HW: Tensor) -> Tensor:
     """Sum over pixels of the unweighted cross-entropy in nats, a float64 scalar.
 
-    On CUDA ``F.cross_entropy`` itself adds in no fixed order, and refuses to under deterministic algorithms.
+    On CUDA, ``F.cross_entropy`` with a reduction adds in no fixed order, and fails with deterministic algorithms.
 
     Args:
         scores_KHW: ``(K, H, W)`` float.
@@ -25,7 +25,7 @@ def summed_cross_entropy(scores_KHW: Tensor, classes_HW: Tensor) -> Tensor:
 def weighted_mean(losses_Bhw: Tensor, weights_Bhw: Tensor) -> Tensor:
     """Weighted mean over pixels, ``sum(w * loss) / sum(w)``.
 
-    The paper sums; a mean keeps the scale of the gradient free of tile size, batch size and the weights' own scale.
+    The paper sums; a mean makes the gradient's scale independent of tile size, batch size and the scale of the weights.
 
     Args:
         losses_Bhw: ``(B, h, w)`` float, cross-entropy of each pixel in nats.
@@ -43,15 +43,15 @@ def weighted_mean(losses_Bhw: Tensor, weights_Bhw: Tensor) -> Tensor:
 def weighted_mean_across(losses_Bhw: Tensor, weights_Bhw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """This process's share of the weighted mean over the tiles of all processes of a run on several devices.
 
-    Gradients are averaged over processes, so each one's share is scaled by their number: the average is the gradient
-    of the weighted mean over all tiles. A mean of each process's weighted mean would weigh light tiles too much.
+    Gradients are averaged over processes, so each share is scaled by their number: the average is the gradient of the
+    weighted mean over all tiles. Averaging the processes' weighted means would overweight tiles of low weight.
 
     Args:
         losses_Bhw: ``(B, h, w)`` float, of this process's tiles.
         weights_Bhw: ``(B, h, w)`` float.
 
     Returns:
-        What this process differentiates; the weighted and the unweighted mean over all tiles, both without gradient.
+        The loss that this process differentiates; the weighted and unweighted means over all tiles, without gradient.
     """
     weighted = (losses_Bhw * weights_Bhw).sum()
     sums = torch.stack([weighted.detach(), weights_Bhw.sum(), losses_Bhw.detach().sum()])

@@ -1,6 +1,6 @@
 """One run on several devices: one process each, which share a step's tiles and average their gradients.
 
-The process that was started is the first; the others are spawned beside it, run the same function, and write nothing.
+The original process is the first; it spawns the others, which run the same function and write nothing.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ _PLACE = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
 
 
 class SharedDropout(nn.Module):
-    """Dropout whose mask over all devices' tiles is the one that a single device would draw for them.
+    """Dropout whose mask over the tiles of all devices equals the mask that a single device would draw.
 
     Args:
-        p: Probability of an element to be zeroed.
-        rank: Which device this is.
-        num_devices: How many there are.
+        p: Probability of zeroing an element.
+        rank: Rank of this device.
+        num_devices: Number of devices.
     """
 
     def __init__(self, p: float, rank: int, num_devices: int) -> None:
@@ -37,7 +37,7 @@ class SharedDropout(nn.Module):
         if not self.training or self.p == 0:
             return x_BCHW
         share = x_BCHW.shape[0]
-        # In the input's own memory order, in which a mask is drawn.
+        # In the input's memory format, which determines the order of the draws.
         order = (
             torch.channels_last if x_BCHW.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
         )
@@ -48,12 +48,12 @@ class SharedDropout(nn.Module):
 
 @contextlib.contextmanager
 def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_devices: int) -> Iterator[None]:
-    """Runs ``function(*arguments, rank)`` in a process for each further device while the block works as the first.
+    """Runs ``function(*arguments, rank)`` in a process for each further device; the block runs as the first device.
 
     Args:
-        function: Of a module, so that a new process can import it.
-        arguments: They must pickle.
-        num_devices: With 1 there are no further processes.
+        function: A module-level function, so that a new process can import it.
+        arguments: Its arguments; they must be picklable.
+        num_devices: Number of devices; 1 starts no further processes.
     """
     if num_devices == 1:
         yield
@@ -74,7 +74,7 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         for process in others:
-            process.join(10)  # each has come to the same end, or its connection has broken
+            process.join(10)  # each has ended as well, or has lost its connection
             process.kill()
         for name, value in before.items():
             if value is None:
@@ -85,5 +85,5 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
 
 def _run(function: Callable[..., None], arguments: tuple[Any, ...], rank: int) -> None:
     os.environ["LOCAL_RANK"] = str(rank)
-    with contextlib.suppress(Stopped):  # the first device tells
+    with contextlib.suppress(Stopped):  # the first device reports it
         function(*arguments, rank)

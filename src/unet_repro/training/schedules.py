@@ -1,4 +1,4 @@
-"""Learning-rate schedules that torch does not have as one object. All count optimizer steps."""
+"""Learning-rate schedules that torch does not provide as one object. All count optimizer steps."""
 
 import math
 

@@ -27,17 +27,17 @@ from unet_repro.training.losses import summed_cross_entropy, weighted_mean, weig
 class SegmentationTask(LightningModule):
     """Trains on weighted tiles, validates on whole images.
 
-    Logged: ``train/loss`` (weighted, what is trained) and ``train/ce`` (unweighted), means over the steps since the
+    Logged: ``train/loss`` (weighted, the training loss) and ``train/ce`` (unweighted), means over the steps since the
     last validation; ``val/loss`` (unweighted cross-entropy over all pixels), ``val/iou``, ``val/iou_<class>``,
     ``val/dice``, ``val/pixel_error``, ``val/iou_stepped``.
 
     Args:
         net: The network.
-        optimizer: Parameters to optimizer.
-        schedule: Optimizer to learning-rate schedule, in steps; a plateau watches ``val/loss``.
+        optimizer: Maps parameters to an optimizer.
+        schedule: Maps an optimizer to a learning-rate schedule, in steps; a plateau schedule monitors ``val/loss``.
         class_names: Names of the K classes.
-        seed: The run's seed; dropout at a step depends on it and the step alone.
-        order: Memory order of weights and images in training.
+        seed: The run's seed; dropout at a step depends only on the seed and the step.
+        order: Memory format of weights and images in training.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SegmentationTask(LightningModule):
         self.plateau: ReduceLROnPlateau | None = None
         self.measures = PixelMeasures(class_names)
         self.shown: dict[str, Tensor] = {}  # predicted classes (H, W) uint8 by key, of the latest validation
-        self._unread: tuple[int, Tensor, torch.cuda.Event | None] | None = None  # step, its losses, when they are here
+        self._unread: tuple[int, Tensor, torch.cuda.Event | None] | None = None  # step, its losses, copy event
         self._rate = float("nan")  # learning rate of that step
         self._train_sums = torch.zeros(3, dtype=torch.float64)  # loss, cross-entropy, steps
         self._val_sums = torch.zeros(2, dtype=torch.float64)  # cross-entropy, pixels
@@ -68,7 +68,7 @@ class SegmentationTask(LightningModule):
         return self.net(x_BCHW)  # type: ignore[no-any-return]
 
     def on_fit_start(self) -> None:
-        """Compiles the network, if it shall be, for the tiles to come: the time of training starts after it."""
+        """Compiles the network, if enabled, for the training tiles before the training time starts."""
         if self.net._compiled_call_impl is not None:
             precision = self.trainer.precision_plugin
             batch = precision.convert_input(self.trainer.datamodule.blank_batch())  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ class SegmentationTask(LightningModule):
                 self.rehearse(self.trainer.strategy.batch_to_device(batch))
 
     def rehearse(self, batch: TrainBatch) -> None:
-        """Forward and backward pass of a step that leave weights, gradients, buffers and random state as they are."""
+        """Runs the forward and backward pass of a step without changing weights, gradients, buffers or random state."""
         before = [buffer.clone() for buffer in self.net.buffers()]
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.autograd.grad(self.training_step(batch, 0), list(self.net.parameters()))
@@ -88,15 +88,15 @@ class SegmentationTask(LightningModule):
         """Makes dropout a function of (seed, step): Lightning does not restore torch's random state on resume.
 
         Raises:
-            TrainingError: If the loss of the step before is not finite.
+            TrainingError: If the loss of the previous step is not finite.
         """
         self._read_losses()
         self._rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
-        # Mixed, not packed: torch's CPU generator looks at the lower 32 bits of a seed alone.
+        # Hashed, not packed: torch's CPU generator uses only the lower 32 bits of a seed.
         torch.manual_seed(int(np.random.SeedSequence((self.seed, 3, self.global_step)).generate_state(1)[0]))
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Weighted cross-entropy of one step's tiles; whether it is finite is seen a step later, without a wait."""
+        """Weighted cross-entropy of one step's tiles; whether it is finite is checked a step later, without waiting."""
         x_BCHW, classes_Bhw, weights_Bhw = batch
         scores_BKhw = self.net(x_BCHW.contiguous(memory_format=self.order))
         scores_BKhw = scores_BKhw.to(torch.promote_types(scores_BKhw.dtype, torch.float32))
@@ -114,11 +114,7 @@ class SegmentationTask(LightningModule):
         return loss
 
     def _read_losses(self) -> None:
-        """Adds the losses of the latest step to the sums, once.
-
-        Raises:
-            TrainingError: If they are not finite.
-        """
+        """Adds the losses of the latest step to the sums, once."""
         if self._unread is None:
             return
         step, values, copied = self._unread
@@ -127,7 +123,7 @@ class SegmentationTask(LightningModule):
             copied.synchronize()
         if not values.isfinite().all():
             good = self.last_good_step
-            saved = f"last.ckpt is of step {good}" if good else "there is no checkpoint yet"
+            saved = f"last.ckpt is from step {good}" if good else "there is no checkpoint yet"
             raise TrainingError(
                 f"the loss is {values[0].item()} at step {step} (learning rate {self._rate:g}); {saved}",
                 hint="lower optimizer.lr, or use schedule=warmup_cosine or model.norm=instance",
@@ -143,7 +139,7 @@ class SegmentationTask(LightningModule):
         self._read_losses()
 
     def validation_step(self, batch: WholeImage, batch_idx: int) -> None:  # noqa: ARG002
-        """One whole image by overlap-tiles, mirrored, never augmented."""
+        """Predicts one whole image by mirrored overlap-tiles, without augmentation."""
         scores_KHW = self.predict_image(batch.image)
         classes_HW = torch.from_numpy(batch.classes).to(self.device).long()
         total = summed_cross_entropy(scores_KHW, classes_HW).item()
@@ -156,11 +152,11 @@ class SegmentationTask(LightningModule):
         """Class scores ``(K, H, W)`` of a normalised image ``(C, H, W)``."""
         plan = plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), self.net.depth)
         precision = self.net.head.weight.dtype  # images are float32; a network may be float64
-        # Not self.net(...), which may be compiled, and would be again for every size of image.
+        # Not self.net(...), which may be compiled, and would be recompiled for every image size.
         return predict(lambda x_BCHW: self.net.forward(x_BCHW.to(precision)), image_CHW, plan, device=self.device)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the measures of all images together, and the mean training losses since the last time."""
+        """Logs the pooled measures of all images, and the mean training losses since the last validation."""
         measures = {f"val/{name}": value.float() for name, value in self.measures.compute().items()}
         self.measures.reset()
         if self.trainer.world_size > 1:
@@ -181,14 +177,14 @@ class SegmentationTask(LightningModule):
         return summed.cpu()
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and schedule; the schedule moves every step, a plateau after every validation.
+        """Optimizer and schedule; the schedule is stepped after every step, a plateau after every validation.
 
-        A plateau is stepped here, not by Lightning, which would do so only after the validation's checkpoint is saved.
+        A plateau is stepped in this class, because Lightning would step it after saving the validation's checkpoint.
         """
         optimizer = self.make_optimizer(self.net.parameters())
         schedule = self.make_schedule(optimizer)
         if isinstance(schedule, ReduceLROnPlateau):
-            if self.plateau is not None:  # Lightning loads a checkpoint before it asks for the optimizer
+            if self.plateau is not None:  # Lightning loads a checkpoint before it calls this
                 schedule.load_state_dict(self.plateau.state_dict())
             self.plateau = schedule
             return optimizer
@@ -198,7 +194,7 @@ class SegmentationTask(LightningModule):
         """Adds the state of a plateau, and the training losses since the last validation.
 
         Raises:
-            TrainingError: If the latest of them is not finite.
+            TrainingError: If the latest loss is not finite.
         """
         self._read_losses()
         checkpoint["train_sums"] = self._train_sums.clone()
@@ -206,7 +202,7 @@ class SegmentationTask(LightningModule):
             checkpoint["plateau"] = self.plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes them back, and the optimizer's state in the order of the weights: a fused optimizer takes it for so."""
+        """Restores them, and converts the optimizer's state to the weights' memory format, as fused optimizers need."""
         for state in checkpoint["optimizer_states"][0]["state"].values():
             for name, value in state.items():
                 if isinstance(value, Tensor) and value.ndim == 4:

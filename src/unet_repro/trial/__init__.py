@@ -1,1 +1,1 @@
-"""Comparisons: arms, plans, claims."""
+"""The trial: claims, measures, fairness guard and verdicts."""

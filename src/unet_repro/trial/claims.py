@@ -1,10 +1,10 @@
-"""The claims on trial, as data: what is said, by whom, in which comparison it is tested, and what decides it.
+"""The claims on trial, as data: statement, source, comparison, and decision rule.
 
-A claim is tested by contrasts: weighted sums of arms' values of one measure, paired by seed and, where the measure has
-a value for every image, by image. The claim is supported if what it says holds of all of its primary contrasts, refuted
-if it fails for one of them, and inconclusive otherwise (``trial.verdict``). Margins are the smallest differences that
-would matter. The claims, what decides them and the margin of IoU in C2 are the protocol's; which contrasts are primary,
-and the other margins, were written down when the core comparisons' results at the cpu scale were already known.
+A claim is tested by contrasts: weighted sums of arms' values of one measure, paired by seed and, if the measure has a
+value for every image, by image. The claim is supported if it holds for all of its primary contrasts, refuted if it
+fails for one of them, and inconclusive otherwise (``trial.verdict``). Margins are the smallest differences that matter.
+The claims, their decision rules and the margin of IoU in C2 are from the protocol. The choice of primary contrasts and
+the other margins were written when the results of the core comparisons at the cpu scale were already known.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Claim:
     Attributes:
         id: ``C1`` to ``C10``.
         statement: What is claimed.
-        source: Who claims it.
+        source: The source of the claim.
         experiment: The comparison that tests it.
         varies: Settings in which its arms may differ, as prefixes of their names in the configuration (``split`` also
-            covers which images train; ``budget.input`` and ``budget.output`` the pixels of a step).
-        contrasts: What decides it.
-        rule: The decision in words.
-        seeds: How many it takes before it is judged at all.
+            covers the training images; ``budget.input`` and ``budget.output`` the pixels of a step).
+        contrasts: The tests of the claim.
+        rule: The decision rule as text.
+        seeds: Number of seeds required for a verdict.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Claim:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Names of all arms that its contrasts need, in the order of their mention."""
+        """Names of all arms in its contrasts, in order of appearance."""
         return tuple(dict.fromkeys(arm for contrast in self.contrasts for term in contrast.terms for arm in term.arms))
 
 
@@ -60,7 +60,7 @@ def _folds(way: str) -> tuple[str, ...]:
 
 
 def _loss_with_few(number: int) -> Contrast:
-    """How much less SGD loses than Adam when only a few images train."""
+    """How much less SGD loses than Adam when training on only a few images."""
     few, whole = f"{number}", "all"
     return Contrast(
         f"(SGD {few} − {whole}) − (Adam {few} − {whole})",

@@ -1,4 +1,4 @@
-"""What a claim is tested by: contrasts between arms, with what is expected of them."""
+"""The tests of a claim: contrasts between arms, with expectations."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ class Term:
     """One side of a contrast.
 
     Attributes:
-        arms: Names of the experiment's arms; several are parts of one whole, such as folds: their images are joined.
-        weight: What its values are multiplied by.
-        variant: Of the evaluation that the measure is read from, where it has several.
+        arms: Names of the experiment's arms; several arms, such as folds, are parts of one whole: images are pooled.
+        weight: Factor for its values.
+        variant: Variant of the evaluation, if it has several.
     """
 
     arms: tuple[str, ...]
@@ -22,15 +22,15 @@ class Term:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of arms' values, with what is expected of it.
+    """A weighted sum of arms' values, with an expectation.
 
     Attributes:
-        name: The contrast in words, such as ``A - B``.
-        measure: A name of ``trial.measures.MEASURES``.
-        terms: What is added up.
-        expects: What the claim says of the sum.
+        name: Name of the contrast, such as ``A - B``.
+        measure: A name from ``trial.measures.MEASURES``.
+        terms: The terms of the sum.
+        expects: The claim's expectation for the sum.
         margin: The smallest difference that matters, in units of the measure.
-        primary: Whether it takes part in the verdict.
+        primary: Whether it counts for the verdict.
     """
 
     name: str

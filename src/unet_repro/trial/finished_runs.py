@@ -16,12 +16,12 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run as a part of a comparison. What it holds is read when it is asked for.
+    """A finished run as part of a comparison. Its files are read lazily.
 
     Attributes:
-        entry: Its place in the comparison.
+        entry: Its entry in the ledger.
         folder: Its folder.
-        evaluations: Evaluations by name, where they do not come from the folder.
+        evaluations: Evaluations by name, if they are not read from the folder.
     """
 
     entry: Entry
@@ -40,7 +40,7 @@ class Run:
 
     @cached_property
     def manifest(self) -> Record:
-        """Which samples played which part, and their hashes."""
+        """The samples of each part, and their hashes."""
         manifest: Record = json.loads(self.folder.manifest.read_text())
         return manifest
 
@@ -55,14 +55,14 @@ class Run:
         return self.folder.curves()
 
     def evaluation(self, name: str) -> Record | None:
-        """One of its evaluations; ``None`` if it was not made yet, or by another version of the code."""
+        """One of its evaluations; ``None`` if it does not exist, or is from another version of the code."""
         if name not in self.evaluations and (record := read_evaluation(self.folder.path, name)) is not None:
             self.evaluations[name] = record
         return self.evaluations.get(name)
 
 
 def finished(entries: Iterable[Entry], runs_dir: Path) -> dict[str, list[Run]]:
-    """Finished runs by arm, in the order of the entries; arms without any are there too."""
+    """Finished runs by arm, in the order of the entries; includes arms without finished runs."""
     arms: dict[str, list[Run]] = {}
     for entry in entries:
         runs = arms.setdefault(entry.arm, [])

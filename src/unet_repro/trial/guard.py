@@ -1,7 +1,7 @@
-"""Whether a comparison is fair: its arms may differ in what the claim declares, and in nothing else.
+"""Checks that a comparison is fair: its arms may differ only in what the claim declares.
 
-What differs elsewhere and can change a result makes the comparison unfair, and its verdict is refused. What differs and
-should not change a result, or was declared, becomes a label that goes with the verdict.
+Any other difference that can change a result makes the comparison unfair, and its verdict is refused. Declared
+differences, and those that should not change a result, become labels of the verdict.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,18 +14,18 @@ from unet_repro.trial.claims import Claim
 from unet_repro.trial.finished_runs import Run
 from unet_repro.trial.measures import MEASURES
 
-# Sections of a configuration that say where and how something is recorded; the data speak through the manifest.
+# Sections of a configuration that do not affect results, and the data, which are compared through the manifest.
 _ASIDE = {"data", "logger", "experiment", "arm", "scale", "runs_dir", "seed"}
 Runs = Mapping[str, Sequence[Run]]
 
 
 @dataclass(frozen=True)
 class Guard:
-    """What the guard found.
+    """The findings of the guard.
 
     Attributes:
         unfair: Differences that the claim does not declare; the verdict is refused.
-        labels: Differences that are told beside the verdict.
+        labels: Differences that are reported with the verdict.
     """
 
     unfair: tuple[str, ...]
@@ -33,7 +33,7 @@ class Guard:
 
     @property
     def fair(self) -> bool:
-        """Whether there may be a verdict."""
+        """Whether a verdict is allowed."""
         return not self.unfair
 
 
@@ -41,7 +41,7 @@ def guard(claim: Claim, arms: Runs) -> Guard:
     """Compares the arms of a claim.
 
     Args:
-        claim: Says which arms, and in what they may differ.
+        claim: Defines the arms, and the settings in which they may differ.
         arms: Finished runs by arm, at least one of each arm of the claim.
     """
     runs = {arm: arms[arm] for arm in claim.arms}
@@ -99,7 +99,7 @@ def _same_runs(runs: Runs) -> Iterator[str]:
 
 
 def _content(runs: Sequence[Run]) -> Iterator[str]:
-    """Other images or labels under the same name, or from another source."""
+    """Different images or labels with the same name, or different sources."""
     if len(sources := sorted({run.manifest["source"] for run in runs})) > 1:
         yield f"arms are from different data: {', '.join(sources)}"
     seen: dict[str, tuple[Any, str]] = {}
@@ -112,7 +112,7 @@ def _content(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _parts(claim: Claim, runs: Runs) -> Iterator[str]:
-    """Images that judge one arm and not the other, that train where they judge, or that train one arm alone."""
+    """Arms with different validation images, validation images used for training, or different training images."""
     for run in (run for of_arm in runs.values() for run in of_arm):
         split = run.manifest["split"]
         if leaked := sorted(set(split["train"]) & set(split["val"])):
@@ -138,7 +138,7 @@ def _union(runs: Runs, arms: Iterable[str], part: str) -> set[str]:
 
 
 def _transforms(claim: Claim, runs: Sequence[Run]) -> Iterator[str]:
-    """Evaluations that were not made in one and the same way."""
+    """Evaluations that were not made in the same way."""
     for name in sorted({MEASURES[contrast.measure].evaluation or "" for contrast in claim.contrasts} - {""}):
         ways = {run.name: run.evaluation(name) for run in runs}
         ways_made = {who: {**way["transform"], "version": way["version"]} for who, way in ways.items() if way}
@@ -148,7 +148,7 @@ def _transforms(claim: Claim, runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _budget(claim: Claim, runs: Runs) -> Iterator[str]:
-    """Pixels of a step: what the claim does not vary is equal, and of two that it varies one is, for each pair."""
+    """Pixels per step: kinds that the claim does not vary must be equal, and at least one kind for each pair."""
     batches = {arm: of_arm[0].outcome["batch"] for arm, of_arm in runs.items()}
     for kind in ("input", "output"):
         if not _is_declared(f"budget.{kind}", claim):
@@ -167,9 +167,9 @@ def _budget(claim: Claim, runs: Runs) -> Iterator[str]:
 
 
 def _same_budget(one: Mapping[str, int], other: Mapping[str, int], kind: str) -> bool:
-    """Whether two batches are as equal as whole tiles can be: up to half a tile of the smaller kind.
+    """Whether two batches are as equal as whole tiles allow: within half a tile of the smaller size.
 
-    Where a batch is few tiles that is much (12 % for one tile of 572 against two of 380), so the numbers are labels.
+    For few tiles this is a large share (12 % for one tile of 572 against two of 380), so the numbers are also labels.
     """
     name = f"{kind}_pixels"
     tile = min(batch[name] / batch["num_tiles"] for batch in (one, other))
@@ -177,7 +177,7 @@ def _same_budget(one: Mapping[str, int], other: Mapping[str, int], kind: str) ->
 
 
 def _updates(runs: Sequence[Run]) -> Iterator[str]:
-    """Steps that were really done, and how often was looked."""
+    """Different numbers of updates, or validations at different steps."""
     steps = {run.name: [int(step) for step in run.history["step"]] for run in runs}
     ends = {who: at[-1] for who, at in steps.items()}
     if len(set(ends.values())) > 1:
@@ -189,8 +189,8 @@ def _updates(runs: Sequence[Run]) -> Iterator[str]:
 def _tuning(runs: Runs) -> Iterator[str]:
     trials = {arm: max(run.entry.tuning_trials for run in of_arm) for arm, of_arm in runs.items()}
     if len(set(trials.values())) > 1:
-        told = ", ".join(f"{number} trials for {arm!r}" for arm, number in trials.items())
-        yield f"unequal tuning effort: {told}"
+        counts = ", ".join(f"{number} trials for {arm!r}" for arm, number in trials.items())
+        yield f"unequal tuning effort: {counts}"
 
 
 def _labels(claim: Claim, runs: Runs) -> Iterator[str]:

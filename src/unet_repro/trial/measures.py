@@ -1,4 +1,4 @@
-"""What contrasts are made of: a value for every image of a run, or one for the whole run."""
+"""The measures of contrasts: a value for every image of a run, or one for the whole run."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -8,20 +8,20 @@ import numpy as np
 
 from unet_repro.trial.finished_runs import Run
 
-WHOLE_RUN = ""  # the key of a value that is not an image's
+WHOLE_RUN = ""  # the key of a value for the whole run
 Values = dict[str, float]  # by image
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One kind of value.
+    """One measure.
 
     Attributes:
-        title: In words.
-        unit: Of the values.
-        values: Of a run, given all runs that it is compared with; empty if what they come from was not measured.
-        evaluation: Which evaluation they come from, if any.
-        yes_or_no: Whether a value is 1 or 0.
+        title: Title for display.
+        unit: Unit of the values.
+        values: Values of a run, given all runs that it is compared with; empty if they were not measured.
+        evaluation: The evaluation that they come from, if any.
+        yes_or_no: Whether values are 1 or 0.
     """
 
     title: str
@@ -58,7 +58,7 @@ def roughness(run: Run, peers: Sequence[Run]) -> float:  # noqa: ARG001
 
 
 def steps_to_iou(run: Run, peers: Sequence[Run]) -> float:
-    """Step of the first validation with the IoU that every compared run reaches: the least of their best ones."""
+    """Step of the first validation with the IoU that every compared run reaches: the minimum of their best IoUs."""
     reached_by_all = min(max(peer.history["val/iou"]) for peer in peers)
     return next(
         step for step, iou in zip(run.history["step"], run.history["val/iou"], strict=True) if iou >= reached_by_all
@@ -77,9 +77,9 @@ def collapsed(run: Run, peers: Sequence[Run]) -> float:  # noqa: ARG001
 
 
 def iou_at_equal_time(run: Run, peers: Sequence[Run]) -> float | None:
-    """IoU at the training time of the compared runs' quickest, between the validations around it.
+    """IoU at the total training time of the fastest compared arm, interpolated between validations.
 
-    Both times are means over the seeds of an arm, for a machine's other work disturbs single runs.
+    Times are means over the seeds of an arm, because other work on a machine disturbs single runs.
     """
     if any("seconds_at" not in peer.outcome for peer in peers):
         return None

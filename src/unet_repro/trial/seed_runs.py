@@ -1,7 +1,7 @@
-"""The 13 runs of the earlier reproduction ("Reproducing U-Net", 2025), with the figures of its published curves.
+"""The 13 runs of the earlier reproduction ("Reproducing U-Net", 2025), with scores from its published curves.
 
-Final validation IoU in its own, stepped metric (``metrics.pixel.iou_stepped``), read off by eye: for comparison with
-this project's ``val/iou_stepped`` alone. Its split was random, its validation images deformed and cropped.
+Final validation IoU in its stepped metric (``metrics.pixel.iou_stepped``), read from the curves by eye, for comparison
+with this project's ``val/iou_stepped`` only. Its split was random, its validation images deformed and cropped.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reference:
-    """What one of its runs came to.
+    """The result of one of its runs.
 
     Attributes:
         stepped: Final validation score in its stepped metric.
-        remark: What else its curve showed.
+        remark: Other observations from its curve.
     """
 
     stepped: float

@@ -1,4 +1,4 @@
-"""From finished runs to verdicts: supported, refuted or inconclusive, by each claim's rule."""
+"""Judges claims from finished runs: supported, refuted or inconclusive, by each claim's rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ Outcome = Literal["higher", "lower", "equivalent", "unclear"]
 
 @dataclass(frozen=True)
 class Effect:
-    """What one contrast came to.
+    """The result of one contrast.
 
     Attributes:
-        contrast: What was asked.
+        contrast: The contrast.
         found: Its estimate.
-        p_for: Evidence for what is expected.
-        p_against: Evidence against it.
+        p_for: P-value for the expectation.
+        p_against: P-value against it.
     """
 
     contrast: Contrast
@@ -35,7 +35,7 @@ class Effect:
 
     @property
     def outcome(self) -> Outcome:
-        """Where the mean lies, as far as its interval tells."""
+        """The position of the mean, as far as its interval shows."""
         found, margin = self.found, self.contrast.margin
         if margin and found.num_seeds > 1 and p_values(found, "equivalent", margin)[0] <= ALPHA:
             return "equivalent"
@@ -46,20 +46,21 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim.
+    """The verdict on a claim.
 
     Attributes:
         claim: The claim.
         word: The verdict; ``pending`` while runs are missing, ``refused`` if the comparison is unfair.
-        reason: In a sentence.
-        effects: Of its contrasts, as far as they could be made.
-        guard: What the guard found; ``None`` while runs are missing.
-        seeds: Of the arms, those that all have.
-        seeds_needed: How many would settle an inconclusive one, if means and spreads stay; ``None`` if seeds would not.
-        images: How many judge.
-        p_for: Evidence for the claim.
-        p_against: Evidence against it.
-        p_holm: The smaller of them after Holm's correction over all claims of the report.
+        reason: The reason, in one sentence.
+        effects: Effects of its contrasts, as far as they are available.
+        guard: Findings of the guard; ``None`` while runs are missing.
+        seeds: Seeds that all arms have.
+        seeds_needed: Seeds that an inconclusive verdict would need, if means and spreads stay; ``None`` if more seeds
+            are not enough.
+        images: Number of evaluated images.
+        p_for: P-value for the claim.
+        p_against: P-value against it.
+        p_holm: The smaller of the two after Holm's correction over all claims of the report.
     """
 
     claim: Claim
@@ -76,15 +77,15 @@ class Verdict:
 
     @property
     def primary(self) -> tuple[Effect, ...]:
-        """Effects that decide."""
+        """The primary effects, which decide."""
         return tuple(effect for effect in self.effects if effect.contrast.primary)
 
 
 def judge(claims: Mapping[str, tuple[Claim, Runs]]) -> dict[str, Verdict]:
-    """Verdicts on several claims at once, corrected for their number.
+    """Judges several claims at once, corrected for their number.
 
     Args:
-        claims: By any name: a claim, and the finished runs of its comparison by arm.
+        claims: Any name -> a claim, and the finished runs of its comparison by arm.
 
     Returns:
         Verdicts by the same names.
@@ -98,7 +99,7 @@ def judge(claims: Mapping[str, tuple[Claim, Runs]]) -> dict[str, Verdict]:
 
 
 def _open(claim: Claim, arms: Runs) -> Verdict:
-    """Everything but the correction: where a verdict is possible, the word is still ``inconclusive``."""
+    """The verdict before the correction; if one is possible, the word is still ``inconclusive``."""
     missing = [arm for arm in claim.arms if not arms.get(arm)]
     if missing:
         return Verdict(claim, "pending", f"no finished run of {', '.join(map(repr, missing))}")
@@ -124,16 +125,16 @@ def _open(claim: Claim, arms: Runs) -> Verdict:
 
 
 def _close(verdict: Verdict, p_holm: float, num_claims: int) -> Verdict:
-    """The word and its reason."""
+    """The final word and its reason."""
     if p_holm > ALPHA:
         needed = _needed(verdict, num_claims)
         return replace(verdict, p_holm=p_holm, seeds_needed=needed, reason=_why_open(verdict, p_holm, needed))
     if verdict.p_for <= verdict.p_against:
-        told = "all of its tests hold" if len(verdict.primary) > 1 else "its test holds"
-        return replace(verdict, word="supported", p_holm=p_holm, reason=f"{told} (p = {p_holm:.2g} after Holm)")
+        reason = "all of its tests hold" if len(verdict.primary) > 1 else "its test holds"
+        return replace(verdict, word="supported", p_holm=p_holm, reason=f"{reason} (p = {p_holm:.2g} after Holm)")
     worst = min(verdict.primary, key=lambda effect: effect.p_against)
-    told = f"not so: {MEASURES[worst.contrast.measure].title}, {worst.contrast.name}: {_words(worst)}"
-    return replace(verdict, word="refuted", p_holm=p_holm, reason=f"{told} (p = {p_holm:.2g} after Holm)")
+    reason = f"not so: {MEASURES[worst.contrast.measure].title}, {worst.contrast.name}: {_words(worst)}"
+    return replace(verdict, word="refuted", p_holm=p_holm, reason=f"{reason} (p = {p_holm:.2g} after Holm)")
 
 
 def _why_open(verdict: Verdict, p_holm: float, needed: int | None) -> str:
@@ -148,7 +149,7 @@ def _words(effect: Effect) -> str:
 
 
 def _needed(verdict: Verdict, num_claims: int) -> int | None:
-    """The fewest seeds for all tests to support, or for one to refute, at the strictest level of the correction."""
+    """The fewest seeds for support by all tests or refutation by one, at the strictest level of the correction."""
     level = ALPHA / num_claims
     tests = [(effect.found, effect.contrast.expects, effect.contrast.margin) for effect in verdict.primary]
     support = [seeds_needed(*test, alpha=level) for test in tests]
@@ -160,7 +161,7 @@ def _needed(verdict: Verdict, num_claims: int) -> int | None:
 
 
 def _effect(contrast: Contrast, arms: Runs, seeds: Sequence[int]) -> Effect | None:
-    """What a contrast comes to; ``None`` if an evaluation is missing, or there is no seed."""
+    """The effect of a contrast; ``None`` if an evaluation is missing, or there is no seed."""
     measure = MEASURES[contrast.measure]
     peers = [run for term in contrast.terms for arm in term.arms for run in arms[arm] if run.entry.seed in seeds]
     rows: list[Values] = []
@@ -182,7 +183,7 @@ def _effect(contrast: Contrast, arms: Runs, seeds: Sequence[int]) -> Effect | No
 
 
 def _values(term: Term, arms: Runs, seed: int, measure: str, peers: Sequence[Run]) -> Values:
-    """One side's values at a seed; of several arms, those of all their images."""
+    """One side's values for a seed; for several arms, pooled over their images."""
     joined: Values = {}
     for arm in term.arms:
         run = next(run for run in arms[arm] if run.entry.seed == seed)

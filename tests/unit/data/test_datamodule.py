@@ -138,7 +138,7 @@ def test_more_batches_than_shared_memory_holds_are_refused_before_training(make_
     for enough in (0, 2):
         tile_data(make_samples(), num_workers=enough).setup("fit")
 
-    with pytest.raises(ConfigError, match=r"trainer.num_workers=3 keep 0 MB of batches") as caught:
+    with pytest.raises(ConfigError, match=r"trainer.num_workers=3 needs 0 MB for batches") as caught:
         tile_data(make_samples(), num_workers=3).setup("fit")
     assert "trainer.num_workers=2" in caught.value.hint
 

@@ -134,7 +134,7 @@ def test_a_sequence_tests_with_its_labelled_images_only():
 
 @pytest.mark.parametrize("samples", [stack(9, "01"), stack(9, "01") + stack(9, "02", labelled=False)])
 def test_a_sequence_without_truth_is_refused_with_those_that_have_it(samples):
-    with pytest.raises(DataError, match=r"no labelled sequence '02' .*there are: 01\n"):
+    with pytest.raises(DataError, match=r"no labelled sequence '02'; available: 01\n"):
         sequence(samples)
 
 
@@ -279,7 +279,7 @@ def test_few_training_slices_are_spread_over_all_of_them_and_the_others_validate
 
 @pytest.mark.parametrize("number", [0, 24])
 def test_more_training_slices_than_there_are_are_refused(number):
-    with pytest.raises(DataError, match=f"num_train={number} is not among the 23 samples"):
+    with pytest.raises(DataError, match=f"num_train={number} must be between 1 and the 23 samples"):
         contiguous(stack(30), num_train=number)
 
 

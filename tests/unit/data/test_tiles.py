@@ -67,7 +67,7 @@ def test_a_budget_that_is_neither_is_refused_with_an_example(budget):
 
 @pytest.mark.parametrize("budget", [0, "0x572"])
 def test_a_budget_of_nothing_is_refused(budget):
-    with pytest.raises(GeometryError, match="not positive"):
+    with pytest.raises(GeometryError, match="must be positive"):
         Tiles(size=572, budget=budget).batch(depth=4)
 
 

@@ -126,7 +126,7 @@ def test_no_height_leaves_class_balance(two_cells: Labels) -> None:
     [
         (np.zeros((2, 3, 4), np.int32), COUNTS, r"\(H, W\) int32"),
         (np.zeros((2, 3), np.int64), COUNTS, "int64"),
-        (np.zeros((0, 3), np.int32), COUNTS, "with pixels"),
+        (np.zeros((0, 3), np.int32), COUNTS, "non-empty"),
         (np.array([[0, -1]], np.int32), COUNTS, "negative id -1"),
         (np.zeros((2, 3), np.int32), np.ones(3), "class counts"),
         (np.zeros((2, 3), np.int32), np.array([1.0, np.nan]), "class counts"),

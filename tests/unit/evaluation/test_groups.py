@@ -77,7 +77,7 @@ def test_runs_are_named_by_folder_or_glob(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("run", "comparison"), [(None, None), ("runs/a", "kfold")])
 def test_neither_or_both_ways_of_naming_are_refused(run, comparison, tmp_path):
-    with pytest.raises(ConfigError, match="no run is named, or a comparison too"):
+    with pytest.raises(ConfigError, match="exactly one of run and comparison"):
         runs_of(run, comparison, tmp_path)
 
 

@@ -61,7 +61,7 @@ def test_a_small_cache_that_costs_much_makes_tiles_smaller():
 
 @pytest.mark.parametrize("memory_gb", [0, -1])
 def test_memory_that_is_not_positive_is_refused(memory_gb):
-    with pytest.raises(ConfigError, match="not positive"):
+    with pytest.raises(ConfigError, match="must be positive"):
         plan_within((512, 512), SHAPE, memory_gb=memory_gb)
 
 

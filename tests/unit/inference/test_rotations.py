@@ -65,5 +65,5 @@ def test_a_network_that_favours_a_direction_is_averaged():
 
 
 def test_other_numbers_of_views_are_refused():
-    with pytest.raises(ConfigError, match="5 views are not known"):
+    with pytest.raises(ConfigError, match="views=5 is not supported"):
         average_views(scores_of_pixels, np.zeros((1, 8, 8), np.float32), 5)

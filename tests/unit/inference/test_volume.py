@@ -90,7 +90,7 @@ def test_mean_of_turned_tiles_does_not_depend_on_the_tile(views):
 
 
 def test_views_that_are_not_turns_of_a_tile_are_refused():
-    with pytest.raises(ConfigError, match="views=7 is not known here"):
+    with pytest.raises(ConfigError, match="views=7 is not supported"):
         predicted(grey(30, 30), plan_tiles((30, 30), 1), network(), views=7)
 
 

@@ -52,10 +52,10 @@ def test_the_page_needs_nothing_from_elsewhere():
 def test_every_script_is_inlined_in_order():
     document = render(sample(0))
     firsts = [document.index(f"// {line}") for line in (
-        "Elements, numbers", "What the reader has chosen", "Scales, axes", "When charts are drawn",
-        "An effect as a small", "The verdict table", "Learning curves:", "Final scores, a point", "One comparison:",
+        "Elements, numbers", "The reader's choices", "Scales, axes", "Draws charts",
+        "An effect as a small", "The verdict table", "Learning curves:", "Final scores, one point", "One comparison:",
         "Held-out crops",
-        "What stands behind", "Puts the page together",
+        "Supplementary sections", "Assembles the page",
     )]  # fmt: skip
     assert firsts == sorted(firsts)
     assert len(firsts) == len(SCRIPTS)

@@ -144,7 +144,7 @@ def test_published_results_name_command_commit_and_time(runs, tmp_path):
 def test_a_readme_without_a_place_for_the_results_is_refused(runs, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
-    with pytest.raises(DataError, match="no place for the results"):
+    with pytest.raises(DataError, match="no markers for the results"):
         publish(runs, collect(runs), SHOWN, tmp_path / "experiments", readme)
     assert readme.read_text() == "nothing here"
 

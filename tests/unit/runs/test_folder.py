@@ -28,7 +28,7 @@ def test_the_state_follows_the_files(tmp_path):
 def test_a_run_refuses_other_data_than_it_was_begun_with(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.begin({}, MANIFEST)
-    with pytest.raises(RunError, match="trained on other data"):
+    with pytest.raises(RunError, match="data have changed"):
         folder.begin({}, {"digest": "e" * 64, "source": "x"})
 
 

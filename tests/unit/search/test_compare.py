@@ -39,5 +39,5 @@ def test_a_comparison_needs_a_test_part_with_labels(monkeypatch):
 
 
 def test_a_seed_named_twice_is_refused(monkeypatch):
-    with pytest.raises(ConfigError, match="one twice"):
+    with pytest.raises(ConfigError, match="duplicate"):
         final.check_final([arm(monkeypatch, test_labels=None)], [1, 1])

@@ -25,15 +25,15 @@ def test_a_range_has_whole_numbers_without_its_end():
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ([], "nothing to search"),
-        (["model.width=8"], "one value, not several"),
+        ([], "search space is empty"),
+        (["model.width=8"], "has only one value"),
         (["model.width=range(8, 8)"], "empty"),
-        (["model.width=range(8, 2, -1)"], "goes down"),
-        (["model.dropout=range(0.1, 0.9, 0.1)"], "whole numbers"),
+        (["model.width=range(8, 2, -1)"], "descending"),
+        (["model.dropout=range(0.1, 0.9, 0.1)"], "needs integers"),
         (["optimizer.lr=interval(1, 0)"], "cannot be searched"),
         (["optimizer.lr=tag(log, interval(0, 1))"], "cannot be searched"),
-        (["optimizer.lr=tag(int, interval(0, 1))"], "tag int means nothing"),
-        (["model.width=choice(2, 4)", "model.width=choice(8, 16)"], "names model.width twice"),
+        (["optimizer.lr=tag(int, interval(0, 1))"], "unknown tag int"),
+        (["model.width=choice(2, 4)", "model.width=choice(8, 16)"], "has model.width twice"),
     ],
 )
 def test_what_is_no_space_is_refused(space, message):
@@ -44,11 +44,11 @@ def test_what_is_no_space_is_refused(space, message):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"trials": 0}, "trials=0 is none"),
+        ({"trials": 0}, "trials=0 must be at least 1"),
         ({"startup_trials": -1}, "negative"),
-        ({"warmup_share": 1.5}, "is no share"),
+        ({"warmup_share": 1.5}, "must be in"),
         ({"measure": "val/iou"}, "cannot be minimised"),
-        ({"space": ()}, "nothing to search"),
+        ({"space": ()}, "search space is empty"),
     ],
 )
 def test_settings_of_a_search_are_checked(tmp_path, setting, message):
@@ -131,7 +131,7 @@ def test_a_second_search_of_a_study_is_refused_while_the_first_works(tmp_path):
         (None, Abandoned("worse"), TrialState.PRUNED),
         (None, TrainingError("the loss is nan", hint="lower it"), TrialState.FAIL),
         (None, RunHeld("another process", hint="wait"), TrialState.RUNNING),
-        (None, "the launcher broke off", TrialState.RUNNING),
+        (None, "the launcher failed", TrialState.RUNNING),
     ],
 )
 def test_a_trial_counts_unless_its_failure_was_not_its_own(tmp_path, result, reason, state):

@@ -241,7 +241,7 @@ def test_arrays_that_are_no_images_are_refused(tmp_path):
     with pytest.raises(DataError, match="is missing"):
         open_stack(tmp_path / "gone.tif", channels=1)
     (tmp_path / "text.txt").write_text("hello")
-    with pytest.raises(DataError, match="no known kind"):
+    with pytest.raises(DataError, match="unsupported format"):
         open_stack(tmp_path / "text.txt", channels=1)
 
 
@@ -255,5 +255,5 @@ def test_inputs_are_files_folders_globs_and_zarr_folders(tmp_path, monkeypatch):
     assert find_inputs(tmp_path / "z.zarr") == [tmp_path / "z.zarr"]
     with pytest.raises(DataError, match="does not exist"):
         find_inputs(tmp_path / "gone*.tif")
-    with pytest.raises(DataError, match=r"known are \.png"):
+    with pytest.raises(DataError, match=r"supported: \.png"):
         find_inputs(tmp_path / "notes.txt")

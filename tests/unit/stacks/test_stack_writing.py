@@ -86,7 +86,7 @@ def test_what_no_png_holds_is_refused(array, tmp_path):
 
 
 def test_an_unknown_suffix_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="no known suffix"):
+    with pytest.raises(ConfigError, match="unsupported suffix"):
         create(tmp_path / "a.bmp", layout(np.zeros((1, 4, 4), np.uint8)))
 
 

@@ -57,7 +57,7 @@ def planned(*overrides):
 
 
 def test_settings_that_a_search_must_choose_are_not_swept():
-    with pytest.raises(ConfigError, match="experiment=fair_optimizer chooses its settings by a search"):
+    with pytest.raises(ConfigError, match="experiment=fair_optimizer needs a search to choose its settings"):
         planned("experiment=fair_optimizer")
 
 

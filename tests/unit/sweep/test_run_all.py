@@ -16,7 +16,7 @@ class Launcher:
     """Plays one act a launch: what each run comes to, or an error of the launcher as a whole."""
 
     def __init__(self, folder, *acts):
-        self.folder, self.acts, self.launched, self.told = folder, list(acts), [], []
+        self.folder, self.acts, self.launched, self.lines = folder, list(acts), [], []
 
     def __call__(self, asked):
         self.launched.append([entry.run_id for entry in asked])
@@ -39,7 +39,7 @@ class Launcher:
         return JobReturn(status=JobStatus.FAILED, _return_value=outcome)
 
     def sweep(self, *run_ids):
-        return train_all(entries(*run_ids), self.folder, self, tell=self.told.append)
+        return train_all(entries(*run_ids), self.folder, self, show_line=self.lines.append)
 
 
 BROKEN = RuntimeError("a worker was lost")
@@ -66,7 +66,7 @@ def test_a_launcher_that_breaks_off_is_started_again_for_what_is_left(tmp_path):
     launcher = Launcher(tmp_path, {"a": "done", "error": BROKEN}, {"b": "done", "c": "done"})
     assert launcher.sweep("a", "b", "c") == []
     assert launcher.launched == [["a", "b", "c"], ["b", "c"]]
-    assert "a worker was lost" in launcher.told[0]
+    assert "a worker was lost" in launcher.lines[0]
 
 
 def test_it_is_started_again_as_long_as_some_run_gets_further(tmp_path):
@@ -87,7 +87,7 @@ def test_it_is_given_up_when_it_breaks_off_twice_without_any_progress(tmp_path):
 def test_a_launcher_that_ends_its_work_before_it_breaks_off_has_failed_nothing(tmp_path):
     launcher = Launcher(tmp_path, {"a": "done", "error": BROKEN})
     assert launcher.sweep("a") == []
-    assert launcher.told == []
+    assert launcher.lines == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_held_runs_are_waited_for_and_launched_again_once_they_are_free(tmp_path
     launcher = Launcher(tmp_path, {"a": held, "b": "done"}, {"a": "done"})
     assert launcher.sweep("a", "b") == []
     assert launcher.launched == [["a", "b"], ["a"]]
-    assert launcher.told == ["waiting for 1 runs that other processes train"]
+    assert launcher.lines == ["waiting for 1 runs that other processes are training"]
     assert running == []
 
 

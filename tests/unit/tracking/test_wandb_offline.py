@@ -265,7 +265,7 @@ def test_online_without_an_answer_gives_up(tmp_path: Path, monkeypatch: pytest.M
         netrc = tmp_path / "home" / ".netrc"
         netrc.write_text(f"machine 127.0.0.1:9 login user password {GOOD_LOOKING_KEY}\n")
         netrc.chmod(0o600)
-    with pytest.raises(UserError, match="did not open run '0123abcd'") as caught:
+    with pytest.raises(UserError, match="could not open run '0123abcd'") as caught:
         opened(tmp_path, mode="online", init_timeout_s=0.5)
     assert "network" in caught.value.hint
     assert GOOD_LOOKING_KEY not in str(caught.value)

@@ -215,7 +215,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_says_where_it_was_good(
 
     assert "step 2 " in caught.value.what
     assert "learning rate 0.0125" in caught.value.what
-    assert "last.ckpt is of step 1" in caught.value.what
+    assert "last.ckpt is from step 1" in caught.value.what
     assert "optimizer.lr" in caught.value.hint
 
 

@@ -1,1 +1,1 @@
-"""Augmentation of one tile: drawn by a seed, applied in one interpolation."""
+"""Augmentation of one tile: drawn from a seed, applied in one interpolation."""

@@ -24,8 +24,8 @@ Classes = npt.NDArray[np.uint8]
 class GreyValues(ImageOnlyTransform):  # type: ignore[misc]
     """Varies the grey values of an image normalised to mean 0 and standard deviation 1, without clipping.
 
-    albumentations' own brightness, contrast, gamma and noise clip float32 images to 0..1, which such an image exceeds.
-    In this order, with one draw for all channels except for the noise:
+    albumentations' own brightness, contrast, gamma and noise clip float32 images to 0..1, a range that normalised
+    images exceed. Applied in this order, with one draw for all channels except for the noise:
 
     - gamma: ``x -> low + (high - low) ((x - low) / (high - low)) ** g`` in the tile's own range, ``log g`` uniform in
       +- ``log(1 + gamma)``;
@@ -38,10 +38,10 @@ class GreyValues(ImageOnlyTransform):  # type: ignore[misc]
         contrast: Below 1.
         gamma: 0 for none.
         noise_std: In standard deviations of the training set.
-        p: Probability of varying a tile at all.
+        p: Probability that a tile is varied.
 
     Raises:
-        ConfigError: If an argument makes no sense.
+        ConfigError: If an argument is out of range.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class GreyValues(ImageOnlyTransform):  # type: ignore[misc]
         ranges = {"brightness": brightness, "contrast": contrast, "gamma": gamma, "noise_std": noise_std}
         for name, value in ranges.items():
             if value < 0:
-                raise ConfigError(f"augment.{name}={value} is negative", hint="use 0 or more")
+                raise ConfigError(f"augment.{name}={value} must not be negative", hint="use 0 or more")
         if contrast >= 1:
-            raise ConfigError(f"augment.contrast={contrast} would turn grey values upside down", hint="use less than 1")
+            raise ConfigError(f"augment.contrast={contrast} would invert grey values", hint="use less than 1")
         self.brightness, self.contrast, self.gamma, self.noise_std = brightness, contrast, gamma, noise_std
 
     def get_params(self) -> dict[str, Any]:
@@ -79,36 +79,36 @@ class GreyValues(ImageOnlyTransform):  # type: ignore[misc]
             varied = low + (high - low) * ((img - low) / (high - low)) ** np.float32(exponent)
         varied = varied * np.float32(factor) + np.float32(offset)
         if self.noise_std:
-            # torch draws normal numbers about twice as fast as numpy; the generator is this call's own.
+            # torch draws normal numbers about twice as fast as numpy; the generator is local to this call.
             generator = torch.Generator().manual_seed(noise_seed)
             varied += torch.randn(img.shape, generator=generator).mul_(self.noise_std).numpy()
         return varied
 
     def apply_to_images(self, images: Array, **params: Any) -> Floats:
-        """Varies all channels ``(C, S, S)`` alike."""
+        """Varies all channels ``(C, S, S)`` in the same way."""
         return self.apply(images, **params)
 
 
 class Augment:
-    """The augmentation of one training tile, a function of its arguments and the seed alone.
+    """The augmentation of one training tile: a pure function of its arguments and the seed.
 
-    It neither reads nor moves a global random state, and what it did before has no influence. One object, one thread.
+    It neither reads nor changes a global random state, and calls are independent. Not thread-safe.
 
     Args:
-        flip: See :class:`TileWarp`, as for all down to ``elastic_span_px``.
+        flip: See :class:`TileWarp`, also for the arguments down to ``elastic_span_px``.
         rotate_deg: Degrees.
         scale: Two magnifications.
         shift_px: Pixels.
         elastic_grid: Nodes per side.
         elastic_std_px: Pixels.
         elastic_span_px: Pixels, or ``None``.
-        brightness: See :class:`GreyValues`, as for all that follow.
+        brightness: See :class:`GreyValues`, also for the arguments that follow.
         contrast: A share.
         gamma: A share.
         noise_std: Standard deviations of the training set.
 
     Raises:
-        ConfigError: If an argument makes no sense.
+        ConfigError: If an argument is out of range.
 
     >>> mirror_only = Augment(flip=False, rotate_deg=0, scale=(1, 1), shift_px=0, elastic_grid=3, elastic_std_px=0,
     ...                       elastic_span_px=None, brightness=0, contrast=0, gamma=0, noise_std=0)
@@ -144,7 +144,7 @@ class Augment:
             elastic_std_px=elastic_std_px,
             elastic_span_px=elastic_span_px,
         )
-        self._warp(tile_size=2, output_size=2)  # refuses bad ranges now, not in a worker
+        self._warp(tile_size=2, output_size=2)  # rejects bad ranges now, not in a worker
         grey = GreyValues(brightness=brightness, contrast=contrast, gamma=gamma, noise_std=noise_std)
         self._grey = [grey] if any((brightness, contrast, gamma, noise_std)) else []
         self._pipelines: dict[tuple[int, int], Compose] = {}
@@ -169,25 +169,25 @@ class Augment:
             center_yx: Row and column of the tile's middle in pixels.
             tile_size: Side S of the image tile.
             output_size: Side s of the labels and weights.
-            seed: Not negative; a fingerprint of (seed, step, index), such as a word of a ``numpy.random.SeedSequence``.
+            seed: Not negative; a hash of (seed, step, index), such as a word of a ``numpy.random.SeedSequence``.
 
         Returns:
             Image ``(S, S)`` or ``(C, S, S)`` float32, classes ``(s, s)`` uint8, weights ``(s, s)`` float32.
 
         Raises:
-            ConfigError: If the sizes do not fit each other.
-            DataError: If the arrays do not fit each other.
+            ConfigError: If the sizes do not match.
+            DataError: If the shapes of the arrays do not match.
         """
         if image.dtype != np.float32 or image.ndim not in {2, 3}:
             raise DataError(
-                f"an image of shape {image.shape} and type {image.dtype}", hint="give (H, W) or (C, H, W) float32"
+                f"an image has shape {image.shape} and type {image.dtype}", hint="pass (H, W) or (C, H, W) float32"
             )
         key = (tile_size, output_size)
         if key not in self._pipelines:
             warp = self._warp(tile_size=tile_size, output_size=output_size)
             self._pipelines[key] = Compose([warp, *self._grey], is_check_shapes=False, strict=True)
         pipeline = self._pipelines[key]
-        # One stream through all transforms: set_random_seed would give each the same one, and tie brightness to angle.
+        # One random stream for all transforms: set_random_seed would give each the same one and couple their draws.
         pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         name = "image" if image.ndim == 2 else "images"
         out = pipeline(**{name: image}, mask=classes, weights=weights, center_yx=center_yx)

@@ -1,18 +1,19 @@
-"""Where each pixel of a deformed tile comes from, and the one remap that fetches it.
+"""The source position of each pixel of a deformed tile, and the one remap that reads it.
 
 A tile of side S has its pixel ``(S // 2, S // 2)`` at ``center_yx``. Its pixel ``p`` (row, column) takes the value at
 
     source(p) = origin + (S - 1) / 2 + t + R F / s (u + d(u)),    u = p - (S - 1) / 2,
 
 with ``d`` the elastic displacement in the tile's frame, ``s`` the magnification, ``F`` the flips, ``R`` the rotation
-(counter-clockwise as seen), ``t`` the shift and ``origin`` the tile's first pixel in the image. Outside the image lies
-its mirror, the border pixel not repeated, as in ``numpy.pad(mode="reflect")``. Pixels are interpolated once, and only
-the tile's, however large the image is.
+(counter-clockwise as displayed), ``t`` the shift and ``origin`` the tile's first pixel in the image. The image is
+mirrored at its border without repeating the border pixel, as in ``numpy.pad(mode="reflect")``. Pixels are interpolated
+once, and only those of the tile, whatever the size of the image.
 
 ``d`` follows the paper (section 3.1): Gaussian vectors on a coarse grid, bicubic in between. Bicubic interpolation is
-separable, ``d = B @ grid @ B.T`` with a fixed ``(S, n)`` matrix B, and so is the affine part, with columns ``u`` and 1
-beside B: the whole map is one thin matrix product. The grid may span more than the tile, which then sees the middle of
-the field: tiles of any size are deformed equally, and with equal draws a small tile is the middle of a large one.
+separable, ``d = B @ grid @ B.T`` with a fixed ``(S, n)`` matrix B. So is the affine part, with columns ``u`` and 1
+appended to B: the complete map is one thin matrix product. The grid may span more than the tile, which then gets the
+middle of the field: tiles of any size are deformed equally, and with equal draws a small tile is the middle of a large
+one.
 """
 
 import math
@@ -31,7 +32,7 @@ Span = tuple[int, int, int, int]  # first pixel, one past the last, pixels mirro
 
 
 class Placed(NamedTuple):
-    """A map ``(2, S, S)`` into the part of an image that it needs, and that part's rows and columns."""
+    """A map ``(2, S, S)`` into a part of an image, and the rows and columns of that part."""
 
     source: Floats
     rows: Span
@@ -40,16 +41,16 @@ class Placed(NamedTuple):
 
 @lru_cache(maxsize=32)
 def bicubic_matrix(size: int, num_nodes: int, span_px: int | None = None) -> Floats:
-    """Weights of equidistant nodes at the middle pixels of a line; the outer nodes lie on its outer pixels.
+    """Weights of equidistant nodes at the middle pixels of a line; the outer nodes are on its outer pixels.
 
     The weights are those of ``torch.nn.functional.interpolate(mode="bicubic", align_corners=True)`` (cubic convolution,
-    Keys 1981, a = -0.75, outer nodes repeated beyond the ends), read off its action on unit vectors: the field is as if
-    torch had interpolated the grid. ``cv2.resize`` has the same kernel, but cannot put nodes on the outer pixels.
+    Keys 1981, a = -0.75, outer nodes repeated beyond the ends), obtained by applying it to unit vectors: the field is
+    the one torch would interpolate. ``cv2.resize`` has the same kernel, but cannot put nodes on the outer pixels.
 
     Args:
-        size: Pixels that are wanted, at least 2.
-        num_nodes: Nodes, at least 2.
-        span_px: Pixels in the line, at least ``size``; ``None`` for equally many.
+        size: Number of output pixels, at least 2.
+        num_nodes: Number of nodes, at least 2.
+        span_px: Pixels in the line, at least ``size``; ``None`` for ``size``.
 
     Returns:
         ``(size, num_nodes)``, read-only; every row sums to 1.
@@ -65,7 +66,7 @@ def bicubic_matrix(size: int, num_nodes: int, span_px: int | None = None) -> Flo
     """
     span_px = span_px or size
     unit = torch.eye(num_nodes, dtype=torch.float64).reshape(1, num_nodes, num_nodes, 1)
-    # In steps of half a pixel: if one of the sizes is odd, the middle pixels lie between those of the line.
+    # In steps of half a pixel: if only one of the sizes is odd, the middle pixels are between those of the line.
     weights = functional.interpolate(unit, size=(2 * span_px - 1, 1), mode="bicubic", align_corners=True)
     middle = weights[0, :, span_px - size : span_px + size : 2, 0]
     matrix: Floats = middle.T.numpy().astype(np.float32)
@@ -87,15 +88,15 @@ def source_map(
     *,
     span_px: int | None = None,
 ) -> Floats:
-    """Where each pixel of a tile comes from: ``offset + linear (u + d(u))``, see the top of this file.
+    """The source position of each pixel of a tile: ``offset + linear (u + d(u))``, see the top of this file.
 
     Args:
         size: Side S of the tile in pixels.
         linear: ``(2, 2)``, acts on (row, column).
-        offset: ``(2,)``, where the tile's middle comes from, (row, column) in pixels.
+        offset: ``(2,)``, source position of the tile's middle, (row, column) in pixels.
         grid: ``(2, n, n)``, displacements of the nodes, rows then columns, in pixels.
-        span_px: Side of the square, about the tile's middle, whose corner pixels hold the corner nodes; ``None`` or
-            less than S: the tile itself.
+        span_px: Side of the square, centred on the tile, whose corner pixels hold the corner nodes; ``None`` or less
+            than S: the tile itself.
 
     Returns:
         ``(2, S, S)``: rows, then columns, in pixels.
@@ -108,13 +109,13 @@ def source_map(
     core[:, :n, :n] = np.tensordot(linear, grid, axes=1)
     core[:, n, n + 1], core[:, n + 1, n], core[:, n + 1, n + 1] = linear[:, 0], linear[:, 1], offset
     basis = _basis(size, n, max(span_px or 0, size))
-    # Not NumPy's product: OpenBLAS's threads spin after it, and a training step of two threads took twice as long.
+    # Not NumPy's product: OpenBLAS's threads spin after it, which doubled the time of a two-thread training step.
     mapped: Floats = (basis @ torch.from_numpy(core) @ basis.T).numpy()
     return mapped
 
 
 def mirrored_span(low: int, high: int, size: int) -> Span:
-    """The part of a line of ``size`` pixels that covers ``low .. high - 1`` once it is mirrored at its own ends.
+    """The part of a line of ``size`` pixels that covers ``low .. high - 1`` once mirrored at its own ends.
 
     >>> mirrored_span(-2, 3, 10), mirrored_span(4, 6, 10), mirrored_span(8, 13, 10)
     ((0, 3, 2, 0), (4, 6, 0, 0), (6, 10, 0, 3))
@@ -124,7 +125,7 @@ def mirrored_span(low: int, high: int, size: int) -> Span:
 
 
 def place(source: Floats, first: tuple[int, int], shape: tuple[int, int]) -> Placed:
-    """Finds the part of the image that a map needs, and makes the map point into that part, in place.
+    """Finds the part of the image that a map needs, and makes the map relative to that part, in place.
 
     Args:
         source: ``(2, S, S)``, relative to ``first``.
@@ -132,7 +133,7 @@ def place(source: Floats, first: tuple[int, int], shape: tuple[int, int]) -> Pla
         shape: Height and width of the image.
     """
     rows, columns = (
-        # Linear interpolation looks at one pixel more.
+        # Linear interpolation reads one more pixel.
         mirrored_span(math.floor(axis.min()) + start, math.floor(axis.max()) + start + 2, size)
         for axis, start, size in zip(source, first, shape, strict=True)
     )
@@ -142,12 +143,12 @@ def place(source: Floats, first: tuple[int, int], shape: tuple[int, int]) -> Pla
 
 
 def remap(array_HW: Array, placed: Placed, interpolation: int) -> Array:
-    """Fetches what a map points to: ``(H, W)`` to ``(S, S)`` of the same type.
+    """Applies a map: ``(H, W)`` to ``(S, S)`` of the same type.
 
     Args:
-        array_HW: The whole image, or labels or weights of its size.
-        placed: What ``place`` returned.
-        interpolation: One of OpenCV's, such as ``cv2.INTER_LINEAR``.
+        array_HW: The complete image, or labels or weights of its size.
+        placed: The map, from ``place``.
+        interpolation: An OpenCV constant, such as ``cv2.INTER_LINEAR``.
     """
     (source_y, source_x), (top, bottom, above, below), (left, right, before, after) = placed
     patch = np.ascontiguousarray(array_HW[top:bottom, left:right])

@@ -1,4 +1,4 @@
-"""A tile is cut, deformed, turned and mirrored in one remap, its labels and weights with it."""
+"""Cuts, deforms, rotates and mirrors a tile with its labels and weights, in one remap each."""
 
 import math
 import os
@@ -11,7 +11,7 @@ import numpy as np
 from unet_repro.data.augment.remap import Array, Placed, place, remap, source_map
 from unet_repro.errors import ConfigError, DataError
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for its newest version at import
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it checks online for a newer version at import
 from albumentations import DualTransform
 from albumentations.core.type_definitions import Targets
 
@@ -24,31 +24,31 @@ def _require(holds: bool, what: str, hint: str) -> None:
 class TileWarp(DualTransform):  # type: ignore[misc]
     """Cuts a tile out of an image, with its labels and weights, and warps it; an albumentations transform.
 
-    Call it, alone or in a ``Compose``, with ``center_yx=(row, column)`` in pixels beside the targets:
+    Call it, alone or in a ``Compose``, with ``center_yx=(row, column)`` in pixels and these targets:
 
     - ``image`` ``(H, W)`` or ``(H, W, C)``, or ``images`` ``(C, H, W)``: to side ``tile_size``, linear;
     - ``mask`` ``(H, W)`` uint8 class indices, or ``masks``: to side ``output_size``, nearest;
     - ``weights`` ``(H, W)`` float32: to side ``output_size``, linear.
 
-    A pixel taken at whole coordinates is copied bit for bit. Between them OpenCV 5 interpolates in float32; OpenCV 4
-    rounds coordinates to 1/32 px, and so does OpenCV 5 for 2, 5 and more channels: channels are warped one by one.
+    A pixel at integer coordinates is copied exactly. Elsewhere OpenCV 5 interpolates in float32; OpenCV 4 rounds
+    coordinates to 1/32 px, and so does OpenCV 5 for 2 or at least 5 channels, so channels are warped one by one.
 
     Args:
         tile_size: Side of the image tile in pixels.
-        output_size: Side of the labels and weights: what unpadded convolutions leave of the tile.
+        output_size: Side of the labels and weights: the output size of the unpadded network.
         flip: Whether to mirror each axis with probability 1/2.
         rotate_deg: Rotation, uniform in +- this many degrees.
-        scale: Magnification, uniform between the two.
+        scale: Magnification, uniform between the two values.
         shift_px: Shift of each axis, uniform in +- this many pixels.
         elastic_grid: Nodes per side of the displacement grid.
         elastic_std_px: Standard deviation of the nodes' displacement along each axis, in pixels of the tile.
-        elastic_span_px: Side of the square that the grid spans, corner pixel to corner pixel, about the tile's middle;
-            a tile larger than it is spanned whole, as every tile with ``None``.
+        elastic_span_px: Side of the square that the grid spans, corner pixel to corner pixel, centred on the tile;
+            larger tiles are spanned completely, as is every tile with ``None``.
         p: Must be 1: the tile is always cut. (albumentations serialises it.)
 
     Raises:
-        ConfigError: If an argument makes no sense.
-        DataError: On a call with labels or weights of another size than the image's.
+        ConfigError: If an argument is out of range.
+        DataError: If a call gets labels or weights of another size than the image.
     """
 
     _targets = (Targets.IMAGE, Targets.MASK)
@@ -69,27 +69,25 @@ class TileWarp(DualTransform):  # type: ignore[misc]
     ) -> None:
         super().__init__(p=p)
         _require(
-            p == 1, f"TileWarp with p={p} would leave tiles uncut", "use p=1; set its ranges to zero to switch it off"
+            p == 1, f"TileWarp needs p=1, not {p}: tiles are always cut", "use p=1; set ranges to zero to disable it"
         )
         _require(
             0 < output_size <= tile_size and tile_size >= 2 and (tile_size - output_size) % 2 == 0,
-            f"an output of {output_size} does not lie in the middle of a tile of {tile_size} pixels",
+            f"an output of {output_size} pixels cannot be centred in a tile of {tile_size} pixels",
             "use output_size = tile_size - 2 * halo",
         )
         _require(
             len(scale) == 2 and 0 < scale[0] <= scale[1],
             f"augment.scale={list(scale)} is not a range of magnifications",
-            "use two positive numbers in rising order, [1, 1] for none",
+            "use two positive numbers in ascending order, or [1, 1] for none",
         )
         for name, value in {"rotate_deg": rotate_deg, "shift_px": shift_px, "elastic_std_px": elastic_std_px}.items():
-            _require(value >= 0, f"augment.{name}={value} is negative", "use 0 or more")
-        _require(
-            elastic_grid >= 2, f"augment.elastic_grid={elastic_grid} has no extent", "use 2 or more, 3 in the paper"
-        )
+            _require(value >= 0, f"augment.{name}={value} must not be negative", "use 0 or more")
+        _require(elastic_grid >= 2, f"augment.elastic_grid={elastic_grid} must be at least 2", "the paper uses 3")
         _require(
             elastic_span_px is None or elastic_span_px >= 2,
-            f"augment.elastic_span_px={elastic_span_px} has no extent",
-            "use the largest tile's side, 572 in the paper, or null for each tile's own",
+            f"augment.elastic_span_px={elastic_span_px} must be at least 2",
+            "use the largest tile's side, 572 in the paper, or null for each tile's own side",
         )
         self.tile_size, self.output_size = tile_size, output_size
         self.flip, self.rotate_deg, self.scale, self.shift_px = flip, rotate_deg, (scale[0], scale[1]), shift_px
@@ -97,7 +95,7 @@ class TileWarp(DualTransform):  # type: ignore[misc]
 
     @property
     def targets(self) -> dict[str, Callable[..., Array]]:
-        """What is warped, and how."""
+        """The function for each kind of target."""
         return {
             "image": self.apply,
             "images": self.apply_to_images,
@@ -108,17 +106,17 @@ class TileWarp(DualTransform):  # type: ignore[misc]
 
     @property
     def targets_as_params(self) -> list[str]:
-        """What a call needs beside the targets."""
+        """What a call needs in addition to the targets."""
         return ["center_yx"]
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draws a warp. The order of the draws is fixed, so that arms that differ in one range share all the rest."""
+        """Draws a warp. The order of the draws is fixed, so that arms that differ in one range share all others."""
         height, width = params["shape"][:2]
         for name in ("mask", "weights"):
             if (other := data.get(name)) is not None and other.shape[:2] != (height, width):
                 raise DataError(
-                    f"{name} of {other.shape[0]} x {other.shape[1]} pixels for an image of {height} x {width}",
-                    hint="give image, labels and weights of one size",
+                    f"{name} has {other.shape[0]} x {other.shape[1]} pixels, the image {height} x {width}",
+                    hint="pass image, labels and weights of the same size",
                 )
         rng, n = self.random_generator, self.elastic_grid
         flips = np.where((rng.random(2) < 0.5) & self.flip, -1.0, 1.0)
@@ -130,7 +128,7 @@ class TileWarp(DualTransform):  # type: ignore[misc]
             np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) * flips / magnification
         )
         origin = np.asarray(data["center_yx"], np.float64) - self.tile_size // 2
-        whole = np.floor(origin)  # stays an integer: in float32 a coordinate of a large image would lose its fraction
+        whole = np.floor(origin)  # kept as an integer: float32 would lose the fraction of a coordinate in a large image
         middle = (self.tile_size - 1) / 2 + origin - whole + shift
         source = source_map(self.tile_size, linear, middle, grid, span_px=self.elastic_span_px)
         margin = (self.tile_size - self.output_size) // 2

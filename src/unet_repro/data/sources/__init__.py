@@ -1,1 +1,1 @@
-"""Where images come from: public data sets, a user's folder, a synthetic stack."""
+"""Sources of images: public data sets, a user's folder, a synthetic stack."""

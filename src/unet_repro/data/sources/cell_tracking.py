@@ -1,4 +1,4 @@
-"""Two-dimensional sets of the Cell Tracking Challenge: two sequences with gold truth on some frames, silver on all.
+"""Two-dimensional data sets of the Cell Tracking Challenge: two sequences, gold truth on some frames, silver on all.
 
 Maska et al. 2023, 10.1038/s41592-023-01879-y. Gold: drawn by experts. Silver: fused from the challenge's best entries.
 """
@@ -24,7 +24,7 @@ def frames_in(folder: Path, prefix: str) -> dict[int, Path]:
     """Finds the files ``<prefix><number>.tif``, in order of their number.
 
     Raises:
-        DataError: If the folder is missing or holds none of them.
+        DataError: If the folder is missing or contains no such file.
     """
     matches = ((re.fullmatch(rf"{prefix}(\d+)\.tif", path.name), path) for path in folder.glob(f"{prefix}*.tif"))
     frames = {int(match[1]): path for match, path in matches if match}
@@ -37,16 +37,16 @@ class CellTracking:
     """Source of one training set of the Cell Tracking Challenge.
 
     Args:
-        name: Which one.
-        root: The folder that holds ``01``, ``01_GT`` and the rest; ``None`` looks in the places of ``locate``.
-        masks: Which truth; frames without gold truth have labels ``None``.
+        name: Name of the data set.
+        root: The folder that contains ``01``, ``01_GT`` and the rest; ``None`` searches with ``locate``.
+        masks: Kind of truth; frames without gold truth have labels ``None``.
     """
 
     class_names = ("background", "cell")
 
     def __init__(self, *, name: Name, root: str | Path | None = None, masks: Masks = "silver") -> None:
         if masks not in _TRUTH_FOLDER:
-            raise DataError(f"masks {masks!r} are unknown", hint=f"use one of {', '.join(_TRUTH_FOLDER)}")
+            raise DataError(f"unknown masks {masks!r}", hint=f"use one of {', '.join(_TRUTH_FOLDER)}")
         self.name: str = name
         self.root = locate(name) if root is None else Path(root)
         self.masks = masks
@@ -60,7 +60,7 @@ class CellTracking:
         return [sample for sequence in _SEQUENCES for sample in self._sequence(sequence)]
 
     def gold(self) -> dict[str, Labels]:
-        """The experts' masks by sample key: what the challenge measures SEG on.
+        """The expert masks by sample key, on which the challenge measures SEG.
 
         Raises:
             DataError: If they are missing or unreadable.
@@ -68,7 +68,7 @@ class CellTracking:
         return self._truths("SEG", "man_seg")
 
     def markers(self) -> dict[str, Labels]:
-        """One marker a cell, by sample key, on every frame: what the challenge measures DET on.
+        """One marker per cell on every frame, by sample key, on which the challenge measures DET.
 
         Raises:
             DataError: If they are missing or unreadable.
@@ -87,7 +87,7 @@ class CellTracking:
         images, truths = frames_in(folder, "t"), frames_in(truth_folder, "man_seg")
         wanted = range(max(images) + 1)
         gaps = [folder / f"t{i:03d}.tif" for i in wanted if i not in images]
-        # Gold is drawn on a few frames only; silver is on each, so a frame without it was lost.
+        # Gold truth exists for a few frames only; silver exists for all, so a missing silver mask is an error.
         gaps += [truth_folder / f"man_seg{i:03d}.tif" for i in wanted if i not in truths and self.masks == "silver"]
         gaps += [folder / f"t{i:03d}.tif" for i in truths if i not in wanted]
         if gaps:

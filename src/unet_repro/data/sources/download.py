@@ -1,4 +1,4 @@
-"""Downloads that go on where they stopped, and archives that stay in their folder."""
+"""Resumable downloads, and safe unpacking of archives."""
 
 import errno
 import shutil
@@ -23,12 +23,12 @@ _CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download may take.
+    """Time limits of a download.
 
     Attributes:
         timeout_s: Longest wait for a connection and between two pieces of data.
         deadline: When to give up, on the clock of ``time.monotonic``; ``None`` = never.
-        retries: How often a failed file is tried again.
+        retries: How often a failed file is retried.
     """
 
     timeout_s: float
@@ -45,13 +45,13 @@ class Patience:
             return self.timeout_s
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the time set for the download is over")
+            raise TimeoutError("the time limit of the download has passed")
         return min(self.timeout_s, left)
 
 
 @dataclass(frozen=True)
 class _Resuming:
-    """A pooch downloader that keeps what came of a broken download and asks the server for the rest; pooch has none."""
+    """A pooch downloader that resumes an interrupted download, which pooch itself does not support."""
 
     patience: Patience
     bar: "tqdm[Any] | None"
@@ -65,7 +65,7 @@ class _Resuming:
                 part.open("ab") as out,
                 requests.get(url, headers=headers, stream=True, timeout=self.patience.next_wait_s()) as response,
             ):
-                if response.status_code in (200, 416):  # the server sends all, or has nothing beyond what is here
+                if response.status_code in (200, 416):  # the server sends the whole file, or has no bytes beyond ours
                     out.truncate(0)
                 response.raise_for_status()
                 for chunk in response.iter_content(_CHUNK_BYTES):
@@ -83,19 +83,19 @@ class _Resuming:
 def download(
     folder: Path, hashes: dict[str, str], urls: dict[str, str], *, patience: Patience, description: str
 ) -> None:
-    """Brings files into a folder and checks each by its SHA-256; files that are there and right stay.
+    """Downloads files into a folder and checks each by its SHA-256; existing files with the right hash are kept.
 
     Args:
-        folder: Where the files go.
+        folder: The target folder.
         hashes: SHA-256 by path inside the folder.
-        urls: Address by path inside the folder.
-        patience: How long it may take.
-        description: Words beside the progress bar.
+        urls: URL by path inside the folder.
+        patience: Time limits.
+        description: Label of the progress bar.
 
     Raises:
-        DataError: If a file cannot be had or written, or is not the one that was published.
+        DataError: If a file cannot be downloaded or written, or its hash is wrong.
     """
-    pooch.get_logger().setLevel("WARNING")  # a line per file would tear the progress bar
+    pooch.get_logger().setLevel("WARNING")  # a line per file would break the progress bar
     try:
         for name in hashes:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -127,47 +127,48 @@ def download(
 
 
 def explained(error: OSError | ValueError, *, where: Path) -> DataError:
-    """Says what a user can do about a failed download."""
+    """Converts an error of a download to one with a hint for the user."""
     request, response = getattr(error, "request", None), getattr(error, "response", None)
     number = getattr(error, "errno", None)
     if isinstance(error, PermissionError) or number in (errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        what, hint = f"cannot write to {where}: {error}", "set UNET_REPRO_DATA to a folder that you may write to"
+        what, hint = f"cannot write to {where}: {error}", "set UNET_REPRO_DATA to a writable folder"
     elif number in (errno.ENOSPC, errno.EDQUOT):
-        what, hint = f"no space left for {where}", "free some, or set UNET_REPRO_DATA to a folder on another disk"
+        what = f"no space left on the disk of {where}"
+        hint = "free some space, or set UNET_REPRO_DATA to a folder on another disk"
     elif response is not None:
-        what = f"{response.url} answers with HTTP status {response.status_code}"
-        hint = "try again later; if it stays so, the publisher moved the file: give the address of a mirror"
+        what = f"{response.url} returned HTTP status {response.status_code}"
+        hint = "try again later; if this persists, the publisher has moved the file: use --base-url with a mirror"
     elif not isinstance(error, OSError):
-        what = f"a download for {where} is not the file that was published: {error}"
-        hint = "try again; if it stays so, something on the way, or the publisher, changed the file"
+        what = f"a file downloaded to {where} is not the published one: {error}"
+        hint = "try again; if this persists, the publisher or a proxy has changed the file"
     else:
-        # Of a lost connection the library tells a whole story; the address and its kind are what helps.
+        # For a lost connection the library's message is long; the URL and the type of the error are enough.
         reason = error if request is None else f"{request.url} cannot be reached ({type(error).__name__})"
         what = f"the download for {where} failed: {reason}"
-        hint = "check network and address and run the command again; it goes on where it stopped"
+        hint = "check the network and the address and run the command again; it resumes the download"
     return DataError(what, hint=hint)
 
 
 def unpack(archive_path: Path, folder: Path) -> None:
-    """Unpacks the one folder of a zip archive beside it: wholly, or not at all.
+    """Unpacks the one folder of a zip archive: completely, or not at all.
 
     Args:
-        archive_path: A zip file that holds a folder named as ``folder``.
-        folder: Where that folder goes; must not exist.
+        archive_path: A zip file that contains a folder named like ``folder``.
+        folder: The target; must not exist.
 
     Raises:
-        DataError: If the archive is damaged, holds no such folder, or there is no room for it.
+        DataError: If the archive is damaged or has no such folder, or if the disk is full.
     """
-    # Beside the target, so that the last step is a renaming on one disk.
+    # Beside the target, so that the last step is a rename on one file system.
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with zipfile.ZipFile(archive_path) as archive:
             archive.extractall(scratch)  # drops roots, drives and "..", and writes links as plain files
         if not (scratch / folder.name).is_dir():
-            raise DataError(f"{archive_path} holds no folder {folder.name}", hint="get the archive from its publisher")
+            raise DataError(f"{archive_path} has no folder {folder.name}", hint="get the archive from its publisher")
         (scratch / folder.name).replace(folder)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{archive_path} is no whole zip file: {error}", hint="delete it and fetch again") from error
+        raise DataError(f"{archive_path} is not a valid zip file: {error}", hint="delete it and fetch again") from error
     except OSError as error:
         raise explained(error, where=folder) from error
     finally:

@@ -31,15 +31,15 @@ def image_files(folder: Path) -> dict[str, Path]:
     """Finds the image files of a folder by their stem, in natural order.
 
     Raises:
-        DataError: If the folder is missing or empty, holds image files of other kinds, or two files of one stem.
+        DataError: If the folder is missing or empty, or has unsupported image files, or two files with one stem.
     """
     if not folder.is_dir():
-        raise DataError(f"folder {folder} is missing", hint="make it, and put PNG or TIFF files there")
+        raise DataError(f"folder {folder} is missing", hint="create it, and put PNG or TIFF files there")
     paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     others = sorted(path.name for path in paths if path.suffix.lower() in _OTHER_IMAGES)
     if others:
         raise DataError(
-            f"{folder} holds {len(others)} files that are neither PNG nor TIFF: {', '.join(others[:5])}",
+            f"{folder} has {len(others)} files that are neither PNG nor TIFF: {', '.join(others[:5])}",
             hint="save them as PNG or TIFF",
         )
     paths = sorted(
@@ -48,7 +48,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     )
     twice = [stem for stem, times in Counter(path.stem for path in paths).items() if times > 1]
     if twice:
-        raise DataError(f"{folder} holds several files named {', '.join(twice[:5])}", hint="keep one of each")
+        raise DataError(f"{folder} has several files named {', '.join(twice[:5])}", hint="keep one of each")
     if not paths:
         raise DataError(f"no PNG or TIFF file in {folder}", hint="put the images there")
     return {path.stem: path for path in paths}
@@ -58,14 +58,14 @@ def pair(images: dict[str, Path], labels: dict[str, Path]) -> list[tuple[Path, P
     """Pairs images and labels by stem, in the order of the images.
 
     Raises:
-        DataError: If a stem is on one side only.
+        DataError: If an image or a label has no partner.
     """
     for have, other, what in ((images, labels, "label"), (labels, images, "image")):
         alone = [str(path) for stem, path in have.items() if stem not in other]
         if alone:
             raise DataError(
                 f"{len(alone)} files have no {what} of the same name: {', '.join(alone[:5])}",
-                hint=f"name the {what} as its partner (suffixes may differ), or remove the partner",
+                hint=f"give the {what} the same name (suffixes may differ), or remove the file",
             )
     return [(path, labels[stem]) for stem, path in images.items()]
 
@@ -75,14 +75,14 @@ def to_instances(labels: list[Labels], kind: LabelKind) -> list[Labels]:
 
     Args:
         labels: All labels of the set, ``(H, W)`` int32 each.
-        kind: ``binary`` numbers the connected components of the one non-zero value, ``instances`` takes values as they
-            are, ``auto`` takes a set as binary if it has 0 and at most one other value.
+        kind: ``binary`` numbers the connected components of the one non-zero value; ``instances`` keeps the values;
+            ``auto`` treats a set as binary if it has 0 and at most one other value.
 
     Returns:
         ``(H, W)`` int32 each, 0 = background.
 
     Raises:
-        DataError: If labels that are said to be binary have other values.
+        DataError: If ``kind`` is ``binary`` and the labels have more values.
 
     >>> to_instances([np.array([[255, 0, 255]], np.int32)], "auto")
     [array([[1, 0, 2]], dtype=int32)]
@@ -91,7 +91,7 @@ def to_instances(labels: list[Labels], kind: LabelKind) -> list[Labels]:
     binary = len(values) <= 2 and 0 in values
     if kind == "binary" and not binary:
         raise DataError(
-            f"labels hold {len(values)} values ({', '.join(map(str, values[:5]))} ...), expected 0 and one other",
+            f"labels have {len(values)} values ({', '.join(map(str, values[:5]))} ...), expected 0 and one other",
             hint="save masks as 0 and 255, or set labels=instances",
         )
     return [instances_from_mask(label) for label in labels] if binary and kind != "instances" else labels
@@ -110,13 +110,13 @@ class _Page:
 class Folder:
     """Source of a user's own images.
 
-    ``root/images`` and ``root/labels`` are for training, ``root/test/images`` and ``root/test/labels`` are optional.
-    Every page of a multi-page TIFF is a sample, ``stem/003``, and the file is a sequence; single images form one
-    sequence.
+    ``root/images`` and ``root/labels`` are for training; ``root/test/images`` and ``root/test/labels`` are optional.
+    Every page of a multi-page TIFF is a sample, ``stem/003``, and the file is a sequence; all single-page images form
+    one sequence.
 
     Args:
-        root: The folder that holds ``images`` and ``labels``.
-        labels: What label values mean, see ``to_instances``.
+        root: The folder that contains ``images`` and ``labels``.
+        labels: Meaning of label values, see ``to_instances``.
         class_names: Names of background and foreground.
     """
 
@@ -130,7 +130,7 @@ class Folder:
         class_names: tuple[str, ...] = ("background", "cell"),
     ) -> None:
         if labels not in ("auto", "binary", "instances"):
-            raise DataError(f"labels {labels!r} are unknown", hint="use auto, binary or instances")
+            raise DataError(f"unknown labels {labels!r}", hint="use auto, binary or instances")
         self.root = Path(root)
         self.labels: LabelKind = labels
         self.class_names = tuple(class_names)
@@ -139,11 +139,11 @@ class Folder:
         """Reads and checks everything, training images first.
 
         Raises:
-            DataError: If files are missing, unpaired, unreadable or do not fit together, or if the training labels
-                are nothing but background or nothing but foreground.
+            DataError: If files are missing, unpaired, unreadable or inconsistent, or if the training labels are only
+                background or only foreground.
         """
         if not self.root.is_dir():
-            raise DataError(f"folder {self.root} is missing", hint="check the path; it must hold images and labels")
+            raise DataError(f"folder {self.root} is missing", hint="check the path; it must contain images and labels")
         pages = _read_part(self.root, "train")
         if (self.root / "test").is_dir():
             pages += _read_part(self.root / "test", "test")
@@ -165,7 +165,7 @@ class Folder:
 
 def _read_part(root: Path, part: Part) -> list[_Page]:
     images = image_files(root / "images")
-    # Training needs truth; a test set may come without any, but then without the folder.
+    # Training needs labels; a test set may have none, but then the folder must be absent.
     if part == "train" or (root / "labels").is_dir():
         paired: list[tuple[Path, Path | None]] = [*pair(images, image_files(root / "labels"))]
     else:
@@ -190,7 +190,7 @@ def _read_file(path: Path, truth: Path | None, part: Part, prefix: str) -> list[
     stem = f"{prefix}{path.stem}"
     if len(images) == 1:
         return [_Page(stem, f"{prefix}{path.parent.name}", part, path, images[0], labels[0])]
-    digits = max(3, len(str(len(images) - 1)))  # so that keys sort as pages do
+    digits = max(3, len(str(len(images) - 1)))  # so that keys sort in page order
     return [
         _Page(f"{stem}/{i:0{digits}d}", stem, part, path, image, label)
         for i, (image, label) in enumerate(zip(images, labels, strict=True))
@@ -198,17 +198,17 @@ def _read_file(path: Path, truth: Path | None, part: Part, prefix: str) -> list[
 
 
 def _check_alike(pages: list[_Page]) -> None:
-    """One network takes one number of channels, and one normalisation takes one range of grey values."""
+    """Checks that all images have the same number of channels and the same type, and that keys are unique."""
     first = pages[0]
     for page in pages:
         if (page.image.ndim, page.image.dtype) != (first.image.ndim, first.image.dtype):
             kinds = [
                 f"{one.path} is {'RGB' if one.image.ndim == 3 else 'grey'} {one.image.dtype}" for one in (first, page)
             ]
-            raise DataError(f"images differ in kind: {', '.join(kinds)}", hint="convert all images to one of them")
+            raise DataError(f"images differ in kind: {', '.join(kinds)}", hint="convert all images to one kind")
     twice = [key for key, times in Counter(page.key for page in pages).items() if times > 1]
     if twice:
-        raise DataError(f"two images are both called {', '.join(twice[:5])}", hint="rename one file")
+        raise DataError(f"two images have the same name: {', '.join(twice[:5])}", hint="rename one file")
 
 
 def _check_classes(samples: list[Sample], root: Path) -> None:
@@ -220,6 +220,6 @@ def _check_classes(samples: list[Sample], root: Path) -> None:
         what = "foreground"
     if what is not None:
         raise DataError(
-            f"the {len(foreground)} labels in {root / 'labels'} are nothing but {what}: there is nothing to learn",
-            hint="check that 0 means background in the label files, and that these are the labels",
+            f"the {len(foreground)} labels in {root / 'labels'} are only {what}: there is nothing to learn",
+            hint="check that these are the label files, and that 0 means background",
         )

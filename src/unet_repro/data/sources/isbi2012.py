@@ -16,14 +16,14 @@ from unet_repro.errors import DataError
 
 NUM_SLICES = 30  # in each of the two stacks, as published
 
-_MEND = "run `unet-repro fetch isbi2012`"
+_HINT = "run `unet-repro fetch isbi2012`"
 
 
 class Isbi2012:
     """Source of the ISBI 2012 slices.
 
     Args:
-        root: The folder that holds ``train/image`` and the rest; ``None`` looks in the places of ``locate``.
+        root: The folder that contains ``train/image`` and the rest; ``None`` searches with ``locate``.
     """
 
     name = "isbi2012"
@@ -36,15 +36,15 @@ class Isbi2012:
         """Reads both stacks, ``train/00`` to ``test/29``.
 
         Raises:
-            DataError: If slices are missing, unreadable, of another size than their label, or not labelled in 0 and
-                255.
+            DataError: If slices are missing, unreadable, of another size than their label, or have labels other than
+                0 and 255.
         """
         folders = [self.root / folder for folder in ("train/image", "train/label", "test/image")]
         wanted = [folder / f"{i}.png" for folder in folders for i in range(NUM_SLICES)]
         missing = [path for path in wanted if not path.is_file()]
         if missing:
             raise DataError(
-                f"{len(missing)} of {len(wanted)} files of isbi2012 are missing, the first is {missing[0]}", hint=_MEND
+                f"{len(missing)} of {len(wanted)} files of isbi2012 are missing, the first is {missing[0]}", hint=_HINT
             )
         return [self._sample(part, i) for part in ("train", "test") for i in range(NUM_SLICES)]
 
@@ -56,7 +56,7 @@ class Isbi2012:
             raise DataError(
                 f"{path} is {image.shape}, its label {None if labels is None else labels.shape}; expected one size, "
                 "in grey",
-                hint=_MEND,
+                hint=_HINT,
             )
         return Sample(key=f"{part}/{index:02d}", sequence=part, part=part, image=image, labels=labels)
 
@@ -65,7 +65,7 @@ class Isbi2012:
         mask = read_labels(path)
         if not np.isin(mask, (0, 255)).all():
             raise DataError(
-                f"{path} holds values {np.unique(mask)[:5].tolist()} ..., expected 0 (membrane) and 255 (cell)",
-                hint=_MEND,
+                f"{path} has values {np.unique(mask)[:5].tolist()} ..., expected 0 (membrane) and 255 (cell)",
+                hint=_HINT,
             )
         return instances_from_mask(mask > 127)

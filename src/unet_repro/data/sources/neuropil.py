@@ -1,4 +1,4 @@
-"""EM-like stacks of neuropil, grown from random numbers alone.
+"""EM-like stacks of neuropil, generated from random numbers.
 
 Cells are a power diagram (a Voronoi diagram whose seeds have radii) in a smoothly warped plane. Their seeds drift,
 appear and vanish along z, so that slices resemble their neighbours as in serial-section microscopy. Lengths are in
@@ -14,10 +14,10 @@ from scipy.spatial import cKDTree
 
 from unet_repro.data.labels import classes_from_instances
 
-GENERATOR_VERSION = 1  # part of the cache's name: raise it with every change that changes a pixel
+GENERATOR_VERSION = 1  # part of the cache's file name: increase it with every change that affects a pixel
 MIN_SIZE_PX = 64
-MARGIN_PX = 96  # cells are packed beyond the image's border, since they drift in
-# Smooth random fields: distance of their grid points in pixels, and correlation from slice to slice.
+MARGIN_PX = 96  # cells are also placed beyond the image's border, since they drift into the image
+# Smooth random fields: distance of their grid points in pixels, and correlation between slices.
 FIELDS = {
     "u": (56, 0.9),  # the warp, coarse and fine
     "v": (56, 0.9),
@@ -54,7 +54,7 @@ class _Cells:
 
 
 def _pack_cells(rng: np.random.Generator, num_slices: int, size_px: int) -> _Cells:
-    """Throws discs, large ones first, and keeps those that no disc of the same lifetime overlaps by much."""
+    """Places random discs, large ones first, and drops those that overlap a disc of the same lifetime too much."""
     span = size_px + 2 * MARGIN_PX
     num_darts = int(span**2 / 250)
     radius = np.sort(np.clip(rng.lognormal(np.log(13.5), 0.6, num_darts), 8, 62))[::-1]
@@ -89,7 +89,7 @@ def _enlarge(grid: Floats, size_px: int, scale_px: int) -> Floats:
 
 
 def _partition(cells: _Cells, z: int, u: Floats, v: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
-    """Gives each point of the warped plane its cell and its distance to the border with the next cell.
+    """Assigns to each point of the warped plane its cell and its distance to the border with the next cell.
 
     A power diagram is the nearest-neighbour diagram of seeds lifted by ``sqrt(max(r^2) - r^2)`` out of the plane
     (Aurenhammer 1987, doi:10.1137/0216006); the two smallest powers give the distance to their bisector.
@@ -159,7 +159,7 @@ def _draw_mitochondria(
     u: Floats,
     v: Floats,
 ) -> None:
-    """Darkens ``dark`` in place where a mitochondrion of this slice lies inside its cell."""
+    """Adds to ``dark`` in place where a mitochondrion of this slice is inside its cell."""
     size_px = dark.shape[0]
     centres = cells.at(z)
     for m in mitochondria:
@@ -183,7 +183,7 @@ def _draw_mitochondria(
 
 
 def _draw_vesicles(rng: np.random.Generator, dark: Floats, inside: Floats, crowd: Floats) -> None:
-    """Darkens ``dark`` in place by rings and dots, at random inside cells, more where ``crowd`` is high."""
+    """Adds random rings and dots inside cells to ``dark`` in place, more where ``crowd`` is high."""
     size_px = dark.shape[0]
     yx = rng.integers(8, size_px - 8, (size_px**2 // 180, 2))
     radius = rng.uniform(0, 4.5, len(yx))
@@ -196,7 +196,7 @@ def _draw_vesicles(rng: np.random.Generator, dark: Floats, inside: Floats, crowd
 
 
 def grow_stack(rng: np.random.Generator, *, num_slices: int, size_px: int) -> Stack:
-    """Grows one stack.
+    """Generates one stack.
 
     Args:
         rng: Source of all randomness.
@@ -220,7 +220,7 @@ def grow_stack(rng: np.random.Generator, *, num_slices: int, size_px: int) -> St
         u = x + 11 * f["u"] + 2.2 * f["fine_u"] + jitter[z, 0]
         v = y + 11 * f["v"] + 2.2 * f["fine_v"] + jitter[z, 1]
         index, to_border = _partition(cells, z, u, v)
-        # Where a membrane lies oblique to the section it looks wide and faint.
+        # A membrane that is oblique to the section appears wide and faint.
         width = 2.75 + 2.2 * np.clip(f["oblique"] - 0.5, 0, 1.2)
         grown = np.where(to_border < width, 0, index + 1)
         labels[z] = grown * classes_from_instances(grown)  # no two cells touch, corners included

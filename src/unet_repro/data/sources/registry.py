@@ -1,4 +1,4 @@
-"""Where the public data sets are: on this machine, and at their publishers', with terms and hashes."""
+"""The public data sets: locations on this machine and at their publishers, with licences and hashes."""
 
 import logging
 import os
@@ -24,12 +24,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file at its publisher's.
+    """One published file.
 
     Attributes:
-        path: Below the address of its data set.
-        local: Below the folder of its data set, or beside it if it is an archive.
-        sha256: As published, in hexadecimal.
+        path: Path relative to the URL of its data set.
+        local: Path relative to the folder of its data set, or beside that folder if it is an archive.
+        sha256: Hash as published, in hexadecimal.
     """
 
     path: str
@@ -39,14 +39,14 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Remote:
-    """One data set at its publisher's.
+    """One published data set.
 
     Attributes:
         name: As in ``data=<name>`` and ``unet-repro fetch <name>``.
         folder: Its folder below the data root.
-        base_url: What all its addresses begin with.
-        files: What to download: the set's files, or one zip archive that holds ``folder``.
-        parts: Files or folders below ``folder`` that are all there once the set is complete.
+        base_url: Common prefix of its URLs.
+        files: What to download: the set's files, or one zip archive that contains ``folder``.
+        parts: Files or folders below ``folder`` that all exist in a complete set.
         licence: Terms of use.
         cite: What to cite.
     """
@@ -67,7 +67,7 @@ class Remote:
 
 @cache
 def registry() -> dict[str, Remote]:
-    """All data sets that ``fetch`` knows, by name.
+    """All data sets that can be fetched, by name.
 
     >>> sorted(registry())
     ['DIC-C2DH-HeLa', 'PhC-C2DH-U373', 'isbi2012']
@@ -93,7 +93,7 @@ def registry() -> dict[str, Remote]:
 def _isbi2012() -> Remote:
     lines = (resources.files("unet_repro.data.sources") / "isbi2012_sha256.txt").read_text("ascii").splitlines()
     pairs = [line.split() for line in lines]
-    # The mirror keeps test slices one folder higher than training slices.
+    # On the mirror, test slices are one folder higher than training slices.
     files = tuple(RemoteFile(local.replace("test/image/", "test/"), local, sha256) for sha256, local in pairs)
     return Remote(
         name="isbi2012",
@@ -120,10 +120,10 @@ def _cell_tracking(name: str, *, sha256: str, provider: str) -> Remote:
 
 
 def remote(name: str) -> Remote:
-    """Looks a data set up by name or alias.
+    """Looks up a data set by its name or alias.
 
     Raises:
-        DataError: If there is none of that name.
+        DataError: If the name is unknown.
 
     >>> remote("hela").folder
     'DIC-C2DH-HeLa'
@@ -131,22 +131,22 @@ def remote(name: str) -> Remote:
     known = registry()
     found = known.get(_ALIASES.get(name.lower(), name))
     if found is None:
-        raise DataError(f"data set {name!r} is unknown", hint=f"use one of {', '.join([*known, *_ALIASES])}")
+        raise DataError(f"unknown data set {name!r}", hint=f"use one of {', '.join([*known, *_ALIASES])}")
     return found
 
 
 def describe(name: str) -> str:
-    """Says where a data set comes from, under which terms, and what to cite.
+    """Text with the source, licence and citation of a data set.
 
     Raises:
-        DataError: If there is none of that name.
+        DataError: If the name is unknown.
     """
     found = remote(name)
     return f"{found.name} from {found.base_url}\n  terms: {found.licence}\n  cite:  {found.cite}"
 
 
 def search_roots() -> list[Path]:
-    """Where data sets are looked for: ``$UNET_REPRO_DATA``, then ``./data``."""
+    """Folders in which data sets are searched: ``$UNET_REPRO_DATA``, then ``./data``."""
     variable = os.environ.get(ROOT_VARIABLE)
     return ([Path(variable)] if variable else []) + [Path("data")]
 
@@ -159,20 +159,20 @@ def locate(name: str) -> Path:
     """
     found = remote(name)
     there = [root for root in search_roots() if (root / found.folder).is_dir()]
-    for root in sorted(there, key=lambda root: not _complete(found, root)):  # a whole set before a half one
+    for root in sorted(there, key=lambda root: not _complete(found, root)):  # prefer a complete set
         return root / found.folder
     places = " and ".join(str((root / found.folder).absolute()) for root in search_roots())
     raise DataError(
-        f"data set {found.name} is not there: looked for {places}",
-        hint=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that holds {found.folder}",
+        f"data set {found.name} was not found: looked for {places}",
+        hint=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that contains {found.folder}",
     )
 
 
 def available(name: str) -> bool:
-    """Whether a data set is on this machine, complete by its files' names.
+    """Whether a data set is on this machine with all of its files, which are checked by name only.
 
     Raises:
-        DataError: If there is none of that name.
+        DataError: If the name is unknown.
     """
     found = remote(name)
     return any(_complete(found, root) for root in search_roots())
@@ -183,21 +183,21 @@ def _complete(found: Remote, root: Path) -> bool:
 
 
 def fetch(name: str, *, root: Path | None = None, base_url: str | None = None, timeout_s: float = 30.0) -> Path:
-    """Downloads a data set, unless it is there, and checks it by SHA-256.
+    """Downloads a data set, unless it already exists, and checks it by SHA-256.
 
-    A broken download goes on where it stopped; files that are there and right are not downloaded again.
+    An interrupted download is resumed; existing files with the right hash are not downloaded again.
 
     Args:
         name: Name or alias.
-        root: Below which folder; ``None`` = the first of the search roots.
-        base_url: Address of a mirror, instead of the publisher's.
+        root: Parent folder; ``None`` = the first of the search roots.
+        base_url: URL of a mirror, instead of the publisher's.
         timeout_s: Longest wait for a connection and between two pieces of data.
 
     Returns:
         The folder of the data set.
 
     Raises:
-        DataError: If it cannot be downloaded or written, or is not what was published.
+        DataError: If it cannot be downloaded or written, or a hash is wrong.
     """
     return _fetch(remote(name), root or search_roots()[0], base_url, Patience(timeout_s))
 
@@ -207,27 +207,27 @@ def _fetch(found: Remote, root: Path, base_url: str | None, patience: Patience) 
     try:
         if not _right(found, root):
             root.mkdir(parents=True, exist_ok=True)
-            # Workers of a sweep may all find the data missing: one downloads, the others wait and find them.
+            # All workers of a sweep may find the data missing: one downloads them, the others wait.
             wait_s = -1.0 if patience.deadline is None else patience.next_wait_s()
             with FileLock(root / f".{found.folder}.lock", timeout=wait_s):
                 _download(found, root, base_url, patience)
     except OSError as error:
         raise explained(error, where=folder) from error
     finally:
-        _remove_empty(folder)  # what nothing was downloaded into must not be taken for a data set
+        _remove_empty(folder)  # an empty folder must not be mistaken for a data set
     _log.info("%s\n  is in %s", describe(found.name), folder)
     return folder
 
 
 def _remove_empty(folder: Path) -> None:
-    """Removes the folder and those below it where they hold no file."""
+    """Removes the folder and its subfolders if they contain no file."""
     for path in (*sorted(folder.rglob("*"), reverse=True), folder):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 
 
 def _right(found: Remote, root: Path) -> bool:
-    """Whether there is nothing to download. Of an archive only the names remain to be checked."""
+    """Whether there is nothing to download. For an archive only the names of the unpacked files are checked."""
     if not _complete(found, root):
         return False
     folder = root / found.folder
@@ -246,7 +246,7 @@ def _download(found: Remote, root: Path, base_url: str | None, patience: Patienc
     if folder.exists():
         missing = [part for part in found.parts if not (folder / part).exists()]
         raise DataError(
-            f"{folder} is there but without {', '.join(missing)}", hint="move it away and run the command again"
+            f"{folder} is incomplete, missing: {', '.join(missing)}", hint="move it away and run the command again"
         )
     download(root, hashes, urls, patience=patience, description=found.name)
     archive = root / found.files[0].local
@@ -255,14 +255,14 @@ def _download(found: Remote, root: Path, base_url: str | None, patience: Patienc
 
 
 def auto(timeout_s: float = 10.0, *, base_url: str | None = None) -> tuple[str, str]:
-    """Chooses the data for a first run: the EM stack if it is here or comes quickly, else synthetic images.
+    """Chooses the data for a first run: the EM stack if it exists or downloads quickly, else synthetic images.
 
     Args:
-        timeout_s: Longest time for the whole download.
-        base_url: Address of a mirror, instead of the publisher's.
+        timeout_s: Time limit of the whole download.
+        base_url: URL of a mirror, instead of the publisher's.
 
     Returns:
-        ``isbi2012`` or ``synthetic``, and why.
+        ``isbi2012`` or ``synthetic``, and the reason.
     """
     if available("isbi2012"):
         return "isbi2012", f"found in {locate('isbi2012')}"
@@ -270,5 +270,5 @@ def auto(timeout_s: float = 10.0, *, base_url: str | None = None) -> tuple[str, 
     try:
         folder = _fetch(remote("isbi2012"), search_roots()[0], base_url, patience)
     except DataError as error:
-        return "synthetic", f"isbi2012 is not here and could not be fetched within {timeout_s:g} s: {error.what}"
+        return "synthetic", f"isbi2012 was not found and could not be fetched within {timeout_s:g} s: {error.what}"
     return "isbi2012", f"fetched into {folder}"

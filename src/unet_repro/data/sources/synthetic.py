@@ -1,4 +1,4 @@
-"""The embedded data set: two EM-like stacks, grown from a seed and cached, no file shipped."""
+"""The synthetic data set: two EM-like stacks, generated from a seed and cached."""
 
 import logging
 import zipfile
@@ -19,21 +19,21 @@ logger = logging.getLogger(__name__)
 
 
 class Synthetic:
-    """Two stacks, "train" and "test", grown independently from one seed; both have labels.
+    """Two labelled stacks, "train" and "test", generated independently from one seed.
 
-    The bytes are a function of the arguments and of ``GENERATOR_VERSION``; on a CPU with another vector instruction set
+    The bytes are a function of the arguments and of ``GENERATOR_VERSION``. On a CPU with another vector instruction set
     a few grey values in a million may differ by 1, since libraries round differently there. Both stacks are cached in
-    one file named by the hash of these; a damaged file is replaced, and without a writable folder the stacks are grown
-    anew each time.
+    one file named by the hash of these inputs. A damaged file is replaced; without a writable folder the stacks are
+    generated each time.
 
     Args:
         seed: Not negative.
         num_slices: Slices of each stack.
         size_px: Height and width of a slice.
-        cache_dir: Where the cache lies; ``None``: the user's cache folder.
+        cache_dir: Folder of the cache; ``None``: the user's cache folder.
 
     Raises:
-        DataError: An argument is out of range.
+        DataError: If an argument is out of range.
     """
 
     name = "synthetic"
@@ -45,7 +45,7 @@ class Synthetic:
         for key, value, least in (("seed", seed, 0), ("num_slices", num_slices, 1), ("size_px", size_px, MIN_SIZE_PX)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise DataError(
-                    f"synthetic data: {key} is {value!r}, not an integer of at least {least}",
+                    f"synthetic data: {key}={value!r} must be an integer of at least {least}",
                     hint=f"set data.{key} to {least} or more",
                 )
         self.seed = seed
@@ -57,12 +57,12 @@ class Synthetic:
 
     @property
     def cache_file(self) -> Path:
-        """The file of exactly these parameters and this version of the generator."""
+        """The cache file for these parameters and this version of the generator."""
         identity = f"version={GENERATOR_VERSION} seed={self.seed} slices={self.num_slices} size={self.size_px}"
         return self.cache_dir / f"synthetic-{sha256(identity)[:16]}.npz"
 
     def samples(self) -> list[Sample]:
-        """Both stacks in order, ``train/00`` onwards, then ``test/00`` onwards, from the cache where it has them."""
+        """Both stacks in order, ``train/00`` onwards, then ``test/00`` onwards, from the cache if possible."""
         stacks = self._read()
         if stacks is None:
             stacks = {part: self._grow(stream) for stream, part in enumerate(PARTS)}
@@ -78,14 +78,14 @@ class Synthetic:
         return grow_stack(np.random.default_rng([self.seed, stream]), num_slices=self.num_slices, size_px=self.size_px)
 
     def _read(self) -> dict[Part, Stack] | None:
-        """What the cache holds; ``None`` where it holds nothing whole."""
+        """The cached stacks; ``None`` if the file is missing or damaged."""
         try:
             with self.cache_file.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 stacks: dict[Part, Stack] = {part: (file[f"{part}_images"], file[f"{part}_labels"]) for part in PARTS}
         except FileNotFoundError:
             return None
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            logger.info("cannot read %s (%s); growing the stacks anew", self.cache_file, error)
+            logger.info("cannot read %s (%s); regenerating the stacks", self.cache_file, error)
             return None
         shape = (self.num_slices, self.size_px, self.size_px)
         whole = all(images.shape == labels.shape == shape for images, labels in stacks.values())
@@ -100,5 +100,5 @@ class Synthetic:
                 np.savez(file, allow_pickle=False, **arrays)
         except OSError as error:
             logger.warning(
-                "cannot cache the synthetic data in %s (%s); they are grown anew next time", self.cache_dir, error
+                "cannot cache the synthetic data in %s (%s); they will be regenerated next time", self.cache_dir, error
             )

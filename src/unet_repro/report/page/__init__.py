@@ -1,11 +1,11 @@
-"""The report as one HTML file that needs nothing else: no server, no network, no library."""
+"""The report as one self-contained HTML file: it needs no server, network or library."""
 
 import json
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-# In the order in which they are inlined; they share one scope.
+# In the order of inclusion; all scripts share one scope.
 SCRIPTS = (
     "dom", "choices", "plot", "chart", "forest", "verdicts", "curves", "scores", "comparison", "gallery",
     "supplement", "page",
@@ -13,13 +13,13 @@ SCRIPTS = (
 
 
 def render(data: Mapping[str, Any]) -> str:
-    """The whole document.
+    """Renders the complete document.
 
     Args:
-        data: What ``report.page_data`` gathers: JSON-able, finite numbers, missing ones ``None``.
+        data: The result of ``report.page_data``: JSON-serialisable, finite numbers, missing numbers ``None``.
 
     Returns:
-        HTML with styles, scripts and data inlined. Text of the data cannot end the element that it lies in.
+        HTML with styles, scripts and data inlined. Text in the data cannot close the enclosing element.
 
     Raises:
         ValueError: If a number is not finite.
@@ -29,7 +29,7 @@ def render(data: Mapping[str, Any]) -> str:
     styles = (folder / "page.css").read_text(encoding="utf-8")
     scripts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     written = json.dumps(dict(data), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    # The data come last: whatever they say is not searched for places to fill.
+    # The data are inserted last, so that their text is not searched for placeholders.
     for place, content in (("/* styles */", styles), ("/* scripts */", scripts), ("/* data */", written)):
         before, _, after = document.partition(place)
         document = before + content + after

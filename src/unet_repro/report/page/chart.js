@@ -1,4 +1,4 @@
-// When charts are drawn: as they come near the window, again when their width changes, and all of them for print.
+// Draws charts when they come near the viewport, again when their width changes, and all of them for printing.
 
 const PRINT_WIDTH = 680;
 const charts = new Map(); // host -> { draw, heightOf, drawn: width or null }
@@ -22,9 +22,9 @@ const resized = new ResizeObserver((entries) => requestAnimationFrame(() => {
 }));
 
 /**
- * A box whose SVG is drawn when it is needed.
+ * A box whose SVG is drawn on demand.
  *
- * `draw(width)` returns the SVG; `heightOf(width)` its height, kept free so that the page does not jump.
+ * `draw(width)` returns the SVG; `heightOf(width)` its height, which is reserved so that the page does not jump.
  */
 function chartBox(name, draw, heightOf) {
   const host = el("div", { class: "chart", "data-chart": name });
@@ -38,7 +38,7 @@ function reserve(host) {
   host.style.minHeight = `${charts.get(host).heightOf(host.clientWidth || PRINT_WIDTH)}px`;
 }
 
-/** Draws a chart for the present choices and width. */
+/** Draws a chart for the current choices and width. */
 function redraw(host) {
   const chart = charts.get(host);
   chart.width = host.clientWidth;
@@ -47,13 +47,13 @@ function redraw(host) {
   host.replaceChildren(chart.draw(Math.max(printing ? PRINT_WIDTH : host.clientWidth || PRINT_WIDTH, 240)));
 }
 
-/** Draws it again if it has been drawn; else it will be, with the present choices. */
+/** Redraws a chart that has been drawn; others are drawn later, with the choices of that time. */
 function refresh(host) {
   if (charts.get(host).drawn) redraw(host);
   else reserve(host);
 }
 
-/** An empty SVG of a size, with what it shows in words. */
+/** An empty SVG of the given size, with a text alternative. */
 function canvasOf(width, height, label) {
   const viewBox = `0 0 ${width} ${height}`;
   return svg("svg", { class: "plot", viewBox, width, height, role: "img", "aria-label": label });
@@ -76,7 +76,7 @@ addEventListener("afterprint", () => {
     details.open = false;
     delete details.dataset.closed;
   }
-  // `toggle` comes later; until then it must not be taken for the reader's choice.
+  // The `toggle` event fires later; it must not be treated as the reader's choice.
   setTimeout(() => {
     printing = false;
     for (const host of charts.keys()) redraw(host);

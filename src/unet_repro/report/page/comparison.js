@@ -1,4 +1,4 @@
-// One comparison: what was asked, curves with their legend, final scores, cost, and all numbers in a table.
+// One comparison: the question, curves with their legend, final scores, cost, and all numbers in a table.
 
 const comparisonSlug = (id) => `comparison-${slug(id)}`;
 
@@ -47,7 +47,7 @@ function comparisonCharts(comparison, id) {
   const cost = chartBox("cost", (width) => drawCost(width, { metric: view.metric, arms: shown(), cost: view.cost }),
     () => COST_HEIGHT);
 
-  // The legend names the arms, hides and shows them, and reads their values at the cursor.
+  // The legend names the arms, toggles them, and shows their values at the cursor.
   const readings = arms.map(() => el("span", { class: "reading" }));
   const buttons = arms.map((arm) => el("button", {
     type: "button", id: `${id}-arm-${arm.index}`, "data-arm": arm.name,
@@ -55,7 +55,7 @@ function comparisonCharts(comparison, id) {
       .filter((name) => view.hidden.has(name) !== (name === arm.name))) },
   }, swatch(arm.index), el("span", {}, arm.name)));
   const at = el("span", { class: "at" });
-  const slider = el("input", { type: "range", id: `${id}-step`, min: 0, step: 1, "aria-label": "Step that is read",
+  const slider = el("input", { type: "range", id: `${id}-step`, min: 0, step: 1, "aria-label": "Step of the cursor",
     on: { input: () => moveTo(steps[slider.valueAsNumber]) } });
   const legend = el("div", { class: "legend" },
     el("div", { class: "legend-head" }, at, el("span", { class: "quiet" }, "median [lowest, highest seed]")),
@@ -128,7 +128,7 @@ function comparisonCharts(comparison, id) {
       legend),
     el("div", { class: "pair-of-charts" },
       el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Final scores")),
-        el("p", { class: "quiet" }, "A point for each seed; below it their mean and its 95 % interval."), scores),
+        el("p", { class: "quiet" }, "One point per seed; below them their mean with its 95 % interval."), scores),
       el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Score against cost"), chooseCost),
         el("p", { class: "quiet" }, "Means over seeds with their 95 % intervals."), cost)),
     unfolding(`${id}-numbers`, "All numbers", numbersTable(comparison)),
@@ -136,8 +136,8 @@ function comparisonCharts(comparison, id) {
 }
 
 function numbersTable({ title, arms, metrics }) {
-  const head = ["Arm", "Seeds done", ...metrics.map(({ name }) => `Final ${name}`), "Seconds a run",
-    "Input pixels", "Output pixels", "Tiles a step", "Steps", "Seeds", "Runs"];
+  const head = ["Arm", "Seeds done", ...metrics.map(({ name }) => `Final ${name}`), "Seconds per run",
+    "Input pixels", "Output pixels", "Tiles per step", "Steps", "Seeds", "Runs"];
   const rows = arms.map((arm) => [
     arm.name, `${arm.seeds.length} of ${arm.planned}`,
     ...metrics.map((metric) => {

@@ -1,6 +1,6 @@
-// Learning curves: the median over seeds as a line, the range of the seeds as a band, and a cursor that reads them.
+// Learning curves: the median over seeds as a line, the range of the seeds as a band, and a cursor.
 
-/** Median, lowest and highest over the seeds that came so far, at each step. */
+/** Median, lowest and highest value at each step, over the seeds that have reached it. */
 function summarise(curve) {
   if (!curve) return [];
   return curve.steps.map((step, at) => {
@@ -19,8 +19,8 @@ const CURVES_MARGIN = { top: 26, right: 14, bottom: 46, left: 52 };
 /**
  * The chart of one metric.
  *
- * `view` says what is chosen: `metric`, `arms` (those shown, each with its `index`), `seeds` (single ones too) and
- * `cursor` (a step). The SVG gets a `moveCursor(step)`, and calls `view.point(step)` as the pointer moves.
+ * `view` has the choices: `metric`, `arms` (those shown, each with its `index`), `seeds` (whether to draw single seeds)
+ * and `cursor` (a step). The SVG gets a `moveCursor(step)`, and calls `view.point(step)` as the pointer moves.
  */
 function drawCurves(width, view) {
   const { metric, arms, seeds } = view;

@@ -1,8 +1,8 @@
-// Elements, numbers and small parts that every section uses. Text of the data only ever becomes text nodes.
+// Elements, numbers and small widgets that all sections use. Text from the data is only inserted as text nodes.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Sets attributes; null and false leave one out, `on` holds listeners, `--name` is a style property. */
+/** Sets attributes; null and false are skipped, `on` has listeners, `--name` is a style property. */
 function dress(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
@@ -13,21 +13,21 @@ function dress(node, attributes) {
   return node;
 }
 
-/** An HTML element; children are nodes or text, null is left out. */
+/** Creates an HTML element; children are nodes or text, null is skipped. */
 function el(tag, attributes = {}, ...children) {
   const node = dress(document.createElement(tag), attributes);
   node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
-/** An SVG element, likewise. */
+/** Creates an SVG element in the same way. */
 function svg(tag, attributes = {}, ...children) {
   const node = dress(document.createElementNS(SVG, tag), attributes);
   node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
-/** A name that can be an id: letters, digits and hyphens; different names give different ones. */
+/** Converts a name to an id of letters, digits and hyphens; different names give different ids. */
 function slug(name) {
   let hash = 0;
   for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
@@ -37,7 +37,7 @@ function slug(name) {
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 const minus = (text) => text.replace("-", "−").replace("e-", "e−");
 
-/** Three digits, e notation where those would be far from the point, an en dash where there is none. */
+/** Formats a number with three digits, e notation for very small and large ones, an en dash for a missing one. */
 function num(value) {
   if (!isNumber(value)) return "–";
   const size = Math.abs(value);
@@ -46,10 +46,10 @@ function num(value) {
   return minus(size >= 100 ? value.toFixed(0) : value.toPrecision(3));
 }
 
-/** The same with its sign, for differences. */
+/** The same with an explicit sign, for differences. */
 const signed = (value) => (isNumber(value) && value > 0 ? `+${num(value)}` : num(value));
 
-/** "mean [low, high]", with as many digits as its width is worth; the mean alone where there is no interval. */
+/** "mean [low, high]", with digits that suit the width of the interval; only the mean if there is no interval. */
 function withInterval(centre, low, high, { sign = false } = {}) {
   const write = sign ? signed : num;
   if (!isNumber(low) || !isNumber(high)) return write(centre);
@@ -61,7 +61,7 @@ function withInterval(centre, low, high, { sign = false } = {}) {
   return `${shown} [${from}, ${to}]`;
 }
 
-/** A p value: two digits are enough. */
+/** Formats a p-value with two digits. */
 function pText(value) {
   if (!isNumber(value)) return "–";
   return value < 0.001 ? "< 0.001" : value > 0.999 ? "1" : value.toPrecision(2);
@@ -87,10 +87,10 @@ function median(values) {
 
 const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
-/** What a section shows instead of a blank box. */
+/** The text of an empty section. */
 const emptyNote = (text) => el("p", { class: "empty" }, text);
 
-/** A table in a box of its own that scrolls sideways; `numeric` tells the columns to set flush right. */
+/** A table in a horizontally scrolling box; the columns in `numeric` are right-aligned. */
 function dataTable(label, head, rows, { numeric = [], tall = false } = {}) {
   const kind = (column) => (numeric.includes(column) ? "number" : null);
   const table = el("table", { class: "data" },
@@ -100,7 +100,7 @@ function dataTable(label, head, rows, { numeric = [], tall = false } = {}) {
   return el("div", { class: tall ? "scroll tall" : "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
 }
 
-/** A command in one box with a button that copies it. */
+/** A command with a button that copies it. */
 function copyable(command) {
   const code = el("code", {}, command);
   const said = el("span", { class: "said", role: "status" });
@@ -108,7 +108,7 @@ function copyable(command) {
     try {
       await navigator.clipboard.writeText(command);
       said.textContent = "copied";
-    } catch { // Browsers may refuse the clipboard to files: then it is selected, ready for the keyboard.
+    } catch { // Browsers may deny clipboard access to local files: select the text instead.
       getSelection().selectAllChildren(code);
       said.textContent = "selected";
     }
@@ -118,14 +118,14 @@ function copyable(command) {
     el("button", { type: "button", class: "copy", on: { click: copy } }, "Copy"), said);
 }
 
-/** A drop-down with its label. */
+/** A drop-down list with its label. */
 function dropdown(id, label, options, value, change) {
   const select = el("select", { id, on: { change: () => change(select.value) } },
     options.map(([key, name]) => el("option", { value: key, selected: key === value }, name)));
   return el("label", { class: "field", for: id }, el("span", {}, label), select);
 }
 
-/** Radio buttons in a row, with the name of the group. */
+/** A row of radio buttons with a legend. */
 function radios(id, label, options, value, change) {
   return el("fieldset", { class: "radios" }, el("legend", {}, label), options.map(([key, name]) =>
     el("label", {}, el("input", {

@@ -1,6 +1,6 @@
-// An effect as a small forest plot: zero line, shaded zone of equivalence, interval and estimate.
+// An effect as a small forest plot: zero line, shaded equivalence zone, interval and estimate.
 
-/** The reach of a symmetric scale on which all of the effects fit: a round number. */
+/** The half-width of a symmetric scale that fits all effects: a round number. */
 function reachOf(effects) {
   const sizes = effects.flatMap(({ estimate, low, high, margin }) => [estimate, low, high, margin])
     .filter(isNumber).map(Math.abs);

@@ -1,8 +1,8 @@
-// Held-out crops: image, truth, and two arms against each other under a slider.
+// Held-out crops: image, truth, and two arms compared with a slider.
 
 const RIGHT_CELL = [217, 217, 217], RIGHT_BACKGROUND = [64, 64, 64];
 const FALSE_CELL = [0, 114, 178], MISSED_CELL = [213, 94, 0]; // Okabe and Ito's blue and vermilion
-const decoded = new Map(); // data address -> promise of its pixels
+const decoded = new Map(); // data URL -> promise of its pixels
 
 function pixelsOf(address) {
   if (!decoded.has(address)) decoded.set(address, decode(address));
@@ -19,16 +19,16 @@ async function decode(address) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** Right pixels grey, false cells blue, missed cells vermilion; and how many of the latter two there are. */
+/** Correct pixels grey, false cells blue, missed cells vermilion; with the shares of the latter two. */
 function errorsOf(predicted, truth) {
   const shown = new ImageData(truth.width, truth.height);
   let [wrong, missed] = [0, 0];
   for (let at = 0; at < shown.data.length; at += 4) {
-    const [cell, told] = [truth.data[at] > 127, predicted.data[at] > 127];
-    const colour = cell ? (told ? RIGHT_CELL : MISSED_CELL) : told ? FALSE_CELL : RIGHT_BACKGROUND;
+    const [cell, predictedCell] = [truth.data[at] > 127, predicted.data[at] > 127];
+    const colour = cell ? (predictedCell ? RIGHT_CELL : MISSED_CELL) : predictedCell ? FALSE_CELL : RIGHT_BACKGROUND;
     shown.data.set([...colour, 255], at);
-    wrong += told && !cell;
-    missed += cell && !told;
+    wrong += predictedCell && !cell;
+    missed += cell && !predictedCell;
   }
   const share = (number) => `${((400 * number) / shown.data.length).toFixed(1)} %`;
   return { shown, words: `false cell ${share(wrong)}, missed cell ${share(missed)} of this crop` };
@@ -41,7 +41,7 @@ function fillGallery(body, gallery, comparisons) {
   const missing = gallery.missing ?? [];
   body.append(...missing.map((reason) => emptyNote(`Images are not shown: ${reason}.`)));
   if (!offered.length) {
-    if (!missing.length) body.append(emptyNote("No predictions yet: they appear once runs are finished and evaluated."));
+    if (!missing.length) body.append(emptyNote("No predictions yet: they appear once runs are evaluated."));
     return;
   }
   const predictions = new Map(offered);
@@ -57,7 +57,7 @@ function fillGallery(body, gallery, comparisons) {
   const controls = el("div", { class: "controls" });
   const panels = el("div", { class: "panels" });
   const credit = el("p", { class: "quiet" });
-  const colours = [["right, cell", RIGHT_CELL], ["right, background", RIGHT_BACKGROUND],
+  const colours = [["correct, cell", RIGHT_CELL], ["correct, background", RIGHT_BACKGROUND],
     ["false cell", FALSE_CELL], ["missed cell", MISSED_CELL]];
   const legend = el("ul", { class: "colours", "aria-label": "Colours of errors" }, colours.map(([name, colour]) =>
     el("li", {}, el("span", { class: "chip", "--c": `rgb(${colour})` }), name)));
@@ -81,8 +81,8 @@ function fillGallery(body, gallery, comparisons) {
   panels.append(...Object.values(frames).map(({ figure }) => figure));
   body.append(controls, legend, panels, credit);
 
-  let sides = null; // the pixels of A and B as they are shown
-  let turn = 0; // of the newest request: slower, older ones are dropped
+  let sides = null; // the displayed pixels of A and B
+  let turn = 0; // number of the newest request; slower, older ones are dropped
 
   function choose(name, value) {
     view[name] = value;
@@ -127,7 +127,7 @@ function fillGallery(body, gallery, comparisons) {
       radios("gallery-zoom", "Zoom", zooms, view.zoom, (zoom) => choose("zoom", zoom)));
     if (focused?.startsWith("gallery-")) document.getElementById(focused)?.focus();
     legend.hidden = view.mode !== "error";
-    paint(tiles[view.tile], arms).catch(() => { credit.textContent = "These pictures cannot be shown."; });
+    paint(tiles[view.tile], arms).catch(() => { credit.textContent = "These images cannot be shown."; });
   }
 
   async function paint(tile, arms) {
@@ -157,7 +157,7 @@ function fillGallery(body, gallery, comparisons) {
       canvas.setAttribute("aria-label", `${texts[name][0]}, ${view.mode}, ${tile.key}; ${texts[name][1]}`);
     }
     panels.style.setProperty("--wide", `${truth.width * view.zoom}px`);
-    credit.textContent = `Crops of held-out images, one run an arm. Images: ${tile.credit}.`;
+    credit.textContent = `Crops of held-out images, one run per arm. Images: ${tile.credit}.`;
     cutAt(view.cut);
     body.dataset.state = "ready";
   }
@@ -165,7 +165,7 @@ function fillGallery(body, gallery, comparisons) {
   update();
 }
 
-/** A picture with its title; a wide one scrolls in its own box. */
+/** An image with its title; a wide image scrolls in its own box. */
 function galleryFrame(name) {
   const canvas = el("canvas", { role: "img" });
   const stage = el("div", { class: "stage" }, canvas);

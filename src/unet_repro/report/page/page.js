@@ -1,4 +1,4 @@
-// Puts the page together: header, navigation, theme, and the reload while runs are trained.
+// Assembles the page: header, navigation, theme, and the automatic reload during training.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const main = document.getElementById("main");
@@ -6,19 +6,19 @@ const main = document.getElementById("main");
 function fillHeader(made) {
   const time = new Date(made.time);
   const asWords = { timeZone: "UTC", dateStyle: "long", timeStyle: "short" };
-  const told = Number.isNaN(time.getTime()) ? made.time : `${time.toLocaleString("en-GB", asWords)} UTC`;
+  const madeAt = Number.isNaN(time.getTime()) ? made.time : `${time.toLocaleString("en-GB", asWords)} UTC`;
   const others = [...(made.running ? [`${made.running} running`] : []), `${made.failed} failed`];
   document.getElementById("made").append(
     el("div", { class: "progress" },
       el("progress", { max: Math.max(1, made.planned), value: made.done, "aria-label": "Runs done" }),
       el("span", { class: "figure" }, `${made.done} of ${plural(made.planned, "run")} done, ${others.join(", ")}`),
       el("span", { class: "quiet" }, `${num(made.minutes)} minutes of training`)),
-    el("p", { class: "quiet" }, "Made ", el("time", { datetime: made.time }, told), ` by unet-repro ${made.version}`,
+    el("p", { class: "quiet" }, "Made ", el("time", { datetime: made.time }, madeAt), ` by unet-repro ${made.version}`,
       made.commit ? [", commit ", el("code", {}, made.commit)] : null),
     made.command ? copyable(made.command) : null);
 }
 
-/** While runs are trained the page loads itself anew, not under the reader's hands. */
+/** Reloads the page periodically during training, but not while the reader interacts with it. */
 function reloadWhileTraining(complete) {
   if (complete) return;
   const every = Number(document.body.dataset.reloadSeconds);
@@ -27,14 +27,14 @@ function reloadWhileTraining(complete) {
   const button = el("button", { type: "button", id: "pause", on: { click: () => {
     choices.write("paused", !choices.read("paused", false));
     left = every;
-    tell();
+    showCountdown();
   } } });
   let left = every;
   let touched = -Infinity;
-  const tell = () => {
+  const showCountdown = () => {
     const paused = choices.read("paused", false);
     words.textContent = paused ? "Reloading is paused."
-      : `The page reloads in ${left} s and keeps what you have chosen.`;
+      : `The page reloads in ${left} s and keeps your choices.`;
     button.textContent = paused ? "Resume reloading" : "Pause reloading";
   };
   for (const event of ["pointerdown", "keydown", "input", "wheel"]) {
@@ -43,14 +43,14 @@ function reloadWhileTraining(complete) {
   setInterval(() => {
     if (choices.read("paused", false) || printing) return;
     left = Math.max(0, left - 1);
-    tell();
+    showCountdown();
     if (left === 0 && performance.now() - touched > Math.min(5, every) * 1000) location.reload();
   }, 1000);
   live.className = "note";
-  live.append(el("strong", {}, "Still training. "), "Figures are those of the runs so far, verdicts are not final. ",
+  live.append(el("strong", {}, "Still training. "), "Results cover the runs so far; verdicts are not final. ",
     words, " ", button);
   live.hidden = false;
-  tell();
+  showCountdown();
 }
 
 function fillContents(comparisons) {
@@ -79,7 +79,7 @@ function fillContents(comparisons) {
   markWhereWeAre(list);
 }
 
-/** Marks the link of the part that is read. */
+/** Marks the link of the section in view. */
 function markWhereWeAre(list) {
   const links = [...list.querySelectorAll("a")];
   const parts = links.map((link) => document.getElementById(link.hash.slice(1)));
@@ -110,7 +110,7 @@ function chooseTheme() {
   });
 }
 
-/** After a reload: where the reader was. Else where the address points to, which did not exist until now. */
+/** After a reload, restores the scroll position. Otherwise scrolls to the URL's fragment, which exists only now. */
 function takePlace() {
   const [navigation] = performance.getEntriesByType("navigation");
   history.scrollRestoration = "manual";
@@ -137,7 +137,7 @@ fillEnvironment(bodyOf("environment"), data);
 chooseTheme();
 fillContents(data.comparisons);
 reloadWhileTraining(data.made.complete);
-// Heights of charts that are not drawn yet are kept free only now that their boxes have a width.
+// Heights of charts that are not drawn yet can be reserved now that their boxes have a width.
 for (const host of charts.keys()) if (!charts.get(host).drawn) reserve(host);
 takePlace();
 document.documentElement.dataset.ready = "";

@@ -1,4 +1,4 @@
-// Scales, axes, and how an arm looks: one of Okabe and Ito's colours, a dash pattern and a marker, never one alone.
+// Scales, axes, and the style of an arm: one of Okabe and Ito's colours, a dash pattern and a marker.
 
 const NUM_COLOURS = 7;
 const DASHES = [null, "7 4", "2 3", "10 3 2 3", "14 4"];
@@ -25,7 +25,7 @@ function plus(r) {
 const colourOf = (index) => `var(--arm-${index % NUM_COLOURS})`;
 const dashOf = (index) => DASHES[index % DASHES.length];
 
-/** The marker of the arm of this index. */
+/** The marker of the arm with this index. */
 function marker(index, x, y, r = 4.5, attributes = {}) {
   const shape = MARKERS[index % MARKERS.length](r);
   const transform = `translate(${x},${y})`;
@@ -58,17 +58,17 @@ function ticks(low, high, count) {
   return found;
 }
 
-/** The bounds of the values with a little room; never of no width. */
-function bounds(values, room = 0.06) {
+/** The bounds of the values with some padding; never of zero width. */
+function bounds(values, padding = 0.06) {
   const found = values.filter(isNumber);
   if (!found.length) return [0, 1];
   const low = found.reduce((a, b) => Math.min(a, b));
   const high = found.reduce((a, b) => Math.max(a, b));
   const spread = high - low || Math.abs(high) * 0.1 || 1;
-  return [low - spread * room, high + spread * room];
+  return [low - spread * padding, high + spread * padding];
 }
 
-/** Labels of ticks, with as many digits as their distance needs. */
+/** Labels of ticks, with the digits that their spacing needs. */
 function tickText(values) {
   const step = values.length > 1 ? values[1] - values[0] : Math.abs(values[0]) || 1;
   const highest = Math.max(...values.map(Math.abs));
@@ -102,9 +102,9 @@ function axisBelow(x, bottom, count, title, { grid = null } = {}) {
     svg("text", { class: "title", x: x.end, y: bottom + 34, "text-anchor": "end" }, title));
 }
 
-/** Text cut to a width in pixels, whole in its tooltip. */
+/** Text truncated to a width in pixels, complete in its tooltip. */
 function clipped(text, width, attributes) {
-  const room = Math.max(4, Math.floor(width / 6.6));
-  const short = text.length > room ? `${text.slice(0, room - 1)}…` : text;
+  const maxLetters = Math.max(4, Math.floor(width / 6.6));
+  const short = text.length > maxLetters ? `${text.slice(0, maxLetters - 1)}…` : text;
   return svg("text", attributes, short, short === text ? null : svg("title", {}, text));
 }

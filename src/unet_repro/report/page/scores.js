@@ -1,4 +1,4 @@
-// Final scores, a point for each seed; and what they cost.
+// Final scores, one point per seed; and their cost.
 
 const ROW = 34;
 const COSTS = [
@@ -45,7 +45,7 @@ function drawScores(width, { metric, arms }) {
 
 const COST_HEIGHT = 300;
 
-/** The mean final score over what it cost; names beside the points where there is room. */
+/** The mean final score over its cost; names beside the points if there is space. */
 function drawCost(width, { metric, arms, cost }) {
   const [, title, costOf] = COSTS.find(([key]) => key === cost) ?? COSTS[0];
   const found = arms.map((arm) => ({ arm, at: costOf(arm), score: finalOf(arm, metric) }))
@@ -69,8 +69,8 @@ function drawCost(width, { metric, arms, cost }) {
   }
   for (const { arm, at, score } of found) {
     const point = marker(arm.index, x(at), y(score.mean), 5.5, { "data-arm": arm.name });
-    const told = withInterval(score.mean, score.low, score.high);
-    point.append(svg("title", {}, `${arm.name}: ${told} at ${big(at)} (${title})`));
+    const interval = withInterval(score.mean, score.low, score.high);
+    point.append(svg("title", {}, `${arm.name}: ${interval} at ${big(at)} (${title})`));
     root.append(point);
     const wide = arm.name.length * 6.6;
     const ends = [y(score.high ?? score.mean), y(score.low ?? score.mean)];
@@ -80,7 +80,7 @@ function drawCost(width, { metric, arms, cost }) {
   return root;
 }
 
-/** A free place for a label beside a point; `null` where there is none: the legend names it. */
+/** A free position for a label beside a point; `null` if there is none, since the legend names it. */
 function labelPlace(x, y, [above, below], width, taken, [left, top, right, bottom]) {
   const beside = [[10, 4], [-width - 10, 4], [10, -10], [-width - 10, -10], [10, 18], [-width - 10, 18]];
   const atEnds = [above - y - 6, below - y + 13].flatMap((dy) => [-width / 2, 4 - width, -4].map((dx) => [dx, dy]));

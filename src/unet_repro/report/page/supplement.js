@@ -1,4 +1,4 @@
-// What stands behind the results: weight maps, seed runs beside their reference, deviations, environment.
+// Supplementary sections: weight maps, seed runs with their reference, deviations, environment.
 
 function fillWeightMaps(body, maps) {
   if (!maps.length) {
@@ -10,7 +10,7 @@ function fillWeightMaps(body, maps) {
     el("figcaption", {}, el("strong", {}, name), el("span", { class: "quiet" }, note))))));
 }
 
-const seedRow = (width) => (width < 560 ? 54 : 40); // room for names above their rows
+const seedRow = (width) => (width < 560 ? 54 : 40); // narrow: names are above their rows
 const seedRunsHeight = (width, rows) => rows.length * seedRow(width) + 56;
 
 /** A row for each arm: reference, ours in the reference's stepped metric, ours in plain IoU. */
@@ -23,7 +23,7 @@ function drawSeedRuns(width, rows) {
   const all = rows.flatMap((row) =>
     [row.reference, row.stepped, row.stepped_low, row.stepped_high, row.iou, row.low, row.high]);
   const x = scale(bounds(all), [left + 8, width - 14]);
-  const root = canvasOf(width, height, "Scores of the seed runs: the reference's, and ours in its metric and in plain IoU");
+  const root = canvasOf(width, height, "Scores of the seed runs: reference, and ours in its metric and in plain IoU");
   root.append(axisBelow(x, bottom, (width - left) / 90, "score", { grid: 4 }));
   rows.forEach((row, i) => {
     const y = 6 + i * seedRow(width) + (narrow ? 34 : seedRow(width) / 2);
@@ -68,11 +68,11 @@ function fillSeedRuns(body, rows) {
     dataTable("Seed runs beside their reference", head, lines, { numeric: [2, 3, 4, 5] }));
 }
 
-const KINDS = [["paper", "as in the paper"], ["assumed", "assumed: the paper is silent"], ["deviation", "deviation"]];
+const KINDS = [["paper", "as in the paper"], ["assumed", "assumed: not in the paper"], ["deviation", "deviation"]];
 
 function fillDeviations(body, deviations) {
   if (!deviations.length) {
-    body.append(emptyNote("No setting is marked."));
+    body.append(emptyNote("No settings are marked."));
     return;
   }
   const chosen = new Set(choices.read("kinds", KINDS.map(([kind]) => kind)));
@@ -81,7 +81,7 @@ function fillDeviations(body, deviations) {
   const update = () => {
     const rows = deviations.filter(({ kind }) => chosen.has(kind) || !KINDS.some(([known]) => known === kind));
     found.textContent = `${rows.length} of ${plural(deviations.length, "marked setting")} shown`;
-    table.replaceChildren(dataTable("Marked settings", ["Setting", "Value", "Kind", "What it says"],
+    table.replaceChildren(dataTable("Marked settings", ["Setting", "Value", "Kind", "Comment"],
       rows.map(({ kind, where, value, text }) => [el("code", {}, where), el("code", {}, value), kind, text]),
       { tall: true }));
   };
@@ -100,7 +100,7 @@ function fillEnvironment(body, { environment, data, commands }) {
   body.append(el("h3", {}, "Environment"), environment.length
     ? el("dl", { class: "facts-list" },
       environment.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]))
-    : emptyNote("No finished run yet that could tell."));
+    : emptyNote("No finished run yet."));
   body.append(el("h3", {}, "Data"), data.length
     ? dataTable("Data", ["Data", "Train", "Validate", "Digest", "Credit"], data.map((row) =>
       [row.name, String(row.train), String(row.val), el("code", { class: "digest" }, row.digest), row.credit]),

@@ -1,6 +1,6 @@
-// The verdict table: every claim with its verdict, what it holds for, and what decided it; all else unfolds.
+// The verdict table: every claim with its verdict, scope and decisive effect; all details unfold.
 
-// A shape and a word for each, so that colour only repeats what they say.
+// A shape and a word for each, so that colour is not the only cue.
 const VERDICTS = {
   supported: { word: "supported", shape: "M8 1a7 7 0 1 0 .01 0Z", sign: "M4.6 8.3 7 10.7 11.4 5.6" },
   refuted: { word: "refuted", shape: "M2 2H14V14H2Z", sign: "M5.2 5.2 10.8 10.8M10.8 5.2 5.2 10.8" },
@@ -19,7 +19,7 @@ function verdictSign(verdict) {
 
 const verdictId = (verdict) => `verdict-${slug(`${verdict.claim} ${verdict.comparison ?? verdict.label}`)}`;
 
-/** The primary effect that a verdict hangs on: what refutes it best, else what is the least certain. */
+/** The decisive primary effect: the strongest evidence of a refutation, else the weakest evidence of support. */
 function decisive({ verdict, effects }) {
   const primary = effects.filter((effect) => effect.primary);
   const by = (key, sign) => primary.every((effect) => isNumber(effect[key]))
@@ -35,11 +35,11 @@ function fillVerdicts(body, verdicts, comparisons) {
   const counts = Object.keys(VERDICTS).map((word) => [word, verdicts.filter(({ verdict }) => verdict === word).length]);
   body.append(el("ul", { class: "tally", "aria-label": "Verdicts by kind" }, counts.filter(([, number]) => number)
     .map(([word, number]) => el("li", {}, verdictSign(word), el("span", { class: "count" }, ` ${number}`)))));
-  const head = ["Claim", "Verdict, and what it holds for", "Effect it hangs on, 95 % interval", "Seeds", "Details"];
-  // Roles are spelled out: on narrow windows the rows are laid out as cards, and some browsers then forget the table.
+  const head = ["Claim", "Verdict and scope", "Decisive effect, 95 % interval", "Seeds", "Details"];
+  // Explicit roles: on narrow windows rows are laid out as cards, and some browsers then drop the table semantics.
   const table = el("table", { class: "verdicts", role: "table" },
-    el("caption", {}, "Every forest plot has its own scale: line at zero, diamond for the estimate, shaded where a "
-      + "difference would not matter."),
+    el("caption", {}, "Every forest plot has its own scale: line at zero, diamond at the estimate, shaded within "
+      + "the margin."),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
       head.map((title) => el("th", { scope: "col", role: "columnheader" }, title)))),
     el("tbody", { role: "rowgroup" }, verdicts.flatMap((verdict) => verdictRows(verdict, comparisons))));
@@ -68,7 +68,7 @@ function verdictRows(verdict, comparisons) {
     el("th", { scope: "row", role: "rowheader" },
       el("span", { class: "claim" }, verdict.claim), " ", verdict.statement),
     cell("Verdict", verdictSign(verdict.verdict), el("span", { class: "label" }, verdict.label)),
-    cell("Effect it hangs on", decisiveCell(verdict)),
+    cell("Decisive effect", decisiveCell(verdict)),
     cell("Seeds", seedsCell(verdict)),
     cell("", button));
   return [row, hidden];
@@ -88,7 +88,7 @@ function decisiveCell(verdict) {
 
 function seedsCell({ verdict, seeds, seeds_needed: needed, images }) {
   const open = verdict === "inconclusive";
-  const wanted = isNumber(needed) ? `about ${needed} needed` : "more seeds alone would not settle it";
+  const wanted = isNumber(needed) ? `about ${needed} needed` : "more seeds alone would not be enough";
   return [el("span", { class: "figure" }, String(seeds)),
     open ? el("span", { class: "quiet" }, `, ${wanted}`) : null,
     images ? el("span", { class: "quiet block" }, plural(images, "image")) : null];
@@ -96,8 +96,8 @@ function seedsCell({ verdict, seeds, seeds_needed: needed, images }) {
 
 function verdictDetails(verdict, comparisons) {
   const { guard, effects } = verdict;
-  const fair = guard?.fair === true ? "Fair: the arms differ only in what the claim names."
-    : guard?.fair === false ? "Unfair: there is no verdict." : "Not checked yet.";
+  const fair = guard?.fair === true ? "Fair: the arms differ only in what the claim varies."
+    : guard?.fair === false ? "Unfair: the verdict is refused." : "Not checked yet.";
   const findings = guard?.findings ?? [];
   const rows = [
     ["Reason", verdict.reason || "–"],
@@ -126,7 +126,7 @@ function effectTable({ claim, effects }) {
       forest(effect, reachOf(alike)),
       pText(effect.p),
       effect.expects ? `${effect.outcome}; claimed: ${effect.expects}` : effect.outcome,
-      effect.primary ? "decides" : "told beside",
+      effect.primary ? "primary" : "secondary",
     ];
   });
   return dataTable(`All effects of ${claim}`, head, rows, { numeric: [2, 4] });

@@ -112,5 +112,5 @@ def test_the_warp_serves_in_a_users_own_pipeline_and_survives_serialisation():
 
 
 def test_a_warp_that_might_not_happen_is_refused():
-    with pytest.raises(ConfigError, match="uncut"):
+    with pytest.raises(ConfigError, match="always cut"):
         TileWarp(tile_size=10, output_size=4, p=0.5)

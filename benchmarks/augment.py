@@ -1,15 +1,15 @@
 """Times the augmentation of one 572 tile of a 512 x 512 image with labels and weights, one thread.
 
 The elastic grid spans 572 pixels, here the whole tile. Peers: elasticdeform on the whole image, then a crop
-(the earlier reproduction's way), the same written with scipy, albumentations, and nnU-Net's batchgeneratorsv2.
+(as in the earlier reproduction), the same with scipy, albumentations, and nnU-Net's batchgeneratorsv2.
 
-All candidates run in turn in this one process, so that a busy machine slows them alike: python benchmarks/augment.py
+All candidates run in turn in one process, so that a busy machine slows them equally: python benchmarks/augment.py
 """
 
 import os
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # all of these are read once, at import
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # all of these are read only at import
 
 import itertools
 from collections.abc import Callable
@@ -32,20 +32,20 @@ CONF = Path(__file__).parents[1] / "conf" / "augment"
 
 
 def cut(warped):
-    """Tile, and the labels and weights of its centre, of a whole image."""
+    """Cuts a tile, and the labels and weights of its centre, from an image."""
     margin, inner = (TILE - SIZE) // 2, (SIZE - OUTPUT) // 2
     central = slice(inner, SIZE - inner)
     return np.pad(warped[0], margin, mode="reflect"), warped[1][central, central], warped[2][central, central]
 
 
 def by_elasticdeform(image, classes, weights):
-    """The way of the earlier reproduction, with the cheaper of the interpolations that it could choose."""
+    """As in the earlier reproduction, with the cheaper of its interpolations."""
     arrays = [image, classes, weights]
     return cut(elasticdeform.deform_random_grid(arrays, sigma=10, points=3, order=[1, 0, 1], mode="mirror"))
 
 
 def by_scipy(image, classes, weights, seed):
-    """The same written plainly: a bicubic field over the whole image, scipy warps it, then a tile is cut."""
+    """A plain version: a bicubic field over the whole image, warped by scipy, then cropped."""
     rng = np.random.default_rng(seed)
     height, width = image.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
@@ -88,7 +88,7 @@ def candidates() -> dict[str, Callable[[int], object]]:
         )
         label = f"albumentations ElasticTransform{' (approximate)' if approximate else ''}"
         found[label] = lambda _, elastic=elastic: elastic(**tiles)
-    # Its magnitude is a share of the tile; the weights are deformed as a second channel of the image.
+    # Its magnitude is relative to the tile; the weights are deformed as a second channel of the image.
     spatial = SpatialTransform(
         (TILE, TILE), 0, False, p_elastic_deform=1, elastic_deform_scale=0.25, elastic_deform_magnitude=10 / TILE
     )

@@ -1,4 +1,4 @@
-"""Seconds from a command to its end, for those that shall not wait for torch: ``python benchmarks/commands.py``."""
+"""Seconds of commands that must not import torch: ``python benchmarks/commands.py``."""
 
 import tempfile
 

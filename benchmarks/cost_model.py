@@ -2,9 +2,9 @@
 
     python benchmarks/cost_model.py
 
-Every tile and width in a process of its own, for its memory, in float32. A case's row compares its time with the model
-fitted to all other cases. The smallest one of each kind is fitted but has no such row: the constant shows in it alone,
-so that without it the model would be extrapolated to where it was not measured. `scaling.py` takes the native level.
+Each tile and width runs in its own process, to measure memory, in float32. Each row compares a time with the model
+fitted to all other cases. The smallest case of each kind is fitted but has no row: only it determines the constant,
+so that without it the model would be an extrapolation. `scaling.py` uses the native level.
 """
 
 import sys
@@ -26,17 +26,17 @@ DEPTH = 4
 FORWARD = {8: (204, 316, 572, 828, 1212, 1724, 2236), 32: (316, 572, 1212), 64: (316, 572)}
 STEP = {8: (204, 252, 380, 572, 828), 16: (252, 572), 32: (252, 380, 572), 64: (252, 380, 572)}
 ROUNDS = 9
-LEAST_S = 0.2  # that is timed at once
+LEAST_S = 0.2  # of one timing
 RATES, CONSTANT = ("operations", "bytes"), "constant, fitted"
-# How often a step moves the weights: read forward and backward, gradient written and read, momentum and weights read
+# Moves of the weights by a step: read forward and backward, gradient written and read, momentum and weights read
 # and written.
 STEP_WEIGHTS = 8
 
 
 def one(kind: str, width: int, size: int) -> None:
-    """Prints the seconds of a pass or step, bytes it takes at most, and its time in matrix products.
+    """Prints the seconds of a pass or step, its peak bytes, and its time in matrix products.
 
-    The products run in turn with it: guests of the machine slow some cases more than others.
+    The products run in turn with it, since other work on the machine slows some cases more than others.
     """
     use_machine(usable_cores())
     before = peak()
@@ -59,13 +59,13 @@ def one(kind: str, width: int, size: int) -> None:
 
 
 def peak() -> int:
-    """Bytes that this process has held at most; `ru_maxrss` would count those of the process that started it."""
+    """Peak bytes of this process; `ru_maxrss` would include those of its parent."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def counted(kind: str, width: int, size: int) -> list[float]:
-    """Operations, bytes moved, and a constant, counted as one; a step moves the images three times."""
+    """Operations, bytes moved, and 1 for the constant; a step moves the images three times."""
     passed = layers((size, size), DEPTH, width=width)
     images = FLOAT_BYTES * sum(layer.in_values + layer.out_values for layer in passed)
     weights = FLOAT_BYTES * parameters(width)
@@ -79,10 +79,10 @@ def parameters(width: int) -> int:
 
 
 def memory_bytes(kind: str, width: int, size: int) -> int:
-    """What a forward pass needs by the planner's count; of a step, what is kept for the gradients, and the parameters.
+    """Bytes of a forward pass by the planner's model; of a step, those kept for gradients, and the parameters.
 
-    A step keeps every convolution's input, and needs a layer's output and both gradients at its fullest moment. Weights
-    stand there three times, with gradient and momentum.
+    A step keeps every convolution's input, and at its peak needs a layer's output and both gradients. Weights are
+    held three times, with gradient and momentum.
     """
     if kind == "forward":
         return tile_bytes((size, size), NetworkShape(DEPTH, width, 1, 2))
@@ -92,7 +92,7 @@ def memory_bytes(kind: str, width: int, size: int) -> int:
 
 
 def fit(table: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Seconds of each thing counted, by relative error; none negative."""
+    """Seconds per counted unit, by relative error; none negative."""
     return nnls(table / times[:, None], np.ones(len(times)))[0]
 
 
@@ -110,7 +110,7 @@ def measure(record: Record, _: str) -> None:
             in_products.append(products)
         table = np.array([counted(kind, *case) for case in cases], float)
         medians = np.array([seconds.median for seconds in measured])
-        times = np.array(in_products) * np.median(medians / in_products)  # as if all had found the machine equally busy
+        times = np.array(in_products) * np.median(medians / in_products)  # corrects for unequal load of the machine
         errors = []
         for number, (width, size) in enumerate(cases):
             name, to = f"{kind}, width {width}, tile {size}", "modelled, of the measured"

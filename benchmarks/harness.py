@@ -1,7 +1,7 @@
-"""What all benchmarks share: this machine's limits, candidates timed in turn, levels, and results on record.
+"""Shared by all benchmarks: this machine's limits, candidates timed in turn, levels, and recorded results.
 
-Candidates run in turn, round after round, in one process: a busy machine slows all alike, and ratios of medians stand
-where seconds would mislead. ``at_levels`` repeats a benchmark as if the processor had no more than AVX2.
+Candidates run in turn, round after round, in one process: a busy machine slows all equally, so ratios of medians
+are reliable where seconds are not. ``at_levels`` repeats a benchmark limited to AVX2.
 ``Record.write`` writes ``results/<name>.json``; ``table.py`` reads it.
 
 A script imports torch before ``unet_repro``, too late for the package's setting of how OpenMP's threads wait; the
@@ -60,13 +60,13 @@ class Row:
 
     Attributes:
         item: What was measured.
-        value: Of the median round.
-        unit: Of the value and its spread.
-        spread: Quartiles over the rounds, none for what was measured once.
-        ratio: How often the reference holds this, or how much of a limit this is; ``None`` for the reference itself.
-        to: What the ratio is to.
-        goal: The least (``>=``) or greatest (``<=``) ratio wanted, as ``">= 1.6"``.
-        share: Operations a second as a share of the machine's limit for this precision.
+        value: Value of the median round.
+        unit: Unit of value and spread.
+        spread: Quartiles over the rounds; none for a single measurement.
+        ratio: Reference divided by this value, or share of a limit; ``None`` for the reference itself.
+        to: The reference.
+        goal: Minimum (``>=``) or maximum (``<=``) ratio, as ``">= 1.6"``.
+        share: Operations per second as a share of the machine's limit for this precision.
     """
 
     item: str
@@ -84,7 +84,7 @@ class Record:
     """A benchmark's results.
 
     Attributes:
-        limits: See ``limits``; those of fewer threads than cores have the number after a comma.
+        limits: See ``limits``; keys for fewer threads than cores end in a comma and the number.
         levels: Instruction set and limits of each level.
     """
 
@@ -101,13 +101,13 @@ class Record:
         self.rows.append(Row(item, seconds.median * scale, unit, spread, **compared))
 
     def raise_limits(self) -> None:
-        """Measures the limits, and keeps the best of the call: a busy moment must not pass for the machine's limit."""
+        """Measures the limits, and keeps the best, since a busy machine shows lower ones."""
         for name, rate in limits().items():
             key = limit_key(name, torch.get_num_threads())
             self.limits[key] = max(rate, self.limits.get(key, 0.0))
 
     def write(self) -> None:
-        """Writes ``results/<name>.json``, and shows the table."""
+        """Writes ``results/<name>.json``, and prints the table."""
         RESULTS.mkdir(parents=True, exist_ok=True)
         content = {**asdict(self), "command": _command(), "commit": _commit(), "machine": machine()}
         content = json.loads(json.dumps(content), parse_float=lambda text: float(f"{float(text):.4g}"))
@@ -116,13 +116,13 @@ class Record:
 
 
 def at_levels(record: Record, measure: Callable[[Record, str], None]) -> None:
-    """Runs this script once a level, each in a process of its own, and writes all rows as one record.
+    """Runs this script once per level, each in its own process, and writes all rows as one record.
 
-    The instruction sets of torch's libraries are settings of the environment, read before torch is imported. A machine
+    The environment sets the instruction sets of torch's libraries before torch is imported. A machine
     without AVX-512 is measured once.
 
     Args:
-        record: Still empty.
+        record: Empty record.
         measure: Adds rows and limits to a record; its second argument is the level's name.
     """
     if (level := os.environ.get(LEVEL_VARIABLE)) is not None:
@@ -137,7 +137,7 @@ def at_levels(record: Record, measure: Callable[[Record, str], None]) -> None:
 
 
 def options(description: str | None, **defaults: Any) -> argparse.Namespace:
-    """The command line: an option for each default, of its type; a list takes several values."""
+    """Parses the command line: an option for each default, of its type; a list takes several values."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in defaults.items():
         several = isinstance(default, list)
@@ -156,7 +156,7 @@ def run(*arguments: str, cwd: str | Path | None = None, **environment: str) -> s
 
 
 def in_turn(candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, Seconds]:
-    """Times every candidate once a round, in turn; the order is turned round each time."""
+    """Times every candidate once per round, in turn; the order is reversed each time."""
     wait_for_gpu = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(-warm_up, rounds):
@@ -171,17 +171,17 @@ def in_turn(candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm
 
 
 def limits(*, size: int = 2048, side: int = 128, copy_mb: int = 256, rounds: int = 7) -> dict[str, float]:
-    """The best rates that torch's libraries reach now, with the present number of threads.
+    """The best rates of torch's libraries with the current number of threads.
 
     Args:
         size: Rows and columns of the matrix product.
         side: Pixels and channels of the convolution, 3x3, in both memory orders.
         copy_mb: Size of the copy.
-        rounds: The fastest counts.
+        rounds: Number of rounds, of which the fastest counts.
 
     Returns:
         ``fp32_flops`` and, where the processor multiplies bfloat16, ``bf16_flops``: the better of matrix product and
-        convolution; ``copy_bytes``: read and written a second; with CUDA ``cuda_bf16_flops``: of a matrix product.
+        convolution; ``copy_bytes``: read and written per second; with CUDA ``cuda_bf16_flops``: of a matrix product.
     """
     source = torch.ones(copy_mb << 18)
     target = torch.empty_like(source)
@@ -215,7 +215,7 @@ def counted(threads: int) -> str:
 
 
 def machine() -> dict[str, object]:
-    """Processor, cores, versions; no name and no path."""
+    """Processor, cores, versions; no host name or path."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -237,7 +237,7 @@ def _command() -> str:
 
 
 def _commit() -> str:
-    """Commit of the measured source, with a plus where files differ from it."""
+    """Commit of the measured source, with a plus if files differ from it."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=SOURCE, capture_output=True, text=True, check=False)

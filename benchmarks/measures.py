@@ -1,6 +1,6 @@
-"""Times the measures of one 512 x 512 EM-like slice at nine thresholds, parts and whole, one thread.
+"""Times the measures of one 512 x 512 EM-like slice at nine thresholds, in parts and in total, one thread.
 
-``python benchmarks/measures.py [--rounds 5]``; synthetic slice, its truth blurred and noisy as the probability.
+``python benchmarks/measures.py [--rounds 5]``; synthetic slice; the probability is its blurred, noisy truth.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
-"""A training step beside other work on the same cores: how OpenMP's threads wait decides.
+"""A training step beside other work on the same cores, by how OpenMP's threads wait.
 
     python benchmarks/neighbour.py [--width 8] [--tile 572] [--steps 10] [--rounds 5]
 
-*before* and *after* take the same step of this commit; they differ in the environment alone. Before, threads spin as
-long as libgomp (300,000 turns) and LLVM's OpenMP (200 ms) let them without a setting; after, as long as the package
-lets them. Every measurement is a process of its own, which prints the median of its steps; all in turn. The other
+*before* and *after* take the same step of this commit; they differ only in the environment. Before, threads spin as
+long as libgomp (300,000 turns) and LLVM's OpenMP (200 ms) allow by default; after, as long as the package
+allows. Each measurement is a process, which prints the median of its steps; all run in turn. The other
 training waits as the measured one does.
 """
 
@@ -22,12 +22,12 @@ from training_step import ours, random_batch
 from unet_repro.machine import usable_cores, use_machine
 
 WARM_UP = 3
-UNSET = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}  # what the libraries do without a setting
+UNSET = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}  # the libraries' defaults
 QUIET, BUSY, TRAINING = "quiet", "beside one busy process", "beside another training"
 
 
 def steps(width: int, tile: int, threads: int, number: int) -> None:
-    """Prints a line once warm, then the median seconds of a step; of no number trains until it is killed."""
+    """Prints a line once warm, then the median seconds of a step; without a number trains until killed."""
     use_machine(threads)
     step = ours(width, random_batch(tile))
     for _ in range(WARM_UP):
@@ -43,7 +43,7 @@ def steps(width: int, tile: int, threads: int, number: int) -> None:
 
 @contextlib.contextmanager
 def started(command: list[str], environment: dict[str, str], *, warms_up: bool) -> Iterator["subprocess.Popen[str]"]:
-    """A process, once it is warm; killed at the end."""
+    """A warmed-up process; killed at the end."""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         if warms_up and process.stdout.readline() != "warm\n":

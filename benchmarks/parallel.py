@@ -1,7 +1,7 @@
-"""Seconds for a sweep of 12 real trainings: side by side with one thread each, against one by one with all threads.
+"""Seconds of a sweep of 12 trainings: in parallel with one thread each, and one by one with all threads.
 
-Both are `hydra/launcher=local`, whole commands with start and planning; in turn, the first of a round changing, so that
-a busy machine slows them alike: python benchmarks/parallel.py
+Both are `hydra/launcher=local`, whole commands with start and planning; they run in turn, in changing order, so that
+a busy machine slows them equally: python benchmarks/parallel.py
 """
 
 import tempfile
@@ -23,7 +23,7 @@ def sweep(runs_dir: Path, num_runs: int, steps: int, jobs: int, threads: int) ->
 
 
 def main() -> None:
-    asked = options(__doc__, jobs=2, runs=12, steps=20, rounds=1)  # jobs: runs side by side, threads of the single one
+    asked = options(__doc__, jobs=2, runs=12, steps=20, rounds=1)  # jobs: parallel runs, and threads of the single one
     settings = {
         f"JOBS=1, {asked.jobs} threads": {"jobs": 1, "threads": asked.jobs},
         f"JOBS={asked.jobs}, one thread each": {"jobs": asked.jobs, "threads": 1},

@@ -2,8 +2,8 @@
 
     python benchmarks/precision.py [--runs reports/precision_runs] [--seeds 0 1 2]
 
-Trains what is not in the folder yet, by the command line, and resumes what was stopped. Measured are the last weights
-on the validation slices, in float32, as the trial measures them: at equal probability, means over the slices.
+Trains missing runs by the command line, and resumes stopped ones. It measures the last weights
+on the validation slices, in float32, as the trial does: at equal probability, means over the slices.
 """
 
 import json
@@ -25,7 +25,7 @@ SECONDS = "training"
 
 
 def trained(settings: list[str]) -> dict[str, float]:
-    """Measures and seconds of a run, which is trained where it is not done."""
+    """Measures and seconds of a run, which is trained if necessary."""
     subprocess.run([sys.executable, *UNET_REPRO, "train", *settings], check=True)
     folder = run_folder(check(compose("train", settings)))
     images = evaluation(folder.path, "val")["variants"]["whole"].values()

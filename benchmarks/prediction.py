@@ -1,9 +1,9 @@
-"""Prediction of large images: against MONAI's sliding window, from disk to disk, and what reading and writing cost.
+"""Prediction of large images: against MONAI's sliding window, from disk to disk, and the cost of input and output.
 
     python benchmarks/prediction.py [--side 4096] [--large 16384] [--width 8]
 
-Everything that is compared runs in one call, in turn; untrained networks take as long as trained ones. MONAI is
-measured as its users get it (default memory order, roi 512) and at its best (channels-last, roi 1024), with a
+All candidates run in one call, in turn; untrained networks take as long as trained ones. MONAI is
+measured at its defaults (default memory order, roi 512) and at its best (channels-last, roi 1024), with a
 same-padded twin of the network. All rows use this project's allocator setting. Whole commands run at the native level.
 """
 
@@ -38,11 +38,11 @@ from unet_repro.runs.network import describe_network
 
 GREY = Normalisation((128.0,), (60.0,))
 CPU = torch.device("cpu")
-SMALL = 256  # side of an image whose command is nothing but start
+SMALL = 256  # side of an image whose command takes only start-up time
 ALONE = "the network alone on the same tiles, its time"
 PLAIN, LAST = torch.contiguous_format, torch.channels_last
-# Runs a command and prints its peak memory in kB. A process's own peak begins at that of the one that started it, so
-# this one, which holds nothing, stands between.
+# Runs a command and prints its peak memory in kB. A process inherits the peak of its parent, so
+# this small process is in between.
 WATCHED = (
     "import resource, subprocess, sys\n"
     "subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL, check=True)\n"
@@ -53,7 +53,7 @@ Net = Callable[[Tensor], Tensor]
 
 
 class SamePadded(nn.Module):
-    """The same network with padded convolutions: its output is as large as its input."""
+    """The same network with padded convolutions, whose output is as large as its input."""
 
     def __init__(self, net: UNet) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def against_monai(record: Record, side: int, width: int, rounds: int) -> None:
 
 
 def network_alone(net: Net, image_hw: tuple[int, int], shape: NetworkShape, passes: int = 8) -> float:
-    """Seconds of all tiles of a plan, from some of them, warm."""
+    """Seconds of all tiles of a plan, estimated from some, after warm-up."""
     plan = plan_within(image_hw, shape)
     x = torch.zeros(1, shape.in_channels, *plan.tile_hw).to(memory_format=LAST)
     with torch.inference_mode():
@@ -159,14 +159,14 @@ def make_run(path: Path, width: int) -> None:
 
 
 def disk_to_disk(record: Record, sides: list[int], width: int, precision: str) -> None:
-    """Whole commands, less the seconds that one takes for a small image: start and imports."""
+    """Whole commands, less the seconds of one for a small image (start and imports)."""
     shape = NetworkShape(4, width, 1, 2)
     net = network(UNet(width=width), precision, memory_order("cpu", width, training=False))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         make_run(folder / "run", width)
         start_s = 0.0
-        for side in (SMALL, SMALL, *sides):  # the first one fills the disk's cache
+        for side in (SMALL, SMALL, *sides):  # the first one fills the disk cache
             image = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
             tifffile.imwrite(folder / "in.tif", image)
             start = time.perf_counter()

@@ -2,11 +2,11 @@
 
     python benchmarks/quality.py [--minutes 7] [--seeds 0 1 2]
 
-In turn, seed by seed: the paper's network, `experiment=own_data` at the same width (bf16 where it chooses so), and
-MONAI's BasicUNet of that width (same padding, instance norm; default memory order and float32, as its users get it),
-the peers with Adam 1e-3 and a cosine over the time. A padded network learns from every pixel of its tile (384, better
+In turn, seed by seed: the paper's network, `experiment=own_data` at the same width (bf16 if native), and
+MONAI's BasicUNet of that width (same padding, instance norm; default memory order and float32),
+the peers with Adam 1e-3 and a cosine schedule. A padded network learns from every pixel of its tile (384, better
 than 560 on slices 18-23 after 0-17), an unpadded one from the valid centre. Time counts from the first step to the
-last, with drawing of tiles; validation comes after, in float32.
+last, including tile sampling; validation follows, in float32.
 """
 
 import unet_repro  # noqa: F401 - before torch, which reads how OpenMP's threads wait
@@ -42,7 +42,7 @@ from unet_repro.training.losses import weighted_mean
 CPU = torch.device("cpu")
 CELL = 1
 WIDTH = 16
-TICKS = 1000  # of a schedule, over the time
+TICKS = 1000  # of a schedule, over the training time
 EQUAL = ["data=isbi2012", f"model.width={WIDTH}", "augment=paper", f"trainer.max_steps={TICKS}", "trainer.val_every=1"]
 PEER = ["optimizer=adam", "optimizer.lr=1e-3", "schedule=cosine", "weight_map=none"]
 OURS, PEER_NET = "experiment=own_data", "MONAI BasicUNet"
@@ -60,7 +60,7 @@ def train(name: str, overrides: Sequence[str], *, seed: int, minutes: float) -> 
     if padded:
         levels = [WIDTH * 2**level for level in range(5)]
         net = BasicUNet(spatial_dims=2, in_channels=1, out_channels=2, features=(*levels, WIDTH))
-        side = data.tiles.size // 16 * 16  # it pools four times
+        side = data.tiles.size // 16 * 16  # it has four pooling layers
         data.tiles, data.output_size = replace(data.tiles, size=side), side
     else:
         net = make("model", config.model, in_channels=1, num_classes=2).to(memory_format=order)
@@ -117,7 +117,7 @@ def whole(net: torch.nn.Module, image_CHW: np.ndarray) -> Tensor:
 
 
 def judged(data: TileData, scores: Callable[[np.ndarray], Tensor], steps: int) -> dict[str, float]:
-    """Validates, as predicted and by the mean of eight views."""
+    """Validates single predictions and means of eight views."""
     iou, best_iou, v_rand = measured(data, scores, views=1)
     iou_views, _, v_rand_views = measured(data, scores, views=8)
     return {IOU: iou, "at its best threshold": best_iou, V_RAND: v_rand, f"{IOU}, 8 views": iou_views,
@@ -142,7 +142,7 @@ def measured(
 
 
 def recorded(found: dict[str, list[dict[str, float]]], minutes: float) -> Record:
-    """Means, ranges over the seeds, and ours less BasicUNet as a share of the wider range of both."""
+    """Means, ranges over the seeds, and ours minus BasicUNet relative to the wider range of the two."""
     seeds = min(len(outcomes) for outcomes in found.values())
     title = f"Quality after {minutes:g} minutes of training on EM, width {WIDTH}, {seeds} seeds (range, not quartiles)"
     record = Record("quality", title)

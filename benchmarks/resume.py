@@ -1,9 +1,9 @@
-"""What it costs that nothing can be lost: checkpoints during a training, and starting a finished suite again.
+"""The cost of fault tolerance: checkpoints during a training, and restarting a finished suite.
 
     python benchmarks/resume.py    # about four minutes on two cores
 
-One training at the scale `cpu` with the default `trainer.save_every_s`, whose own record says how long its checkpoints
-took; then the suite with two seeds, trained at the scale `smoke`, and the seconds of the same command once all is done.
+One training at the scale `cpu` with the default `trainer.save_every_s`; its record has the seconds of checkpoints;
+then the suite with two seeds, trained at the scale `smoke`, and the seconds of the same command after it has finished.
 """
 
 import json
@@ -32,7 +32,7 @@ def checkpoint_share(data: str) -> tuple[float, float]:
 
 
 def restart_seconds(data: str, repeats: int) -> tuple[int, list[float]]:
-    """Number of runs of a finished suite, and seconds of starting it again."""
+    """Number of runs of a finished suite, and seconds of restarting it."""
     suite = ["reproduce", "--scale", "smoke", "--data", data, "--seeds", "2", "logger.mode=disabled"]
     with tempfile.TemporaryDirectory() as folder:
         cwd = Path(folder)

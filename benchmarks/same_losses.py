@@ -1,10 +1,10 @@
-"""Whether a reference run has the losses that it had at an earlier commit: seeded, at the scale `cpu`.
+"""Whether a seeded reference run at the scale `cpu` has the same losses as at an earlier commit.
 
     git worktree add ../before COMMIT
     python benchmarks/same_losses.py --before ../before/src
 
-Both checkouts train the same run, in single and in double precision, with and without augmentation. Kernels that add in
-another order move the last bits. In double precision without augmentation nothing else differs, and the recorded losses
+Both checkouts train the same run, in single and double precision, with and without augmentation. Kernels with another
+order of additions change the last bits. In double precision without augmentation nothing else differs, and losses
 must be identical; with it, the float32 map of a tile's pixels may be rounded differently.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import DATA, SOURCE, UNET_REPRO, Record, Row, options, run
 
-# Relative, by augmentation and precision; the record of losses itself has single precision.
+# Relative, by augmentation and precision; losses are recorded in single precision.
 TOLERANCES = {
     ("none", "64-true"): 2e-7, ("none", "32-true"): 1e-3, ("paper", "64-true"): 1e-5, ("paper", "32-true"): 1e-3
 }  # fmt: skip

@@ -1,9 +1,9 @@
-"""What large work would take, by the cost model of ``results/cost_model.json``: the tables of ``docs/scaling.md``.
+"""The cost of large workloads, by the cost model of ``results/cost_model.json``: the tables of ``docs/scaling.md``.
 
     python benchmarks/scaling.py
 
-This machine's rows use its fitted rates. Cards' rows use operations alone, at two shares of the rate that the maker
-states for bf16: nothing of them was measured.
+This machine's rows use its fitted rates. GPU rows use only operations, at two shares of the vendor's
+bf16 rate: no GPU was measured.
 """
 
 import json
@@ -20,13 +20,13 @@ START, END = "<!-- tables: written by benchmarks/scaling.py -->", "<!-- end of t
 RUNS, TERAPIXEL = 10_000, 1e12
 CARDS = {"L40S": 362e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}  # dense bf16, data sheets
 SHARES = (0.2, 0.4)
-SCALES = {"cpu": (8, 1, 320, 8), "paper": (64, 4, 4000, 20)}  # width, tiles of 572 a step, steps, validations
+SCALES = {"cpu": (8, 1, 320, 8), "paper": (64, 4, 4000, 20)}  # width, tiles of 572 per step, steps, validations
 VAL_IMAGES, VAL_TILE = 6, 700  # EM: a slice of 512 in one tile
 LARGE = 2236  # input tile of large predictions: the planner's choice at width 8 is near it
 
 
 def costs() -> dict[str, list[float]]:
-    """Seconds an operation, a byte and of a pass or step, of this machine."""
+    """Seconds per operation, per byte and per pass or step, of this machine."""
     rows = {row["item"]: row["value"] for row in json.loads((RESULTS / "cost_model.json").read_text())["rows"]}
     found = {}
     for kind in ("forward", "step"):

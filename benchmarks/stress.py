@@ -1,10 +1,10 @@
-"""Kills a sweep's processes at random moments, again and again, and compares what it comes to with an undisturbed one.
+"""Kills a sweep's processes repeatedly at random moments, and compares its results with an undisturbed sweep's.
 
     python benchmarks/stress.py                      # 12 runs, at least 50 kills; `make stress`
-    python benchmarks/stress.py --runs 4 --kills 6   # a shorter form, in the tests
+    python benchmarks/stress.py --runs 4 --kills 6   # a shorter version, in the tests
 
-A worker is killed with SIGKILL as often as chance has it, now and then the whole sweep with all its workers; the same
-command is then started again. Kills are `--every-s` seconds apart on average; `--publish README` writes the result
+Workers are killed with SIGKILL at random, and sometimes the whole sweep with all its workers; the same
+command is then restarted. Kills are `--every-s` seconds apart on average; `--publish README` writes the result
 between its markers there. Ends with status 1 unless every ``result.json``, ``history.csv`` and weight is equal.
 """
 
@@ -31,7 +31,7 @@ NETWORK = [
     "data=synthetic", "data.num_slices=6", "data.size_px=96", "model.width=4", "model.depth=2", "tiles.size=84",
     "tiles.budget=2x84", "trainer.threads=1", "logger.mode=disabled", "optimizer=adam", "schedule=cosine",
 ]  # fmt: skip
-SUITE_SHARE = 0.1  # of the kills hit the sweep with all its workers, not one worker
+SUITE_SHARE = 0.1  # of the kills: the sweep with all its workers, not one worker
 BEGIN, END = "<!-- stress: written by `make stress` -->", "<!-- end of stress -->"
 
 
@@ -45,7 +45,7 @@ def command(runs_dir: Path, *, runs: int, steps: int, jobs: int) -> list[str]:
 
 
 def fingerprints(runs_dir: Path) -> dict[str, tuple[str, ...]]:
-    """Of each finished run: hashes of result, history, last and best weights, the latter two taken from the files."""
+    """For each finished run: hashes of result, history, last and best weights."""
     found = {}
     for result in sorted(runs_dir.glob("*/result.json")):
         folder = result.parent
@@ -59,13 +59,13 @@ def fingerprints(runs_dir: Path) -> dict[str, tuple[str, ...]]:
 
 
 def workers(runs_dir: Path) -> list[int]:
-    """Processes that train a run now."""
+    """Processes that are training a run."""
     holders = [read_holder(path.parent) for path in runs_dir.glob("*/worker.json")]
     return [holder.pid for holder in holders if holder is not None and holder.is_alive]
 
 
 class Chaos:
-    """Runs the sweep to its end, killing meanwhile."""
+    """Runs the sweep to its end while killing processes."""
 
     def __init__(self, arguments: list[str], runs_dir: Path, *, kills: int, every_s: float, seed: int) -> None:
         self.arguments, self.runs_dir, self.wanted, self.every_s = arguments, runs_dir, kills, every_s
@@ -73,7 +73,7 @@ class Chaos:
         self.worker_kills = self.suite_kills = self.starts = 0
 
     def run(self) -> None:
-        """Starts the command again until it ends by itself."""
+        """Restarts the command until it ends without a kill."""
         with tqdm(total=self.wanted, unit="kill", desc="kills") as bar:
             while not self._once(bar):
                 pass

@@ -1,8 +1,8 @@
-"""The stress test's sweep through a SLURM that requeues its jobs at random and gives each too little time.
+"""The stress test's sweep through SLURM, with random requeues and time limits that are too short.
 
     python benchmarks/stress_slurm.py      # as root, with slurm-wlm and munge installed
 
-Jobs have one minute, of which SLURM takes 20 to 50 s for its warning; runs need longer. Ends with status 1 unless
+Jobs have one minute, of which SLURM needs 20 to 50 s for its warning; runs take longer. Ends with status 1 unless
 every ``result.json``, ``history.csv`` and weight is equal to an undisturbed sweep's.
 """
 
@@ -27,7 +27,7 @@ SLURM = [
 
 
 def disturbed(cluster: Cluster, arguments: list[str], log: Path, *, requeues: int, every_s: float, seed: int) -> int:
-    """Runs the sweep to its end; returns how many requeues it took part in."""
+    """Runs the sweep to its end; returns its number of requeues."""
     rng, done, next_one = random.Random(seed), 0, time.monotonic() + every_s
     with log.open("w") as output:
         sweep = subprocess.Popen(arguments, stdout=output, stderr=output, env={**os.environ, **cluster.environment})

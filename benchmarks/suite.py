@@ -1,9 +1,9 @@
-"""Where the time of a run at the scale `cpu` goes: start, drawing of tiles, steps, validation, checkpoints, W&B.
+"""Time of a run at the scale `cpu` by part: start, tile sampling, steps, validation, checkpoints, W&B.
 
     python benchmarks/suite.py [--runs 4] [--data isbi2012]
 
-One command trains several seeds one after another, as a suite's worker does: one thread, offline W&B. A worker starts
-once; what its first run alone imports (W&B's own start) counts as start too.
+One command trains several seeds in sequence, as a suite's worker does: one thread, offline W&B. A worker starts
+once; imports of its first run (W&B's start) count as start too.
 """
 
 import json
@@ -22,11 +22,11 @@ WITHOUT_START = f"{OUTSIDE}, without the start"
 
 
 class Clock:
-    """Adds up what the parts of a training take; a part inside another counts for the inner one alone."""
+    """Sums the seconds of the parts of a training; nested parts count only for the inner one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._open: list[list] = []  # name, and seconds of what ran inside
+        self._open: list[list] = []  # name, and seconds of nested parts
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -42,7 +42,7 @@ class Clock:
                 self._open[-1][1] += taken
 
     def around(self, owner: object, method: str, name: str) -> None:
-        """Counts every call of a method."""
+        """Times every call of a method."""
         original: Callable = getattr(owner, method)
 
         def timed(*args: object, **kwargs: object) -> object:
@@ -53,8 +53,8 @@ class Clock:
 
 
 def one(arguments: list[str]) -> None:
-    """Trains, and prints for every run the seconds of its parts as JSON on its last line."""
-    from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop  # noqa: PLC0415 - the parent shall not wait for it
+    """Trains, and prints the seconds of each run's parts as JSON on the last line."""
+    from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop  # noqa: PLC0415 - not in the parent
     from lightning.pytorch.loops.optimization.automatic import _AutomaticOptimization  # noqa: PLC0415
 
     from unet_repro.commands import train as command  # noqa: PLC0415

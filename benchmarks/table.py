@@ -1,6 +1,6 @@
-"""Tables of all results on record, into ``benchmarks/README.md``: ``python benchmarks/table.py``.
+"""Writes tables of all recorded results to ``benchmarks/README.md``: ``python benchmarks/table.py``.
 
-Where ``results/before/`` holds the same benchmark of an earlier commit, its ratios stand beside those of now.
+If ``results/before/`` has the same benchmark of an earlier commit, its ratios are shown too.
 """
 
 import json
@@ -67,7 +67,7 @@ def _ratio(row: Content, key: str = "ratio") -> str:
 
 
 def _judged(row: Content) -> str:
-    """The goal, and whether it is met."""
+    """The goal, and whether it is reached."""
     if not row["goal"]:
         return ""
     sign, wanted = row["goal"].split()

@@ -2,11 +2,11 @@
 
     python benchmarks/training_step.py [--before ../before/src] [--width 8 16 64] [--tile 252 572] [--threads 1 2]
 
-A step is forward pass, weighted cross-entropy, backward pass and SGD with momentum. *plain* is the network as tutorials
-write it (skips sliced and concatenated) in float32, in both memory orders; *before* the network of an earlier commit,
-channels-last as it was trained; *after* this one, with memory order and precision by `machine.py`. All run in one
-process, in turn, with this project's allocator setting. With `--device cuda --batch 4` the step is as `trainer=gpu`
-runs it: bf16, compiled.
+A step is forward pass, weighted cross-entropy, backward pass and SGD with momentum. *plain* is a tutorial network
+(skips sliced and concatenated) in float32, in both memory orders; *before* is that of an earlier commit,
+channels-last as it was trained; *after* is this commit's, with the settings of `machine.py`. All run in one
+process, in turn, with this project's allocator setting. `--device cuda --batch 4` runs the step as `trainer=gpu`
+does: bf16, compiled.
 """
 
 import importlib
@@ -29,7 +29,7 @@ from unet_repro.training.losses import weighted_mean
 
 DEPTH = 4
 RUN_STEPS, RUN_GOAL_S = 4000, 60  # of the scale `paper`, on a data-centre GPU
-LARGE_FLOP, LARGE_ROUNDS = 2e11, 3  # on CPU, where a step of so many takes more than two seconds
+LARGE_FLOP, LARGE_ROUNDS = 2e11, 3  # on CPU, where such a step takes more than two seconds
 PLAIN = {"plain NCHW": torch.contiguous_format, "plain channels-last": torch.channels_last}
 BEFORE, FP32, BF16 = "before", "after, fp32", "after, bf16"
 
@@ -38,7 +38,7 @@ Step = Callable[[], object]
 
 
 class PlainUNet(nn.Module):
-    """The paper's network without any care for speed."""
+    """The paper's network without optimization for speed."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class PlainUNet(nn.Module):
 
 
 def unet_of(source: Path) -> type[nn.Module]:
-    """The network of another checkout's `src`; this one's modules are in place again afterwards."""
+    """The network of another checkout's `src`; restores this checkout's modules afterwards."""
 
     def modules() -> list[str]:
         return [name for name in sys.modules if name.split(".")[0] == "unet_repro"]
@@ -113,7 +113,7 @@ def ours(width: int, batch: Batch, precision: str = "32-true") -> Step:
 
 
 def flop(width: int, tile: int) -> int:
-    """Operations of a step: forward, and twice that backward, but for the gradient of the image."""
+    """Operations of a step: forward, and twice that backward, except for the gradient of the image."""
     passed = layers((tile, tile), DEPTH, width=width)
     return 3 * sum(layer.flop for layer in passed) - passed[0].flop
 
@@ -141,7 +141,7 @@ def compared(name: str, times: dict[str, Seconds]) -> dict[str, Any]:
 
 def measure(record: Record, asked: Namespace) -> None:
     on_gpu = asked.device == "cuda"
-    torch.backends.cudnn.benchmark = True  # as Lightning's Trainer is set
+    torch.backends.cudnn.benchmark = True  # as in Lightning's Trainer
     before = unet_of(Path(asked.before)) if asked.before else None
     found: dict[tuple[int, int, int], dict[str, Seconds]] = {}
     for threads, width, tile in itertools.product(asked.threads, asked.width, asked.tile):

@@ -1,4 +1,4 @@
-"""Times every weight map against its textbook form: one distance transform of the whole image per cell, then a sort.
+"""Times every weight map against its textbook version: one distance transform of the image per cell, then a sort.
 
     python benchmarks/weight_maps.py [--size 512] [--cells 130] [--repeats 5]
 
@@ -22,7 +22,7 @@ W0, SIGMA_PX = 10.0, 5.0
 
 
 def voronoi_labels(size: int, num_cells: int, seed: int = 0) -> npt.NDArray[np.int32]:
-    """``(size, size)`` int32: cells about random centres, background where the two nearest are about equally far."""
+    """``(size, size)`` int32: cells around random centres, background where the two nearest are about equally far."""
     centres = np.random.default_rng(seed).uniform(0, size, (num_cells, 2))
     distances, nearest = cKDTree(centres).query(np.indices((size, size)).reshape(2, -1).T, k=2)
     labels = np.where(distances[:, 1] - distances[:, 0] > 5, nearest[:, 0] + 1, 0)

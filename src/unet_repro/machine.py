@@ -1,7 +1,7 @@
-"""What this machine can do, and how a process uses it.
+"""The machine's capabilities, and how a process uses it.
 
-Threads, memory order and precision change the last digits of a run at most; each choice is made here, with the
-measurement behind it (``benchmarks/training_step.py``).
+Threads, memory order and precision affect at most the last digits of a run; each choice is made here, based on
+measurements (``benchmarks/training_step.py``).
 """
 
 import ctypes
@@ -22,14 +22,14 @@ import torch
 
 from unet_repro.errors import ConfigError
 
-# Widest network that trains faster in channels-last order, by instruction set, in float32. Where weights outweigh the
-# image, oneDNN's gradients of the weights are faster in default order; without AVX-512 that begins at width 16.
+# Widest network that trains faster in channels-last order, by instruction set, in float32. Where weights exceed the
+# image, oneDNN's gradients of the weights are faster in default order; without AVX-512 from width 16 on.
 _CHANNELS_LAST_UP_TO = {"AVX512": 32, "AVX2": 8}
-_TRIAL_S = 2.0  # for which steps are timed to choose a number of threads
+_TRIAL_S = 2.0  # of timing, to choose the number of threads
 
 
 def instruction_set() -> str:
-    """What torch uses of this processor: ``AVX512``, ``AVX2``, ... and ``bf16`` where it multiplies bfloat16."""
+    """Instruction set that torch uses: ``AVX512``, ``AVX2``, ...; with ``bf16`` if bfloat16 is native."""
     capability = torch.backends.cpu.get_cpu_capability()
     if platform.machine().lower() in ("arm64", "aarch64"):
         capability = f"ARM {capability}"
@@ -37,23 +37,23 @@ def instruction_set() -> str:
 
 
 def multiplies_bf16(device: str = "cpu") -> bool:
-    """Whether a device multiplies bfloat16 natively; of processors those with AVX512_BF16, AMX or ARM's BF16."""
+    """Whether a device multiplies bfloat16 natively; CPUs do with AVX512_BF16, AMX or ARM's BF16."""
     if device == "cuda":
         return True
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # on ARM, this asks the processor
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # on ARM, this queries the CPU
         return False
     is_arm = platform.machine().lower() in ("arm64", "aarch64")
     return is_arm or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def memory_order(device: str, width: int, *, training: bool, precision: str = "32-true") -> torch.memory_format:
-    """The faster memory order of images and weights.
+    """The faster memory order for images and weights.
 
     Args:
         device: Type of the device, ``cpu`` or ``cuda``.
         width: Channels of the network's first level.
         training: Whether gradients are computed; a forward pass alone is faster in channels-last order everywhere.
-        precision: Of the products; bfloat16 is faster in channels-last order everywhere.
+        precision: Of products; bfloat16 is faster in channels-last order everywhere.
     """
     if device == "cpu" and training and not precision.startswith("bf16"):
         most = _CHANNELS_LAST_UP_TO.get(torch.backends.cpu.get_cpu_capability(), 32)
@@ -62,24 +62,24 @@ def memory_order(device: str, width: int, *, training: bool, precision: str = "3
 
 
 def autocast(device: torch.device, precision: str | int) -> torch.autocast:
-    """Context in which convolutions multiply as ``precision`` says: ``bf16``, Lightning's names, or 32 for float32."""
+    """Context that sets the precision of convolutions: ``bf16``, Lightning's names, or 32 for float32."""
     kind = torch.float16 if precision == "16-mixed" else torch.bfloat16
     return torch.autocast(device.type, kind, enabled=precision in ("bf16", "bf16-mixed", "16-mixed"))
 
 
 def given_threads() -> int | None:
-    """Number of threads that the environment sets (``OMP_NUM_THREADS``): a launcher's, a scheduler's or the user's."""
+    """Number of threads set by a launcher, a scheduler or the user in the environment (``OMP_NUM_THREADS``)."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: affinity, cpusets and a container's quota are respected."""
+    """Number of cores that affinity, cpusets and a container's quota allow this process."""
     return int(joblib.cpu_count())
 
 
 def check_device(accelerator: str, devices: int, *, compiles: bool) -> None:
-    """Refuses a device, or a compilation, that cannot be had here.
+    """Rejects a device or a compilation that is not available here.
 
     Raises:
         ConfigError: If there are fewer GPUs than the run needs, or no compiler for ``trainer.compile``.
@@ -98,23 +98,23 @@ def check_device(accelerator: str, devices: int, *, compiles: bool) -> None:
 
 
 def use_machine(threads: int | None) -> None:
-    """Threads, memory and exact float32 for what follows in this process.
+    """Sets threads, memory allocation and exact float32 in this process.
 
     Args:
-        threads: ``None``: what the environment says, or all usable cores.
+        threads: ``None``: those of the environment, or all usable cores.
     """
     _keep_freed_memory()
     threads = threads or given_threads() or usable_cores()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    torch.backends.cudnn.allow_tf32 = False  # a float32 result is on record as float32; training on GPUs is in bf16
+    torch.backends.cudnn.allow_tf32 = False  # results recorded as float32 are float32; GPUs train in bf16
 
 
 def faster_threads(step: Callable[[], object]) -> int:
-    """Number of threads with which a step is faster at this moment, one or all usable cores; leaves it set.
+    """Sets and returns the number of threads with which a step is now faster: one or all usable cores.
 
     Args:
-        step: What is going to be repeated.
+        step: The step to be repeated.
     """
     cores = usable_cores()
     if cores == 1:
@@ -133,25 +133,25 @@ def faster_threads(step: Callable[[], object]) -> int:
 
 
 def die_with_parent() -> None:
-    """Ends a sweep's worker when the process that started it ends, however that ends (Linux)."""
+    """Ends a sweep's worker when its parent process ends for any reason (Linux)."""
     if sys.platform == "linux" and multiprocessing.current_process().name != "MainProcess":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _keep_freed_memory() -> None:
-    """Makes glibc keep large freed blocks: getting them again from the kernel, page by page, takes time.
+    """Makes glibc keep large freed blocks: requesting them again from the kernel is slow.
 
-    A tenth of a training step at width 8 and tile 572; at tile 1212 a prediction took 1.6 times as long.
+    That costs a tenth of a training step at width 8 and tile 572; a prediction at tile 1212 took 1.6 times as long.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its largest legal value
         mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
-        mallopt(-4, 0)  # M_MMAP_MAX: blocks beyond that threshold too
+        mallopt(-4, 0)  # M_MMAP_MAX: blocks above that threshold too
 
 
 def quiet_lightning() -> None:
-    """Silences Lightning's advice on loaders and devices: the configuration decides, tiles are numbered."""
+    """Silences Lightning's warnings on loaders and devices, which the configuration sets."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -160,6 +160,6 @@ def quiet_lightning() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         ".*dataloader is not resumable.*",
         ".*srun. command is available.*",
-        ".*sync_dist=True.*",  # the task's measures are those of all devices already
+        ".*sync_dist=True.*",  # the task's measures already cover all devices
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -152,7 +152,7 @@ def truth() -> npt.NDArray[np.uint8]:
 
 
 def predicted(number: int) -> npt.NDArray[np.uint8]:
-    """Arm 0: cells in the upper half. Others: cells everywhere but for a stripe that tells them apart."""
+    """Arm 0: cells in the upper half. Others: cells everywhere except in a stripe that identifies the arm."""
     image = np.zeros((SIZE, SIZE), np.uint8)
     if number == 0:
         image[: SIZE // 2] = 255

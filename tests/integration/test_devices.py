@@ -82,9 +82,9 @@ def test_two_processes_stop_together_and_go_on(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["tiles.budget=3x84"], "cannot share 3 tiles"),
+        (["tiles.budget=3x84"], "cannot divide 3 tiles"),
         (["trainer.devices=7"], "cannot divide"),
-        (["tiles.budget=4x84", "trainer.devices=4"], "cannot share 2 validation images"),
+        (["tiles.budget=4x84", "trainer.devices=4"], "cannot divide 2 validation images"),
         (["model.norm=batch"], "batch norm over several CPU processes"),
     ],
 )

@@ -265,7 +265,7 @@ def test_there_is_a_place_for_each_visible_gpu(monkeypatch):
     assert slots(config("gpu", devices=2), **auto) == ["0,1", "2,3"]
     assert slots(config("gpu"), **{**auto, "jobs": 2}) == ["0", "1"]
     assert slots(config("gpu"), **{**auto, "gpus": None, "jobs": 2}) == [None, None]
-    with pytest.raises(ConfigError, match="trainer.devices=5, but the launcher has 4 GPUs"):
+    with pytest.raises(ConfigError, match="trainer.devices=5, but the launcher has only 4 GPUs"):
         slots(config("gpu", devices=5), **auto)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a,7,6")
     assert slots(config("gpu"), **auto) == ["2", "GPU-5a", "7", "6"]

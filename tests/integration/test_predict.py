@@ -1,4 +1,4 @@
-"""`unet-repro predict`: any file in, any result out, killed and gone on with, and every mistake told."""
+"""`unet-repro predict`: all input formats and output kinds, resuming after a kill, and error messages."""
 
 import json
 import logging

@@ -160,7 +160,7 @@ def test_nothing_to_watch_or_to_report_is_an_error_that_says_what_to_do(tmp_path
     for arguments in (["report"], ["report", "--watch"]):
         done = unet_repro(*arguments, cwd=tmp_path)
         assert done.returncode == 2
-        assert "start one" in done.stderr or "train some first" in done.stderr
+        assert "start one" in done.stderr or "train some runs first" in done.stderr
 
 
 def test_all_leaves_the_seed_runs_out_where_their_data_are_not(tmp_path):

@@ -1,4 +1,4 @@
-"""Trainings that are killed, told to stop, or find their files damaged end as if nothing had happened."""
+"""Trainings that are killed, stopped or have damaged files end like undisturbed trainings."""
 
 import csv
 import os

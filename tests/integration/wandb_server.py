@@ -53,7 +53,7 @@ class WandbServer:
         lines: Run id -> file of the run's stream -> lines by their number.
         files: Run id -> names of the files that were put.
         views: Kind (``project-view``: a workspace, ``runs``: a report) -> what was saved.
-        known_runs: Runs that the public API is told of.
+        known_runs: Runs that the public API knows.
         artifacts: What each artifact was created with.
         contents: Path of a file that was put -> its bytes.
         refusals: Part of a path or operation -> HTTP status to answer with.
@@ -198,7 +198,7 @@ class WandbServer:
         }  # fmt: skip
 
     def _status(self, run_id: str) -> dict[str, Any] | None:
-        """What a run that goes on is told about its earlier attempts."""
+        """What a resumed run receives about its earlier attempts."""
         if run_id not in self.runs:
             return None
         rows = self.history(run_id)

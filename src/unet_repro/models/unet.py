@@ -19,10 +19,10 @@ KERNEL = 3
 class InstanceNorm2d(nn.InstanceNorm2d):
     """``torch.nn.InstanceNorm2d(channels, affine=True)`` that keeps channels-last order.
 
-    torch's own converts its input to default order, and its result to it: three times slower on CPU. Worse, for one
-    channels-last image with a channels-last gradient it returns a wrong gradient without a word (torch 2.13, CPU).
-    Normalising one image is batch normalisation by the batch's own statistics, of several it is group normalisation
-    with a group a channel.
+    torch's own converts input and result to default order, which is three times slower on CPU. Also, for one
+    channels-last image with a channels-last gradient it silently returns a wrong gradient (torch 2.13, CPU).
+    For one image this is batch normalisation with the batch's own statistics, for several group normalisation
+    with one group per channel.
     """
 
     def __init__(self, channels: int) -> None:
@@ -30,7 +30,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Normalises every channel of every image of ``(B, C, H, W)`` over its pixels."""
-        if torch.compiler.is_compiling():  # or exporting: there is a kernel, or an operator, of its own
+        if torch.compiler.is_compiling():  # or exporting: both have their own kernel
             return super().forward(x_BCHW)
         if len(x_BCHW) == 1:
             return F.batch_norm(x_BCHW, None, None, self.weight, self.bias, training=True, eps=self.eps)
@@ -79,12 +79,12 @@ class Up(nn.Module):
 
 
 def crop_to(skip: Tensor, target: Tensor) -> Tensor:
-    """The centre of ``skip`` in the height and width of ``target``; legal tiles make the margins equal on all sides."""
+    """Crops the centre of ``skip`` to the size of ``target``; for legal tiles all margins are equal."""
     rows, columns = ((skip.shape[axis] - target.shape[axis]) // 2 for axis in (-2, -1))
     if torch.is_grad_enabled() and skip.is_contiguous(memory_format=torch.channels_last):
         # Negative padding, not a slice: its gradient stays channels-last, which saves an eighth of a training step.
         return F.pad(skip, (-columns, -columns, -rows, -rows))
-    return skip[..., rows:-rows, columns:-columns]
+    return skip[..., rows : -rows or None, columns : -columns or None]
 
 
 class UNet(nn.Module):
@@ -95,8 +95,8 @@ class UNet(nn.Module):
         num_classes: Classes, one score map each.
         width: Channels of the first level, doubled at each level below (paper: 64).
         depth: Number of max-pools (paper: 4).
-        dropout: Probability at the end of the contracting path (section 3.1; the paper leaves the probability open).
-        norm: Normalisation after each convolution; ``none`` is the paper's.
+        dropout: Probability at the end of the contracting path (section 3.1; the paper states no probability).
+        norm: Normalisation after each convolution; ``none`` as in the paper.
 
     At width 64, depth 4, one channel and two classes it has 23 convolutional layers and 31,030,658 parameters.
 
@@ -130,7 +130,7 @@ class UNet(nn.Module):
         """Class scores of the tile's valid centre.
 
         Args:
-            x_BCHW: ``(B, C, H, W)`` float, H and W legal tile sizes, each for itself.
+            x_BCHW: ``(B, C, H, W)`` float, H and W legal tile sizes, not necessarily equal.
 
         Returns:
             ``(B, K, h, w)`` scores before the softmax, ``h = H - 2 * halo(depth)``.

@@ -138,7 +138,15 @@ def hear_sigint():
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["one run", "sweep"])
 def test_ctrl_c_stops_at_once_with_a_word_and_the_same_command_goes_on(tmp_path, sweep):
     long = [option for option in TINY if "max_steps" not in option and "val_every" not in option]
-    command = ["train", *sweep, *long, "trainer.max_steps=3000", "trainer.val_every=10", "seed=1", "trainer.save_every_s=1"]
+    command = [
+        "train",
+        *sweep,
+        *long,
+        "trainer.max_steps=3000",
+        "trainer.val_every=10",
+        "seed=1",
+        "trainer.save_every_s=1",
+    ]
     command += ["model.norm=none,batch"] if sweep else []
     running = subprocess.Popen(
         [sys.executable, "-m", "unet_repro", *command],

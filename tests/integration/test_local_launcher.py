@@ -269,7 +269,7 @@ def test_there_is_a_place_for_each_visible_gpu(monkeypatch):
         slots(config("gpu", devices=5), **auto)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a,7,6")
     assert slots(config("gpu"), **auto) == ["2", "GPU-5a", "7", "6"]
-    with pytest.raises(ConfigError, match="enough for 4"):
+    with pytest.raises(ConfigError, match="enough for only 4"):
         slots(config("gpu"), **{**auto, "jobs": 5})
     with pytest.raises(ConfigError, match="gpus=0 is not a list"):
         slots(config("gpu"), **{**auto, "gpus": 0})

@@ -6,7 +6,6 @@ Every split is a pure function of the samples' keys. ``manifest`` records which 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -22,14 +21,6 @@ class Split:
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
-
-
-class Splitter(Protocol):
-    """A function that divides samples into parts."""
-
-    def __call__(self, samples: Sequence[Sample]) -> Split:
-        """Divides the samples; raises ``DataError`` if a part would be empty."""
-        ...
 
 
 def contiguous(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from unet_repro.models.unet import InstanceNorm2d, _norm
+from unet_repro.models.unet import InstanceNorm2d, UNet, _norm
 
 ORDERS = [torch.contiguous_format, torch.channels_last]
 
@@ -32,6 +32,26 @@ def test_instance_norm_is_group_norm_with_a_group_a_channel_in_any_memory_order(
     )
     for got, wanted in zip(gradients(ours, x, grad, ours.parameters()), expected, strict=True):
         torch.testing.assert_close(got, wanted)
+
+
+def test_instance_norm_is_that_of_torch_in_default_order_and_keeps_channels_last():
+    ours, theirs = InstanceNorm2d(4), nn.InstanceNorm2d(4, affine=True)
+    x = torch.randn(1, 4, 6, 7)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert ours(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "instance", "group"])
+def test_a_networks_gradients_are_the_same_in_both_memory_orders(norm):
+    torch.manual_seed(0)
+    net = UNet(width=16, depth=1, dropout=0.0, norm=norm).double()
+    x = torch.randn(1, 1, 52, 60, dtype=torch.float64)
+    found = []
+    for order in ORDERS:
+        scores = net.to(memory_format=order)(x.contiguous(memory_format=order))
+        found.append(torch.autograd.grad(scores.square().sum(), list(net.parameters())))
+    for default, last in zip(*found, strict=True):
+        torch.testing.assert_close(last, default)
 
 
 def test_torchs_own_gradient_for_one_channels_last_image_is_still_wrong():

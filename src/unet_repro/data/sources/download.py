@@ -2,12 +2,13 @@
 
 import errno
 import shutil
+import stat
 import tempfile
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -149,6 +150,18 @@ def explained(error: OSError | ValueError, *, where: Path) -> DataError:
     return DataError(what, hint=hint)
 
 
+def _check_members(archive: zipfile.ZipFile) -> None:
+    """Refuses an archive with paths that leave its folder, or with links; unpacking would silently alter them."""
+    for member in archive.infolist():
+        path, foreign = PurePosixPath(member.filename), PureWindowsPath(member.filename)
+        escapes = path.is_absolute() or foreign.drive or foreign.root or ".." in (*path.parts, *foreign.parts)
+        if escapes or stat.S_ISLNK(member.external_attr >> 16):
+            raise DataError(
+                f"{archive.filename} contains {member.filename!r}, which leads out of its folder",
+                hint="do not use this archive; get it from its publisher",
+            )
+
+
 def unpack(archive_path: Path, folder: Path) -> None:
     """Unpacks the one folder of a zip archive: completely, or not at all.
 
@@ -157,13 +170,14 @@ def unpack(archive_path: Path, folder: Path) -> None:
         folder: The target; must not exist.
 
     Raises:
-        DataError: If the archive is damaged or has no such folder, or if the disk is full.
+        DataError: If the archive is damaged or unsafe, or has no such folder, or if the disk is full.
     """
     # Beside the target, so that the last step is a rename on one file system.
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with zipfile.ZipFile(archive_path) as archive:
-            archive.extractall(scratch)  # drops roots, drives and "..", and writes links as plain files
+            _check_members(archive)
+            archive.extractall(scratch)
         if not (scratch / folder.name).is_dir():
             raise DataError(f"{archive_path} has no folder {folder.name}", hint="get the archive from its publisher")
         (scratch / folder.name).replace(folder)

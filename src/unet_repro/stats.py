@@ -1,26 +1,24 @@
-"""Statistics of paired comparisons over few seeds and images: random effects, equivalence, Holm, seeds needed.
+"""Statistics of paired comparisons over few seeds and images: stratified means, and crossed random effects.
 
-The data are a table of paired differences ``d[s, i]`` of seed s and image i. Every seed's network is evaluated on the
-same images, and a difficult image is difficult for all of them. So seeds and images are crossed random effects, and the
-two-way analysis of variance gives the variance of the mean due to each (Searle, Casella and McCulloch, "Variance
-Components", 1992, chapter 4). Student's t with Satterthwaite's degrees of freedom (Biometrics Bulletin 1946,
-10.2307/3002019) gives the interval.
+Replicates of the trial are seeds within folds: ``stratified`` is Student's t with folds as strata. A table of values
+``d[s, i]`` of seed s and image i is different: every seed's network is evaluated on the same images, and a difficult
+image is difficult for all of them. So seeds and images are crossed random effects, and the two-way analysis of variance
+gives the variance of the mean due to each (Searle, Casella and McCulloch, "Variance Components", 1992, chapter 4). Both
+use Satterthwaite's degrees of freedom (Biometrics Bulletin 1946, 10.2307/3002019).
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.special import expit
 
 Table = npt.NDArray[np.float64]
-Expectation = Literal["higher", "lower", "equivalent", "not lower"]
-LEVEL = 0.95
-ALPHA = 1 - LEVEL
-MAX_SEEDS = 1000  # larger numbers are not reported
+Values = npt.NDArray[np.float64]
+LEVEL = 0.95  # of intervals
+RESOLUTION = 1e-7  # a smaller standard error is rounding: recorded values have six digits
 
 
 @dataclass(frozen=True)
@@ -48,34 +46,31 @@ class Estimate:
     num_images: int
 
     @property
+    def variance(self) -> float:
+        """Variance of the mean."""
+        return max(self.from_seeds + self.from_images - self.from_both, self.from_seeds, self.from_images)
+
+    @property
     def error(self) -> float:
         """Standard error of the mean."""
-        return self.with_seeds(self.num_seeds)[0]
+        return math.sqrt(self.variance)
 
     @property
     def degrees(self) -> float:
         """Degrees of freedom by Satterthwaite's rule."""
-        return self.with_seeds(self.num_seeds)[1]
-
-    def with_seeds(self, number: int) -> tuple[float, float]:
-        """Standard error and degrees of freedom for another number of seeds with the same variances."""
-        share = self.num_seeds / number
-        seeds, both = self.from_seeds * share, self.from_both * share
-        # The variance due to images includes the interaction, which decreases with more seeds.
-        images = max(self.from_images - self.from_both + both, 0.0)
-        variance = max(seeds + images - both, seeds, images)
-        if variance == 0:
-            return 0.0, max(number - 1.0, 1.0)
-        freedom = number - 1, self.num_images - 1, (number - 1) * (self.num_images - 1)
-        parts = zip((seeds, images, both), freedom, strict=True)
-        return math.sqrt(variance), variance**2 / sum(part**2 / degrees for part, degrees in parts if degrees > 0)
+        if self.variance == 0:
+            return max(self.num_seeds - 1.0, 1.0)
+        seeds, images = self.num_seeds - 1, self.num_images - 1
+        parts = zip((self.from_seeds, self.from_images, self.from_both), (seeds, images, seeds * images), strict=True)
+        return self.variance**2 / sum(part**2 / free for part, free in parts if free > 0)
 
 
-def estimate(differences: Table) -> Estimate:
-    """Mean paired difference with its 95 % interval.
+def estimate(values: Table, *, bounds: tuple[float, float] | None = None) -> Estimate:
+    """Mean of a table of values with its 95 % interval.
 
     Args:
-        differences: ``(S, I)`` float64: seeds by images; ``(S, 1)`` for a measure of whole runs.
+        values: ``(S, I)`` float64: seeds by images; ``(S, 1)`` for a measure of whole runs.
+        bounds: Range of a bounded measure; the interval then never leaves it (``bounded``).
 
     Raises:
         ValueError: If the table is empty or has non-finite values.
@@ -83,146 +78,146 @@ def estimate(differences: Table) -> Estimate:
     >>> found = estimate(np.array([[0.10, 0.11], [0.12, 0.13], [0.11, 0.12]]))
     >>> print(f"{found.mean:.3f}, from {found.low:.2f} to {found.high:.2f}")
     0.115, from 0.09 to 0.14
+    >>> found = estimate(np.array([[0.99], [0.80], [0.99]]), bounds=(0, 1))
+    >>> print(f"{found.mean:.2f}, from {found.low:.2f} to {found.high:.3f}")
+    0.93, from 0.19 to 0.999
     """
-    if differences.ndim != 2 or not differences.size or not np.isfinite(differences).all():
-        raise ValueError(f"differences must be a finite table of seeds by images, not of shape {differences.shape}")
-    num_seeds, num_images = differences.shape
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"values must be a finite table of seeds by images, not of shape {values.shape}")
+    num_seeds, num_images = values.shape
     free_seeds, free_images = max(num_seeds - 1, 1), max(num_images - 1, 1)  # a single value has no spread
-    within = differences - differences.mean(1, keepdims=True)
+    within = values - values.mean(1, keepdims=True)
     both = within - within.mean(0)
     found = Estimate(
-        mean=float(differences.mean()),
+        mean=float(values.mean()),
         low=None,
         high=None,
-        from_seeds=float(differences.mean(1).var()) / free_seeds,
-        from_images=float(differences.mean(0).var()) / free_images,
+        from_seeds=float(values.mean(1).var()) / free_seeds,
+        from_images=float(values.mean(0).var()) / free_images,
         from_both=float(both.var()) / (free_seeds * free_images),
         num_seeds=num_seeds,
         num_images=num_images,
     )
     if num_seeds < 2:
         return found
-    reach = float(stats.t.ppf(1 - ALPHA / 2, found.degrees)) * found.error
-    return replace(found, low=found.mean - reach, high=found.mean + reach)
+    low, high = _interval(found.mean, found.error, found.degrees, bounds)
+    return replace(found, low=low, high=high)
 
 
-def estimate_share(differences: Table) -> Estimate:
-    """Mean paired difference of binary outcomes, one per seed, with exact binomial intervals for both directions.
+def _interval(
+    mean: float, error: float, degrees: float, bounds: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """The 95 % interval of Student's t; for a bounded measure on the logit scale, by the delta method.
 
-    If all seeds agree, a standard error would be zero, although three runs without a collapse prove little.
-
-    Args:
-        differences: ``(S, 1)``, values -1, 0 or 1.
-
-    >>> found = estimate_share(np.zeros((3, 1)))
-    >>> print(f"{found.mean:.2f}, from {found.low:.2f} to {found.high:.2f}")
-    0.00, from -0.77 to 0.77
+    A mean that lies on a bound has no logit: its interval ends there, and on the other side where Student's t ends.
     """
-    number = len(differences)
-    up, down = (
-        stats.binomtest(int((differences == sign).sum()), number).proportion_ci(1 - ALPHA / 2, method="exact")
-        for sign in (1, -1)
-    )
-    mean = float(differences.mean())
-    low, high = float(up.low - down.high), float(up.high - down.low)
-    reach = float(stats.norm.ppf(1 - ALPHA / 2))
-    return Estimate(
-        mean=mean,
-        low=low,
-        high=high,
-        from_seeds=((high - low) / (2 * reach)) ** 2,
-        from_images=0.0,
-        from_both=0.0,
-        num_seeds=number,
-        num_images=1,
-    )
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
+    if bounds is None:
+        return mean - reach, mean + reach
+    bottom, top = bounds
+    share = (mean - bottom) / (top - bottom)
+    if not 0 < share < 1:
+        return max(bottom, mean - reach), min(top, mean + reach)
+    centre, spread = math.log(share / (1 - share)), reach / (top - bottom) / (share * (1 - share))
+    low, high = (float(expit(centre + sign * spread)) for sign in (-1, 1))
+    return bottom + (top - bottom) * low, bottom + (top - bottom) * high
 
 
-def p_values(found: Estimate, expects: Expectation, margin: float, *, seeds: int | None = None) -> tuple[float, float]:
-    """P-values for and against an expectation.
+@dataclass(frozen=True)
+class Stratified:
+    """A mean over replicates in folds, each fold with the same weight.
 
-    - ``higher``: supported if the mean is above zero; refuted if it is below the margin, the smallest difference that
-      matters. ``lower`` is analogous.
-    - ``equivalent``: supported if two one-sided tests show that the mean is within the margin of zero (Schuirmann 1987,
-      10.1007/BF01068419); refuted if it is beyond the margin.
-    - ``not lower``: supported if the mean is above minus the margin; refuted if it is below that.
+    Attributes:
+        mean: Mean over folds of the folds' means.
+        error: Standard error; ``None`` if it cannot be estimated.
+        degrees: Degrees of freedom; ``None`` without a standard error.
+        num: Number of replicates.
+        num_folds: Number of folds.
+        by_fold: Whether the standard error is within folds. If a fold has a single replicate it is that of all
+            replicates together, which is not too small, but is no test.
+    """
 
-    One-sided p-values are doubled, except those of the two one-sided tests.
+    mean: float
+    error: float | None
+    degrees: float | None
+    num: int
+    num_folds: int
+    by_fold: bool
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The uncorrected 95 % interval; ``None`` without a standard error."""
+        if self.error is None or self.degrees is None:
+            return None
+        return _interval(self.mean, self.error, self.degrees)
+
+
+def stratified(values: Values, folds: npt.NDArray[np.int64]) -> Stratified:
+    """The mean of replicates' values with folds as strata.
+
+    Equal values in all replicates have no standard error: they show no spread, not certainty.
 
     Args:
-        found: The estimate.
-        expects: The expectation for the mean.
-        margin: The margin, not negative.
-        seeds: Assume this number of seeds with the same spread.
+        values: ``(n,)`` float64, one for each replicate.
+        folds: ``(n,)`` the fold of each.
+
+    Raises:
+        ValueError: If there are no values, or some are not finite.
+
+    >>> found = stratified(np.array([0.1, 0.2, 0.5, 0.7]), np.array([0, 0, 1, 1]))
+    >>> round(found.mean, 3), round(found.error, 4), round(found.degrees, 2)
+    (0.375, 0.0559, 1.47)
+    """
+    if values.ndim != 1 or not values.size or values.shape != folds.shape or not np.isfinite(values).all():
+        raise ValueError(f"values must be finite, one for each of the {len(folds)} replicates")
+    names, numbers = np.unique(folds, return_counts=True)
+    num, num_folds, by_fold = len(values), len(names), bool((numbers > 1).all())
+    mean = float(np.mean([values[folds == name].mean() for name in names]))
+    error = degrees = math.nan
+    if by_fold:
+        _, errors, free = stratified_t(values, folds)
+        error, degrees = float(errors), float(free)
+    elif num > 1:
+        error, degrees = float(values.std(ddof=1)) / math.sqrt(num), num - 1.0
+    if not error > RESOLUTION:
+        return Stratified(mean, None, None, num, num_folds, by_fold)
+    return Stratified(mean, error, degrees, num, num_folds, by_fold)
+
+
+def stratified_t(values: Values, folds: npt.NDArray[np.int64]) -> tuple[Values, Values, Values]:
+    """Mean, standard error and Satterthwaite's degrees of freedom, with folds as strata of the same weight.
+
+    With n_f replicates of variance s_f^2 in fold f of F, the variance of the mean is the sum of s_f^2 / n_f over folds,
+    divided by F^2; for folds of one size, the mean of s_f^2 divided by the number of replicates.
+
+    Args:
+        values: ``(..., n)`` float64: any number of samples at once.
+        folds: ``(n,)`` the fold of each replicate; at least two replicates in each fold.
 
     Returns:
-        The p-values of support and refutation; both are 1 for a single seed.
+        ``(...)`` each; the degrees of freedom are NaN where the error is 0.
     """
-    if found.num_seeds < 2:
-        return 1.0, 1.0
-    error, degrees = found.with_seeds(seeds or found.num_seeds)
-    mean = -found.mean if expects == "lower" else found.mean
-
-    def above(bound: float) -> float:
-        if error == 0:
-            return 0.0 if mean > bound else 1.0
-        return float(stats.t.sf((mean - bound) / error, degrees))
-
-    def below(bound: float) -> float:
-        if error == 0:
-            return 0.0 if mean < bound else 1.0
-        return float(stats.t.cdf((mean - bound) / error, degrees))
-
-    match expects:
-        case "equivalent":
-            return max(above(-margin), below(margin)), min(1.0, 2 * min(above(margin), below(-margin)))
-        case "not lower":
-            return min(1.0, 2 * above(-margin)), min(1.0, 2 * below(-margin))
-        case _:
-            return min(1.0, 2 * above(0.0)), min(1.0, 2 * below(margin))
+    names = np.unique(folds)
+    groups = [values[..., folds == name] for name in names]
+    mean = np.mean([group.mean(-1) for group in groups], axis=0)
+    parts = [group.var(-1, ddof=1) / group.shape[-1] / len(names) ** 2 for group in groups]
+    variance = np.sum(parts, axis=0)
+    spread = np.sum([part**2 / (group.shape[-1] - 1) for part, group in zip(parts, groups, strict=True)], axis=0)
+    with np.errstate(invalid="ignore"):
+        return mean, np.sqrt(variance), variance**2 / spread
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values that control the family-wise error rate (Holm 1979).
+def p_above(mean: Values, error: Values, degrees: Values, bound: float) -> Values:
+    """One-sided p-value of the hypothesis that the true mean is at most ``bound``; 1 where there is no spread.
 
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
+    >>> float(p_above(np.array(0.02), np.array(0.01), np.array(9.0), 0.0).round(4))
+    0.0383
     """
-    adjusted = [0.0] * len(p)
-    highest = 0.0
-    for rank, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[index]))
-        adjusted[index] = highest
-    return adjusted
+    no_spread = ~(error > RESOLUTION)
+    t = (mean - bound) / np.where(no_spread, 1.0, error)
+    return np.where(no_spread, 1.0, stats.t.sf(t, np.where(no_spread, 1.0, degrees)))
 
 
-def seeds_needed(
-    found: Estimate, expects: Expectation, margin: float, *, against: bool = False, alpha: float = ALPHA
-) -> int | None:
-    """The smallest number of seeds for a significant result, if mean and spread stay the same.
-
-    Args:
-        found: The estimate.
-        expects: The expectation.
-        margin: Margin of the test.
-        against: Whether to refute the expectation instead of supporting it.
-        alpha: Significance level; smaller if many claims share it.
-
-    Returns:
-        The number; ``None`` if a thousand seeds are not enough, because the mean is on the other side or there are too
-        few images.
-    """
-
-    def settles(seeds: int) -> bool:
-        return p_values(found, expects, margin, seeds=seeds)[against] <= alpha
-
-    low, high = found.num_seeds, MAX_SEEDS
-    if found.num_seeds < 2 or not settles(high):
-        return None
-    while low < high:  # the error decreases with every seed
-        middle = (low + high) // 2
-        if settles(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def p_below(mean: Values, error: Values, degrees: Values, bound: float) -> Values:
+    """One-sided p-value of the hypothesis that the true mean is at least ``bound``; 1 where there is no spread."""
+    return p_above(-mean, error, degrees, -bound)

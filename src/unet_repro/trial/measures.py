@@ -1,15 +1,22 @@
-"""The measures of contrasts: a value for every image of a run, or one for the whole run."""
+"""The measures of contrasts: each a pure function of a run's record.
 
+A failed run has no evaluation. ``as_all_cell`` gives it that of a network which calls every pixel cell, so that it
+counts in every comparison.
+"""
+
+import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unet_repro.trial.finished_runs import Run
+from unet_repro.trial.run_record import RunRecord
 
-WHOLE_RUN = ""  # the key of a value for the whole run
-Values = dict[str, float]  # by image
+EARLY_SHARE = 0.25  # of the training steps: 250 of 1000
+STARTS_ABOVE = 0.05  # of IoU above the all-cell score
+_UNINFORMED = math.log(2)  # cross-entropy, in nats, of equal probabilities of two classes
+Keys = Collection[str]
 
 
 @dataclass(frozen=True)
@@ -18,90 +25,148 @@ class Measure:
 
     Attributes:
         title: Title for display.
-        unit: Unit of the values.
-        values: Values of a run, given all runs that it is compared with; empty if they were not measured.
-        evaluation: The evaluation that they come from, if any.
-        yes_or_no: Whether values are 1 or 0.
+        unit: Unit of its values.
+        value: The value of a run: mean over the held-out slices with these keys.
+        bounded: Whether its values are in [0, 1].
     """
 
     title: str
     unit: str
-    values: Callable[[Run, str, Sequence[Run]], Values]
-    evaluation: str | None = None
-    yes_or_no: bool = False
+    value: Callable[[RunRecord, Keys], float]
+    bounded: bool = True
 
 
-def _of_images(evaluation: str, measure: str, title: str, unit: str, default: str = "") -> Measure:
-    def values(run: Run, variant: str, peers: Sequence[Run]) -> Values:  # noqa: ARG001
-        record = run.evaluation(evaluation)
-        if record is None:
-            return {}
-        return {image: measured[measure] for image, measured in record["variants"][variant or default].items()}
+def _of_slices(*path: str, last: str = "") -> Callable[[RunRecord, Keys], float]:
+    """The mean of ``evaluation[path][slice]``, or of its entry ``last``; NaN if the evaluation lacks it."""
 
-    return Measure(title, unit, values, evaluation)
+    def value(record: RunRecord, keys: Keys) -> float:
+        found: Mapping[str, object] = record.evaluation or {}
+        for name in path:
+            found = found.get(name) or {}  # type: ignore[assignment]
+        values = [found.get(key) for key in keys]
+        if last:
+            values = [one.get(last) if isinstance(one, Mapping) else None for one in values]
+        if not values or any(one is None for one in values):
+            return math.nan
+        return statistics.fmean(values)  # type: ignore[arg-type]
 
-
-def _of_runs(
-    title: str, unit: str, value: Callable[[Run, Sequence[Run]], float | None], *, yes_or_no: bool = False
-) -> Measure:
-    def values(run: Run, variant: str, peers: Sequence[Run]) -> Values:  # noqa: ARG001
-        found = value(run, peers)
-        return {} if found is None else {WHOLE_RUN: found}
-
-    return Measure(title, unit, values, yes_or_no=yes_or_no)
+    return value
 
 
-def roughness(run: Run, peers: Sequence[Run]) -> float:  # noqa: ARG001
-    """Standard deviation of the differences between successive validations' IoU."""
-    steps = np.diff(run.history["val/iou"])
-    return float(np.std(steps, ddof=1)) if len(steps) > 1 else 0.0
+def curve_of(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Steps ``(V,)`` and IoU at the run's own threshold ``(V,)`` of its validations."""
+    return np.asarray(record.curve["step"], float), np.asarray(record.curve["val/iou_own"], float)
 
 
-def steps_to_iou(run: Run, peers: Sequence[Run]) -> float:
-    """Step of the first validation with the IoU that every compared run reaches: the minimum of their best IoUs."""
-    reached_by_all = min(max(peer.history["val/iou"]) for peer in peers)
-    return next(
-        step for step, iou in zip(run.history["step"], run.history["val/iou"], strict=True) if iou >= reached_by_all
-    )
+def roughness(record: RunRecord, keys: Keys = ()) -> float:  # noqa: ARG001
+    """Standard deviation of the changes between successive validations in the second half of the training.
 
-
-def generalisation_gap(run: Run, peers: Sequence[Run]) -> float:  # noqa: ARG001
-    """Unweighted cross-entropy of the last validation minus that of the training steps before it."""
-    return run.history["val/loss"][-1] - run.history["train/ce"][-1]
-
-
-def collapsed(run: Run, peers: Sequence[Run]) -> float:  # noqa: ARG001
-    """1 if the run ends below half of its own best IoU."""
-    ious = run.history["val/iou"]
-    return float(ious[-1] < max(ious) / 2)
-
-
-def iou_at_equal_time(run: Run, peers: Sequence[Run]) -> float | None:
-    """IoU at the total training time of the fastest compared arm, interpolated between validations.
-
-    Times are means over the seeds of an arm, because other work on a machine disturbs single runs.
+    The values of a curve are means over all held-out slices. NaN for fewer than three validations in that half.
     """
-    if any("seconds_at" not in peer.outcome for peer in peers):
-        return None
-    arms: dict[str, list[list[float]]] = {}
-    for peer in peers:
-        arms.setdefault(peer.entry.arm, []).append(peer.outcome["seconds_at"])
-    clocks = {arm: [statistics.fmean(at) for at in zip(*times, strict=True)] for arm, times in arms.items()}
-    until = min(clock[-1] for clock in clocks.values())
-    return float(np.interp(until, clocks[run.entry.arm], run.history["val/iou"]))
+    steps, ious = curve_of(record)
+    changes = np.diff(ious[steps > steps[-1] / 2])
+    return float(np.std(changes, ddof=1)) if len(changes) > 1 else math.nan
+
+
+def early_iou(record: RunRecord, keys: Keys = ()) -> float:  # noqa: ARG001
+    """Mean IoU of the validations in the first quarter of the training; NaN if there are none."""
+    steps, ious = curve_of(record)
+    early = ious[steps <= EARLY_SHARE * steps[-1]]
+    return float(early.mean()) if len(early) else math.nan
+
+
+def gap(record: RunRecord, keys: Keys) -> float:
+    """Cross-entropy on held-out slices minus that on the un-augmented training slices, in evaluation mode, in nats."""
+    held_out = _of_slices("loss", "val")(record, keys)
+    losses = ((record.evaluation or {}).get("loss") or {}).get("train") or {}
+    return held_out - statistics.fmean(losses.values()) if losses else math.nan
+
+
+def drop(record: RunRecord, keys: Keys = ()) -> float:  # noqa: ARG001
+    """Best minus final IoU of the curve; at least 0."""
+    _, ious = curve_of(record)
+    return float(ious.max() - ious[-1])
+
+
+def seam(record: RunRecord, keys: Keys) -> float:
+    """Largest difference of a class probability between stitched small tiles and the whole image."""
+    found = (record.evaluation or {}).get("seam") or {}
+    return max((found[key] for key in keys), default=math.nan) if all(key in found for key in keys) else math.nan
 
 
 MEASURES: dict[str, Measure] = {
-    "iou_per_image": _of_images("val", "iou", "final IoU, mean over images", "IoU", "whole"),
-    "pair_f_score": _of_images("val", "pair_f_score", "pair F-score of objects, most likely class", "F-score", "whole"),
-    "val_loss": _of_images("val", "loss", "final validation cross-entropy", "nats", "whole"),
-    "seam": _of_images("overlap_tile", "max_difference", "largest difference of a class probability", "probability"),
-    "border_iou": _of_images("overlap_tile", "iou_band", "IoU in the border band", "IoU"),
-    "rotated_iou": _of_images("rotations", "iou", "IoU of the mean over views", "IoU"),
-    "rotated_pairs": _of_images("rotations", "pair_f_score", "pair F-score, mean over views", "F-score"),
-    "roughness": _of_runs("roughness of the IoU curve", "IoU", roughness),
-    "steps_to_iou": _of_runs("steps to the IoU that all runs reach", "steps", steps_to_iou),
-    "generalisation_gap": _of_runs("validation − training cross-entropy at the end", "nats", generalisation_gap),
-    "collapsed": _of_runs("share of collapsed runs", "share", collapsed, yes_or_no=True),
-    "iou_at_equal_time": _of_runs("IoU after equal training time", "IoU", iou_at_equal_time),
+    "iou": Measure("IoU at the run's own threshold", "IoU", _of_slices("at_threshold", "1", last="iou")),
+    "iou_half": Measure("IoU at 0.5", "IoU", _of_slices("at_half", "1", last="iou")),
+    "v_rand": Measure(
+        "thinned V_rand at the run's own threshold", "V_rand", _of_slices("at_threshold", "1", last="v_rand")
+    ),
+    "iou_7_views": Measure(
+        "IoU of 7 views at the run's own threshold", "IoU", _of_slices("at_threshold", "7", last="iou")
+    ),
+    "v_rand_7_views": Measure(
+        "thinned V_rand of 7 views at the run's own threshold", "V_rand", _of_slices("at_threshold", "7", last="v_rand")
+    ),
+    "iou_half_7_views": Measure("IoU of 7 views at 0.5", "IoU", _of_slices("at_half", "7", last="iou")),
+    "border_mirror": Measure("IoU in the border band, mirrored", "IoU", _of_slices("border", "mirror")),
+    "border_zeros": Measure("IoU in the border band, padded with zeros", "IoU", _of_slices("border", "zeros")),
+    "border_inner_mirror": Measure(
+        "IoU in the inner border band, mirrored", "IoU", _of_slices("border", "inner, mirror")
+    ),
+    "border_inner_real": Measure(
+        "IoU in the inner border band, real surroundings", "IoU", _of_slices("border", "inner, real")
+    ),
+    "roughness": Measure("roughness of the second half of the IoU curve", "IoU", roughness),
+    "early_iou": Measure("mean IoU over the first quarter of the training", "IoU", early_iou),
+    "gap": Measure("held-out minus training cross-entropy", "nats", gap, bounded=False),
+    "drop": Measure("best minus final IoU", "IoU", drop),
+    "seam": Measure("largest difference of a class probability", "probability", seam),
 }
+
+
+def has_all_cell(record: RunRecord) -> bool:
+    """Whether the all-cell score of every held-out slice is known."""
+    return not math.isnan(_of_slices("all_cell")(record, record.held_out))
+
+
+def has_started(record: RunRecord) -> bool:
+    """Whether a validation exceeded the all-cell score of the run's held-out slices by more than 0.05 IoU.
+
+    Args:
+        record: A record with an evaluation.
+    """
+    all_cell = _of_slices("all_cell")(record, record.held_out)
+    _, ious = curve_of(record)
+    return bool(ious.max() > all_cell + STARTS_ABOVE)
+
+
+def as_all_cell(record: RunRecord, all_cell: Mapping[str, float], steps: Sequence[float]) -> RunRecord:
+    """A failed run as a network that calls every pixel cell from its failure on.
+
+    Every IoU is the all-cell score, validations without a value included; differences between paddings, numbers of
+    views or tilings are 0. Both cross-entropies are ln 2, so the gap is 0. V_rand is missing.
+
+    Args:
+        record: A failed run.
+        all_cell: All-cell score of each held-out slice.
+        steps: Steps of the validations of a finished run of the same replicate.
+    """
+    slices = {key: all_cell[key] for key in record.held_out}
+    measured = {key: {"iou": score} for key, score in slices.items()}
+    score = statistics.fmean(slices.values())
+    known = dict(zip(record.curve.get("step", []), record.curve.get("val/iou_own", []), strict=True))
+    ious = [known.get(step, math.nan) for step in steps]
+    return replace(
+        record,
+        curve={**record.curve, "step": list(steps), "val/iou_own": [score if math.isnan(iou) else iou for iou in ious]},
+        evaluation={
+            "at_threshold": {"1": measured, "7": measured},
+            "at_half": {"1": measured, "7": measured},
+            "loss": {
+                "val": dict.fromkeys(slices, _UNINFORMED),
+                "train": dict.fromkeys(record.manifest["split"]["train"], _UNINFORMED),
+            },
+            "all_cell": slices,
+            "border": dict.fromkeys(("mirror", "zeros", "inner, mirror", "inner, real"), slices),
+            "seam": dict.fromkeys(slices, 0.0),
+        },
+    )

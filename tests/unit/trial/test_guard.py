@@ -1,154 +1,134 @@
 """Every way of making a comparison unfair is caught, and a fair one is let through."""
 
+from dataclasses import replace
+
 import pytest
-from made_runs import IMAGES, TRAINED, made_run
+from made_records import PARTS, made_part, slices
 
-from unet_repro.trial.claims import Claim
-from unet_repro.trial.contrasts import versus
-from unet_repro.trial.guard import guard
+from unet_repro.trial.guard import labels, unfairness
+from unet_repro.trial.replicates import by_cell
 
-CLAIM = Claim(
-    id="C0",
-    statement="A is better than B.",
-    source="a test",
-    experiment="made",
-    varies=("weight_map",),
-    contrasts=(versus("A", "B", "iou_per_image", "higher", 0.01),),
-    rule="Higher IoU.",
-)
-MAPS = {"weight_map._target_": "paper"}
+SEEDS = range(100, 105)
 
 
-def arms(change=lambda runs: None, *, b_config=None, seeds=(0, 1, 2), **b_runs):
-    runs = {
-        "A": [made_run("A", seed) for seed in (0, 1, 2)],
-        "B": [made_run("B", seed, config={**MAPS, **(b_config or {})}, **b_runs) for seed in seeds],
-    }
-    change(runs)
-    return runs
+def changed(part="C2", arm="paper", seeds=SEEDS, **changes):
+    """Runs of a part; ``changes`` are fields of one arm's records, or functions of the old value."""
+    records = made_part(part, seeds)
+    experiment = PARTS[part].experiment
+    return [
+        replace(one, **{name: new(getattr(one, name)) if callable(new) else new for name, new in changes.items()})
+        if one.arms[experiment] == arm
+        else one
+        for one in records
+    ]
 
 
-def of_all(runs, key, value):
-    for run in runs["B"]:
-        run.outcome[key] = value
+def setting(name, value):
+    section, key = name.split(".")
+    return lambda settings: {**settings, section: {**settings[section], key: value}}
 
 
-def test_arms_that_differ_in_what_the_claim_varies_are_fair():
-    found = guard(CLAIM, arms())
-    assert found.fair
-    assert found.unfair == ()
-    assert found.labels == ()
+def split(**parts):
+    return lambda manifest: {**manifest, "split": {**manifest["split"], **parts}}
 
 
-def _spoil_content(runs):
-    runs["B"][1].manifest["samples"][IMAGES[0]] = {"image": "other", "labels": "l"}
-
-
-def _spoil_source(runs):
-    for run in runs["B"]:
-        run.manifest["source"] = "synthetic"
-
-
-def _spoil_transform(runs):
-    runs["B"][0].evaluations["val"]["transform"]["padding"] = "zero"
-
-
-def _spoil_checkpoint(runs):
-    for run in runs["B"]:
-        run.evaluations["val"]["transform"]["checkpoint"] = "best"
-
-
-def _spoil_version(runs):
-    for run in runs["B"]:
-        run.evaluations["val"]["version"] = 2
-
-
-def _spoil_one_seed(runs):
-    runs["B"][2].config["model"]["dropout"] = 0.5
-
-
-def _spoil_output(runs):
-    of_all(runs, "batch", {"num_tiles": 2, "tile_size": 380, "input_pixels": 288800, "output_pixels": 76832})
-
-
-def _spoil_updates(runs):
-    for run in runs["B"]:
-        run.history["step"][-1] = 640.0
-
-
-def _spoil_validations(runs):
-    for run in runs["B"]:
-        run.history["step"][2] = 121.0
+def evaluation(**changes):
+    return lambda old: {**old, **changes}
 
 
 UNFAIR = {
-    "another learning rate": (arms(b_config={"optimizer.lr": 1e-2}), "optimizer.lr"),
-    "another optimizer": (arms(b_config={"optimizer._target_": "torch.optim.Adam"}), "optimizer._target_"),
-    "another schedule": (arms(b_config={"schedule._target_": "cosine"}), "schedule._target_"),
-    "other augmentation": (arms(b_config={"augment.elastic_std_px": 0}), "augment.elastic_std_px"),
-    "a wider network": (arms(b_config={"model.width": 16}), "model.width"),
-    "normalisation": (arms(b_config={"model.norm": "batch"}), "model.norm"),
-    "more steps": (arms(b_config={"trainer.max_steps": 640}), "trainer.max_steps"),
-    "another precision": (arms(b_config={"trainer.precision": "bf16-mixed"}), "trainer.precision"),
-    "a setting that the other lacks": (arms(b_config={"optimizer.weight_decay": 0.1}), "weight_decay"),
-    "one seed set otherwise": (arms(_spoil_one_seed), "seeds of 'B' differ in model.dropout"),
-    "other images judge": (arms(val_images=IMAGES[:4]), "judged on different images"),
-    "fewer images train": (arms(train_images=TRAINED[:6]), "train on different images"),
-    "validation images train": (arms(train_images=[*TRAINED, IMAGES[0]]), "validates on images that it trained on"),
-    "other content under one name": (arms(_spoil_content), "another content"),
-    "another source": (arms(_spoil_source), "different data"),
-    "zero padding in the evaluation": (arms(_spoil_transform), "'val' was made in different ways, padding"),
-    "the best weights for one arm": (arms(_spoil_checkpoint), "checkpoint"),
-    "another version of the evaluation": (arms(_spoil_version), "version"),
-    "fewer output pixels a step": (arms(_spoil_output), "output pixels"),
-    "more updates in truth": (arms(_spoil_updates), "different numbers of updates"),
-    "validations at other steps": (arms(_spoil_validations), "validated at different steps"),
-    "one arm was tuned": (arms(tuning_trials=20), "unequal tuning effort"),
-    "the same runs twice": (arms(lambda runs: runs.update(B=runs["A"])), "the same runs"),
+    "another learning rate": (changed(settings=setting("optimizer.lr", 0.01)), "optimizer.lr"),
+    "another schedule": (changed(settings=setting("schedule._target_", "cosine")), "schedule._target_"),
+    "a wider network": (changed(settings=setting("model.width", 16)), "model.width"),
+    "a larger budget": (changed(settings=setting("tiles.budget", "2x572")), "tiles.budget"),
+    "another fold": (changed(fold=4), "but its seed belongs to fold"),
+    "another source": (changed(manifest=lambda old: {**old, "source": "mine"}), "different data: isbi2012, mine"),
+    "other content": (
+        changed(manifest=lambda old: {**old, "samples": {**old["samples"], "train/20": "new"}}),
+        "train/20 has another content",
+    ),
+    "other code": (changed(code_version=4), "code versions: 3, 4"),
+    "fewer training slices": (changed(manifest=split(train=["train/20"])), "differ in their train images"),
+    "other held-out slices": (changed(manifest=split(val=slices(2)[1])), "no held-out image in common"),
+    "trained on what judges": (
+        changed(seeds=[100], manifest=split(train=[*slices(0)[0], "train/00"])),
+        "judged on images that it was trained on: train/00",
+    ),
+    "other validations": (changed(curve={"step": [50, 1000], "val/iou_own": [0.5, 0.6]}), "different steps"),
+    "another evaluation": (changed(evaluation=evaluation(version=2)), "made in different ways, version"),
+    "zero padding": (
+        changed(evaluation=evaluation(transform={"checkpoint": "last", "padding": "zeros"})),
+        "made in different ways, padding",
+    ),
 }
 
 
 @pytest.mark.parametrize("way", UNFAIR)
-def test_an_unfair_comparison_is_refused_with_its_reason(way):
-    runs, reason = UNFAIR[way]
-    found = guard(CLAIM, runs)
-    assert not found.fair
-    assert any(reason in line for line in found.unfair), found.unfair
+def test_an_unfair_comparison_has_its_reason(way):
+    records, reason = UNFAIR[way]
+    found = unfairness(PARTS["C2"], by_cell(records))
+    assert any(reason in line for line in found), found
 
 
-def test_what_a_claim_declares_may_differ_and_is_told():
-    varied = Claim(**{**vars(CLAIM), "varies": ("weight_map", "split", "optimizer")})
-    found = guard(varied, arms(b_config={"optimizer.lr": 1e-2}, train_images=TRAINED[:6]))
-    assert found.fair
-    assert any("training images: 23 for A, 6 for B" in label for label in found.labels)
-    assert any("no arm's settings were searched" in label for label in found.labels)
+def test_two_arms_that_are_one_run_are_nothing_to_compare():
+    records = [replace(one, run_id=str(one.seed)) for one in made_part("C2", SEEDS)]
+    assert any("the same run" in line for line in unfairness(PARTS["C2"], by_cell(records)))
 
 
-def test_tile_sizes_may_differ_if_input_or_output_pixels_are_as_equal_as_whole_tiles_can_be():
-    varied = Claim(**{**vars(CLAIM), "varies": ("weight_map", "budget.input", "budget.output")})
-    found = guard(varied, arms(_spoil_output))
-    assert found.fair
-    assert any("output pixels a step: 150544 for A, 76832 for B" in label for label in found.labels)
-    quarter = {"num_tiles": 1, "tile_size": 252, "input_pixels": 63504, "output_pixels": 4624}
-    found = guard(varied, arms(lambda runs: of_all(runs, "batch", quarter)))
-    assert "neither input nor output" in found.unfair[0]
+def test_one_seed_set_otherwise_is_found():
+    records = made_part("C2", SEEDS)
+    records[-1].settings["model"]["depth"] = 3
+    assert any(
+        "the seeds of 'paper' differ in model.depth" in line for line in unfairness(PARTS["C2"], by_cell(records))
+    )
+
+
+def test_a_seed_has_one_fold_outside_the_trial_too():
+    records = made_part("C2", range(3))
+    records[0] = replace(records[0], fold=2)
+    assert any("seed 0 has more than one fold" in line for line in unfairness(PARTS["C2"], by_cell(records)))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_arms_that_differ_in_what_the_part_declares_are_fair(part):
+    assert unfairness(PARTS[part], by_cell(made_part(part, SEEDS))) == ()
+
+
+def test_only_what_varies_the_split_may_differ_in_images():
+    few = {"split._target_": "replicate", "split.num_train": 3}
+    records = [
+        replace(
+            one,
+            settings=setting("split.num_train", few["split.num_train"])(one.settings),
+            manifest=split(train=one.manifest["split"]["train"][:3])(one.manifest),
+        )
+        if one.arms["few_images"].endswith(", 3")
+        else one
+        for one in made_part("C4", SEEDS)
+    ]
+    assert unfairness(PARTS["C4"], by_cell(records)) == ()
+    assert unfairness(PARTS["C3b"], by_cell(records)) == ()  # both of its arms have three slices
+
+
+def test_runs_outside_the_trial_do_not_spoil_it():
+    pilot = [replace(one, code_version=1) for one in made_part("C2", range(5))]
+    assert unfairness(PARTS["C2"], by_cell(pilot + made_part("C2", SEEDS))) == ()
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
-    [("commit", "def", "commits: abc, def"), ("torch", "2.6.0", "versions of torch"), ("device", "H100", "devices")],
+    ("key", "value", "found"),
+    [
+        ("commit", "def", "commits: abc, def"),
+        ("torch", "2.6.0", "versions of torch"),
+        ("device", "H100", "devices"),
+        ("instruction_set", "AVX2", "instruction sets"),
+        ("commit", "abc-dirty", "commits"),
+    ],
 )
-def test_other_code_or_machines_are_labels(key, value, told):
-    found = guard(CLAIM, arms(lambda runs: runs["B"][0].outcome["made_by"].update({key: value})))
-    assert found.fair
-    assert told in found.labels[0]
-
-
-def test_uncommitted_changes_and_missing_seeds_are_labels():
-    found = guard(CLAIM, arms(lambda runs: of_all(runs, "made_by", {"commit": "a-dirty", "torch": "", "device": ""})))
-    assert any("uncommitted" in label for label in found.labels)
-    assert any("different seeds" in label for label in guard(CLAIM, arms(seeds=(0, 1))).labels)
-
-
-def test_placement_and_recording_are_no_differences():
-    assert guard(CLAIM, arms(b_config={"trainer.threads": 8, "logger.mode": "offline"})).labels == ()
+def test_other_code_or_machines_are_labels(key, value, found):
+    records = made_part("C2", SEEDS)
+    assert labels(records) == ()
+    records[0].outcome[key] = value
+    lines = labels(records)
+    assert found in lines[0]
+    assert any("uncommitted" in line for line in lines) == value.endswith("-dirty")

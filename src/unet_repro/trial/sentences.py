@@ -1,0 +1,131 @@
+"""The results of parts in sentences: what was found, how sure that is, and for which networks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from unet_repro.trial.claims import AT_THE_BASES_RATE, FAMILY
+from unet_repro.trial.looks import LEVELS, LOOKS
+from unet_repro.trial.results import ContrastResult, Figure, PartResult
+from unet_repro.trial.run_record import RunRecord
+
+
+def in_words(result: PartResult, records: Sequence[RunRecord]) -> PartResult:
+    """Adds the sentences to a result.
+
+    Args:
+        result: The result of a part.
+        records: Runs of the part.
+    """
+    contrasts = tuple(replace(one, found=_contrast(one, result)) for one in result.contrasts)
+    result = replace(result, contrasts=contrasts)
+    return replace(result, found=_found(result), sure=_sure(result), scope=_scope(result, records))
+
+
+def _found(result: PartResult) -> str:
+    part = result.part
+    if result.word == "refused":
+        return f"Refused, because the comparison is unfair: {result.unfair[0]}."
+    if result.word == "no verdict":
+        return "No verdict at this scale: its networks have learned nothing."
+    if part.exact is not None:
+        return _exact(result)
+    if result.word == "pending":
+        return f"Not judged yet: {_replicates(result.num_replicates)} of the {LOOKS[0]} of the first look."
+    sentences = [*(one.found for one in result.contrasts), *([part.note] if part.note else [])]
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _contrast(result: ContrastResult, of_part: PartResult) -> str:
+    """One sentence: the finding in words, with its figures."""
+    part, contrast = of_part.part, result.contrast
+    words = contrast.words or part.words
+    figures = "no replicate counts" if result.figure is None else _figures(result.figure, contrast.margin)
+    match result.word:
+        case "supported":
+            low = result.figure.estimate.interval[0] if result.figure and result.figure.estimate.interval else 0.0
+            better = f"; the uncorrected interval even shows that {words.better}" if words.better and low > 0 else ""
+            biased = "; the estimate of an early look is rather too high" if result.look < len(LOOKS) else ""
+            return f"{_capital(words.supported)}: {figures}{better}{biased}."
+        case "refuted":
+            return f"{_capital(words.opposite if result.opposite else words.refuted)}: {figures}."
+        case "not testable here":
+            reached = ", ".join(f"{one.name} {one.estimate.mean:+.3f} {one.unit}" for one in of_part.premise)
+            text = part.premise.text if part.premise else ""
+            return f"Not testable here, because it is not the case that {text}: {reached}."
+        case "open":
+            leaning = ""
+            if result.leans is not None:
+                side = words.supported if result.leans == "supported" else words.refuted
+                leaning = f"; the uncorrected interval leans to: {side}"
+            return f"Open: {figures}{leaning}."
+        case _:
+            return f"{_capital(result.word)}: {figures}."
+
+
+def _figures(figure: Figure, margin: float) -> str:
+    found = figure.estimate
+    interval = f", 95 % interval {found.interval[0]:+.3f} to {found.interval[1]:+.3f}" if found.interval else ""
+    return f"{figure.name} {found.mean:+.3f} {figure.unit}{interval}; margin {margin:g}"
+
+
+def _exact(result: PartResult) -> str:
+    exact, words = result.part.exact, result.part.words
+    assert exact is not None
+    if result.exact is None:
+        return "Not judged yet: no run has been evaluated."
+    answer = words.supported if result.word == "supported" else words.refuted
+    kind = "smallest of the runs' largest differences" if exact.above else "largest difference"
+    return f"{_capital(answer)}: {kind} of a class probability {result.exact:.2g}; limit {exact.bound:g}."
+
+
+def _sure(result: PartResult) -> str:
+    if result.part.exact is not None and result.exact is not None:
+        return f"Exact: measured in all {result.num_runs} runs, no statistics."
+    if result.word in ("refused", "no verdict"):
+        return "Nothing can be concluded."
+    if not result.look:
+        return f"Nothing is tested before {LOOKS[0]} replicates are complete."
+    looks = [one for one in result.contrasts if one.word in ("supported", "refuted")]
+    trial = f"in the whole trial of {FAMILY} tests a false word has a chance of at most {sum(LEVELS):.0%}"
+    decided = ", ".join(
+        dict.fromkeys(f"at {LOOKS[one.look - 1]} replicates (p {_p(one)}, level {one.level:.1g})" for one in looks)
+    )
+    sentences = [f"Decided {decided}; {trial}."] if looks else []
+    if result.next_look is not None:
+        waiting = sum(one.word == "open" for one in result.contrasts)
+        sentences.append(
+            f"{waiting} of {len(result.contrasts)} tests wait for the look at {result.next_look} replicates."
+        )
+    elif any(one.word == "open" for one in result.contrasts):
+        sentences.append(f"What {LOOKS[-1]} replicates do not decide stays open.")
+    elif any(one.word == "not testable here" for one in result.contrasts):
+        sentences.append(f"The premise failed at the last look, at {LOOKS[-1]} replicates.")
+    return " ".join(sentences)
+
+
+def _p(result: ContrastResult) -> str:
+    p = result.p_for if result.word == "supported" else result.p_against
+    assert p is not None
+    return f"= {p:.1g}" if p >= 1e-6 else "< 1e-6"
+
+
+def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
+    if not records:
+        return ""
+    first = records[0]
+    width, steps = first.settings["model"]["width"], first.settings["trainer"]["max_steps"]
+    parts = [f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale}), over new seeds"]
+    if result.part.id in AT_THE_BASES_RATE:
+        parts.append("at the base's rate")
+    if result.not_started:
+        number = len(result.not_started)
+        parts.append(f"among runs that start ({_replicates(number)} replaced)")
+    return ", ".join(parts)
+
+
+def _replicates(number: int) -> str:
+    return f"{number} replicate{'' if number == 1 else 's'}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -3,13 +3,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unet_repro.commands.hydra_app import compose
-from unet_repro.commands.reproduce import ALL
+from unet_repro.conf_files import suite
 from unet_repro.config import check, conf_dir, make
 from unet_repro.errors import ConfigError
 from unet_repro.runs.identity import numbers_of
 
 GROUPS = [
     "augment",
+    "callbacks",
     "data",
     "logger",
     "model",
@@ -33,6 +34,33 @@ COMPARISONS = [
 ]
 
 
+SCALES = ["smoke", "cpu", "laptop", "paper"]
+TRIAL = [
+    "tile_size",
+    "weight_map",
+    "optimizer",
+    "few_images",
+    "lr_schedule",
+    "augmentation",
+    "overlap_tile",
+    "rotations",
+    "split",
+    "normalisation",
+]
+ARMS = {
+    "tile_size": ["572", "380, equal input", "380, equal output"],
+    "weight_map": ["none", "class_balance", "border_only", "morphological", "paper"],
+    "optimizer": ["SGD", "Adam"],
+    "few_images": ["SGD, all", "Adam, all", "SGD, 3", "Adam, 3"],
+    "lr_schedule": ["constant", "plateau"],
+    "augmentation": ["with elastic", "without elastic", "none"],
+    "overlap_tile": ["base"],
+    "rotations": ["base"],
+    "split": ["without neighbours", "with neighbours"],
+    "normalisation": ["none", "batch", "instance"],
+}
+
+
 def train(*overrides):
     return compose("train", list(overrides))
 
@@ -45,7 +73,7 @@ def test_every_choice_of_every_group_fits_what_it_builds(choice, tmp_path):
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-@pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("scale", SCALES)
 def test_every_arm_of_every_experiment_composes_at_every_scale_and_is_another_run(name, scale):
     base = check(train(f"experiment={name}", f"scale={scale}"))
     assert base.experiment.name == name
@@ -60,8 +88,114 @@ def test_every_arm_of_every_experiment_composes_at_every_scale_and_is_another_ru
 
 def test_no_experiment_is_left_out_of_these_tests():
     assert len(COMPARISONS) >= 13
-    assert set(ALL) <= set(COMPARISONS)
-    assert sum(len(check(train(f"experiment={name}")).experiment.arms) for name in COMPARISONS) >= 71
+    assert set(suite("all")) <= set(COMPARISONS)
+    assert set(TRIAL) <= set(COMPARISONS)
+    assert sum(len(check(train(f"experiment={name}")).experiment.arms) for name in COMPARISONS) >= 64
+
+
+def arms_of(name, *overrides):
+    """Every arm of a comparison, composed."""
+    base = check(train(f"experiment={name}", *overrides))
+    return {arm: check(train(f"experiment={name}", *overrides, *given)) for arm, given in base.experiment.arms.items()}
+
+
+@pytest.mark.parametrize("name", TRIAL)
+def test_the_trials_arms_are_those_of_its_rules(name):
+    assert list(check(train(f"experiment={name}")).experiment.arms) == ARMS[name]
+
+
+@pytest.mark.parametrize("base", ["sgd", "adam"])
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_replicate_of_the_trial_is_seventeen_runs(scale, base):
+    overrides = [f"scale={scale}", f"optimizer={base}", "seed=103"]
+    configs = [config for name in TRIAL for config in arms_of(name, *overrides).values()]
+    distinct = []
+    for config in configs:
+        if (numbers := numbers_of(config)) not in distinct:
+            distinct.append(numbers)
+
+    assert len(configs) == 26
+    assert len(distinct) == 17
+    assert {config.split["fold"] for config in configs} == {3}
+    assert {config.split["gap"] for config in configs} == {1}
+
+
+def test_the_trials_base_is_one_run_in_all_comparisons_and_differs_from_each_arm_in_its_deltas_alone():
+    base = numbers_of(check(train("experiment=overlap_tile", "scale=laptop", "seed=104")))
+    assert base["weight_map"]["_target_"].endswith(".none")
+    assert base["augment"]["elastic_std_px"] == 10
+    assert base["schedule"] == {
+        "_target_": "unet_repro.training.schedules.constant_then_linear",
+        "_partial_": True,
+        "max_steps": 1000,
+        "tail_share": 0.25,
+    }
+    assert base["trainer"] | {"val_every": 25, "precision": "32-true", "max_steps": 1000} == base["trainer"]
+    for name, arm, keys in (
+        ("tile_size", "380, equal output", {"tiles"}),
+        ("weight_map", "paper", {"weight_map"}),
+        ("augmentation", "none", {"augment", "split"}),
+        ("split", "with neighbours", {"split"}),
+        ("normalisation", "batch", {"model"}),
+        ("lr_schedule", "plateau", {"schedule", "optimizer"}),
+    ):
+        other = numbers_of(arms_of(name, "scale=laptop", "seed=104")[arm])
+        assert {key for key in base if base[key] != other[key]} <= keys
+
+
+def test_three_training_slices_are_the_same_in_every_comparison_and_elastic_deformation_is_all_that_differs():
+    few = arms_of("few_images", "scale=laptop", "seed=101")
+    elastic = arms_of("augmentation", "scale=laptop", "seed=101")
+    assert few["SGD, 3"].split == few["Adam, 3"].split == elastic["none"].split
+    assert few["SGD, 3"].split | {"num_train": 3, "draw_seed": 101, "fold": 1} == few["SGD, 3"].split
+    assert few["SGD, all"].split["num_train"] is None
+    with_it, without = elastic["with elastic"].augment, elastic["without elastic"].augment
+    assert {key for key in with_it if with_it[key] != without[key]} == {"elastic_std_px"}
+    assert without["rotate_deg"] == 180
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_scales_rates_are_the_optimizers_and_no_part_of_a_runs_identity(scale):
+    config = check(train(f"scale={scale}"))
+    for name in ("sgd", "adam"):
+        assert check(train(f"scale={scale}", f"optimizer={name}")).optimizer["lr"] == config.rates[name]
+    other = check(train(f"scale={scale}", "optimizer=sgd", "rates.adam=0.5", "rates.adam_unstable=2"))
+    assert numbers_of(other) == numbers_of(check(train(f"scale={scale}", "optimizer=sgd")))
+    assert numbers_of(check(train(f"scale={scale}", "optimizer=sgd", "rates.sgd=0.5"))) != numbers_of(other)
+    unstable = arms_of("lr_schedule", f"scale={scale}")
+    assert {arm.optimizer["lr"] for arm in unstable.values()} == {config.rates["adam_unstable"]}
+
+
+def test_tuning_gives_both_optimizers_the_same_rates_and_slices():
+    arms = arms_of("tuning", "scale=laptop", "seed=3")
+    rates = {name: [] for name in ("SGD", "Adam")}
+    for arm, config in arms.items():
+        assert config.split["_target_"] == "unet_repro.data.replicates.tune"
+        assert config.split["fold"] == 3
+        optimizer, rate = arm.split(", ")
+        assert config.optimizer["_target_"] == f"torch.optim.{optimizer}"
+        assert config.optimizer["lr"] == float(rate)
+        rates[optimizer].append(float(rate))
+    assert rates["SGD"] == rates["Adam"] == [3e-4, 1e-3, 3e-3, 1e-2]
+
+
+@pytest.mark.parametrize("name", ["kfold", "seed_runs", "sequences"])
+def test_comparisons_outside_of_the_trial_have_the_same_settings_at_any_scales_optimizer(name):
+    for arm, config in arms_of(name, "scale=laptop").items():
+        assert config.optimizer["_target_"] == f"torch.optim.{'Adam' if 'Adam' in arm or '01' in arm else 'SGD'}"
+        assert config.optimizer["lr"] == (3e-4 if "3e-4" in arm else 1e-3)
+
+
+@pytest.mark.parametrize(("scale", "patience"), [("smoke", 1), ("cpu", 1), ("laptop", 2), ("paper", 1)])
+def test_a_plateau_waits_for_a_twentieth_of_the_validations(scale, patience):
+    assert check(train(f"scale={scale}", "schedule=plateau")).schedule["patience"] == patience
+
+
+def test_a_runs_own_settings_without_rates_are_still_read():
+    settings = OmegaConf.to_container(train(), resolve=True)
+    del settings["rates"], settings["trainer"]["threshold_images"]
+    config = check(OmegaConf.create(settings))
+    assert (config.rates, config.trainer.threshold_images) == ({}, 6)
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -104,6 +238,7 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
         (["seed=-1"], "seed=-1 is not valid", "0 to"),
         (["trainer.precision=half"], "trainer.precision='half' is not valid", ""),
         (["trainer.max_val_images=0"], "max_val_images=0", "null"),
+        (["trainer.threshold_images=-1"], "threshold_images=-1", "0"),
         (["+tile=3"], "unknown configuration key tile", "did you mean tiles"),
         (["~model.width"], "", ""),
         (["~tiles.size"], "missing configuration key tiles.size", "tiles.size="),
@@ -113,6 +248,17 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
         (["seed=1.5"], "seed=1.5 is not valid", ""),
         (["tiles.unit=pixels"], "tiles.unit='pixels' is not valid", ""),
         (["trainer.max_steps=100", "trainer.val_every=30"], "not a multiple", "last step is validated"),
+        (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0.0 must be above 0", "null"),
+        (
+            ["trainer.gradient_clip_algorithm=value"],
+            "has no effect without trainer.gradient_clip_val",
+            "gradient_clip_val",
+        ),
+        (["trainer.accumulate_grad_batches=0"], "accumulate_grad_batches=0 must be at least 1", "null"),
+        (["callbacks=ema", "+callbacks.ema.decai=0.9"], "unknown configuration key callbacks.ema.decai", "decay"),
+        (["callbacks=ema", "callbacks.ema.decay=slow"], "callbacks.ema.decay='slow' is not valid", ""),
+        (["+callbacks.mine.value=1"], "callbacks.mine has no _target_", "callbacks.mine._target_="),
+        (["logger=csv", "+logger.csv.flush=1"], "unknown configuration key logger.csv.flush", ""),
         (["data=folder"], "Missing mandatory value: root", ""),
         (["weight_map._target_=unet_repro.data.weight_maps.papre"], "cannot be imported", ""),
     ],
@@ -139,9 +285,9 @@ def test_a_misspelt_key_in_a_yaml_file_is_refused():
 
 
 def test_hydra_refuses_a_misspelt_override():
-    with pytest.raises(ConfigError, match="Could not override 'optimizer.lrate'"):
+    with pytest.raises(ConfigError, match=r"there is no setting optimizer\.lrate"):
         train("optimizer.lrate=1")
-    with pytest.raises(ConfigError, match="Could not find 'optimizer/sdg'"):
+    with pytest.raises(ConfigError, match="there is no optimizer=sdg"):
         train("optimizer=sdg")
 
 
@@ -176,3 +322,34 @@ def test_wandbs_own_variables_are_respected(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     with pytest.raises(ConfigError, match="logger.mode='sometimes' is not valid"):
         check(train())
+
+
+def test_several_loggers_and_callbacks_are_chosen_as_lists():
+    config = check(train("logger=[wandb,csv,tensorboard]", "callbacks=[ema,device_stats]", "callbacks.ema.decay=0.9"))
+    assert config.logger.mode == "offline"
+    assert list(config.logger.others) == ["csv", "tensorboard"]
+    assert config.callbacks["ema"]["decay"] == 0.9
+    assert check(train("logger=csv")).logger.mode == "disabled", "W&B was not chosen"
+    assert check(train("callbacks=ema", "callbacks.ema=null")).callbacks is None
+
+
+@pytest.mark.parametrize("overrides", [[], ["logger=[wandb,csv]", "callbacks=ema", "trainer.gradient_clip_val=1"]])
+def test_the_recorded_settings_are_a_configuration_again(overrides):
+    config = check(train(*overrides))
+    assert check(DictConfig(config.plain())) == config
+
+
+def test_options_that_are_not_used_are_in_neither_the_record_nor_the_identity():
+    plain = check(train()).plain()
+    assert "callbacks" not in plain
+    assert "gradient_clip_val" not in plain["trainer"]
+    same = ["trainer.accumulate_grad_batches=1", "callbacks=device_stats", "logger=[csv,tensorboard]"]
+    assert numbers_of(check(train(*same))) == numbers_of(check(train()))
+    clipped = ["trainer.gradient_clip_val=1"]
+    written_out = [*clipped, "trainer.gradient_clip_algorithm=norm"]
+    assert numbers_of(check(train(*clipped))) == numbers_of(check(train(*written_out))) != numbers_of(check(train()))
+
+
+def test_errors_about_values_are_value_errors():
+    with pytest.raises(ValueError, match="seed=-1 is not valid"):
+        check(train("seed=-1"))

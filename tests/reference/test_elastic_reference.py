@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 
 from unet_repro.data.augment.remap import bicubic_matrix, source_map
-from unet_repro.data.augment.warp import TileWarp
+from unet_repro.data.augment.warp import WarpRanges
 
 
 def keys(distance, a=-0.75):
@@ -73,9 +73,10 @@ def test_a_warped_tile_equals_scipys_sampling_of_the_whole_image(seed, center):
     image = ndimage.gaussian_filter(rng.standard_normal((150, 120)), 1).astype(np.float32)
     classes = (image > 0).astype(np.uint8)
     size, output = 92, 52
-    warp = TileWarp(tile_size=size, output_size=output, scale=(0.8, 1.2), shift_px=3.0, elastic_std_px=4.0)
-    warp.set_random_seed(seed)
-    got = warp(image=image, mask=classes, weights=image, center_yx=center)
+    ranges = WarpRanges(scale=(0.8, 1.2), shift_px=3.0, elastic_std_px=4.0)
+    place = {"center_yx": center, "image_hw": image.shape, "tile_size": size, "output_size": output}
+    warp = ranges.draw(np.random.default_rng(seed), **place)
+    got = {"image": warp.image(image), "mask": warp.labels(classes), "weights": warp.weights(image)}
 
     flips, angle, magnification, shift, grid = same_draws(seed, 4.0, (0.8, 1.2))
     displacement = torch.nn.functional.interpolate(

@@ -1,4 +1,4 @@
-"""The pair F-score against the count of all pairs of pixels, and by hand."""
+"""The Rand error against the count of all pairs of pixels, and by hand."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unet_repro.metrics.rand import pair_f_score
+from unet_repro.metrics.rand import rand_scores
 
 
 def by_pairs(truth, predicted):
@@ -32,7 +32,7 @@ def test_all_pairs_counted_one_by_one_give_the_same(truth, predicted):
     if not (both and same_truth and same_predicted):
         return
     precision, recall = both / same_predicted, both / same_truth
-    assert pair_f_score(truth, predicted) == pytest.approx(2 * precision * recall / (precision + recall))
+    assert 1 - rand_scores(truth, predicted).rand_error == pytest.approx(2 * precision * recall / (precision + recall))
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_all_pairs_counted_one_by_one_give_the_same(truth, predicted):
     ],
 )
 def test_cases_by_hand(truth, predicted, score):
-    assert pair_f_score(np.array([truth]), np.array([predicted])) == pytest.approx(score)
+    assert 1 - rand_scores(np.array([truth]), np.array([predicted])).rand_error == pytest.approx(score)

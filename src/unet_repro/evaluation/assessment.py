@@ -10,6 +10,7 @@ Tensor names: K classes, H W image, T thresholds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,19 @@ import torch
 
 from unet_repro.config import make
 from unet_repro.data.datamodule import WholeImage
-from unet_repro.data.labels import Labels
+from unet_repro.data.labels import IGNORED, Labels, instances_from_classes
 from unet_repro.data.sample import GoldSource
 from unet_repro.errors import DataError
 from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
-from unet_repro.inference.instances import CANDIDATES, InstanceSettings, each_candidate, to_instances
+from unet_repro.inference.instances import (
+    CANDIDATES,
+    InstanceSettings,
+    each_candidate,
+    foreground,
+    to_instances,
+    without_small,
+)
 from unet_repro.inference.rotations import Views, average_views
 from unet_repro.metrics.cell_tracking import DetCounts, det_counts, seg_both_ways, seg_scores
 from unet_repro.metrics.isbi import slice_measures
@@ -43,7 +51,7 @@ class ImageMeasures:
         key: The image.
         run_id: The run that predicted it; ``""`` for the mean of seeds.
         sweep: ISBI measure -> value at each threshold ``(T,)``; empty for Cell Tracking data, whose cells have no
-            membranes between them.
+            membranes between them, and for more than two classes.
         pixel: Measure -> value, at the most likely class.
         settings: Settings that converted probabilities to objects.
         seg: Jaccard index of each reference object.
@@ -91,7 +99,8 @@ class _Seen:
     truth: Labels  # gold if available
     judged_by: str | None  # kind of truth; None for a frame without gold if others have it: used for DET only
     markers: Labels | None
-    probability: Probability
+    probability: Probability  # of all classes but the first
+    by_class: npt.NDArray[np.float32] | None  # (K, H, W), for more than two classes
 
 
 def assess(
@@ -102,6 +111,7 @@ def assess(
     views: Views = 1,
     precision: Precision = 32,
     warping: bool = True,
+    data_root: Path | None = None,
     image_done: Callable[[], object] = lambda: None,
 ) -> Assessment:
     """Evaluates a group.
@@ -113,6 +123,7 @@ def assess(
         views: Number of rotated views to average.
         precision: Precision of the networks' matrix products.
         warping: Whether to measure the warping error, which takes longest.
+        data_root: Where the runs' data are now; ``None`` for where they were in training.
         image_done: Called after each image is predicted or measured.
 
     Raises:
@@ -127,7 +138,7 @@ def assess(
         seen: dict[str, _Seen] = {}
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
         for run in runs:
-            trained = open_trained(run, checkpoint, precision)
+            trained = open_trained(run, checkpoint, precision, data_root)
             data, class_names = trained.data_name, trained.data.class_names
             found = _predict(trained, part, views, image_done)
             if both := seen.keys() & found.keys():
@@ -157,7 +168,7 @@ def assess(
 
 
 def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
-    """Predicts the probability of the last class for every labelled image of a part."""
+    """Predicts the probability of the foreground for every labelled image of a part."""
     source = make("data", trained.config.data)
     gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else ({}, {})
     labels = {sample.key: sample.labels for sample in trained.data.samples[part] if sample.labels is not None}
@@ -173,7 +184,8 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
                 truth=gold[image.key] if is_gold else labels[image.key],
                 judged_by=GOLD if is_gold else None if some_gold else LABELS,
                 markers=markers.get(image.key),
-                probability=mean_KHW[-1].cpu().numpy(),
+                probability=foreground(mean_KHW).cpu().numpy(),
+                by_class=None if len(mean_KHW) == 2 else mean_KHW.cpu().numpy(),
             )
             image_done()
     return seen
@@ -205,12 +217,16 @@ def _choose(
 def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
     """The images that all seeds hold out, each with the mean of their probabilities."""
     shared = [key for key in members[0] if all(key in seen for seen in members)]
-    return {
-        key: replace(
-            members[0][key], run_id="", probability=np.mean([seen[key].probability for seen in members], axis=0)
+    means = {}
+    for key in shared:
+        by_class = [seen[key].by_class for seen in members]
+        means[key] = replace(
+            members[0][key],
+            run_id="",
+            probability=np.mean([seen[key].probability for seen in members], axis=0),
+            by_class=None if by_class[0] is None else np.mean(by_class, axis=0),
         )
-        for key in shared
-    }
+    return means
 
 
 def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
@@ -218,17 +234,23 @@ def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
 
 
 def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool) -> ImageMeasures:
-    objects = to_instances(seen.probability, settings)
+    known = seen.image.classes != IGNORED
+    probability = seen.probability if known.all() else np.where(known, seen.probability, 0)
+    if seen.by_class is None:
+        likely, objects = probability > 0.5, to_instances(probability, settings)
+    else:
+        likely = np.where(known, seen.by_class.argmax(0), 0)
+        objects = without_small(instances_from_classes(likely.astype(np.uint8)), settings.min_size_px)
     counts = None if seen.markers is None else det_counts(seen.markers, objects)
     if seen.judged_by is None:
         return ImageMeasures(seen.image.key, seen.run_id, {}, {}, settings, np.empty(0), counts)
-    likely = torch.from_numpy(seen.probability > 0.5).long()
-    matrix = confusion(likely, torch.from_numpy(seen.image.classes).long(), len(class_names))
+    matrix = confusion(torch.from_numpy(likely).long(), torch.from_numpy(seen.image.classes).long(), len(class_names))
     pixel = pixel_measures(matrix[None], class_names)
+    has_membranes = seen.markers is None and seen.by_class is None
     return ImageMeasures(
         key=seen.image.key,
         run_id=seen.run_id,
-        sweep=slice_measures(seen.truth, seen.probability, warping=warping) if seen.markers is None else {},
+        sweep=slice_measures(seen.truth, probability, warping=warping) if has_membranes else {},
         pixel={name: float(value) for name, value in pixel.items()},
         settings=settings,
         seg=seg_scores(seen.truth, objects),

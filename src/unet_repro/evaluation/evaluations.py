@@ -1,74 +1,85 @@
-"""Evaluations of trained runs for the trial: one file each in ``<run>/evaluations/``, computed once.
+"""The evaluation of a trained run for the trial: ``<run>/evaluations/trial.json``, made once.
 
-Each file contains ``transform`` (how images were evaluated, which the guard compares), and for each variant the
-measures of every image. The weights of the last step are evaluated, not the best, which were selected on these images.
+It is a pure function of the run: weights of the last step, float32, complete images by mirrored overlap-tiles. The best
+weights are not evaluated, because they were selected on these images. A comparison asks for sections:
+
+=========== ==========================================================================================================
+scores      ``thresholds`` chosen on all training images, ``at_threshold`` and ``at_half`` (IoU and thinned V_rand of
+            each held-out image), ``loss`` (cross-entropy of each image), ``all_cell`` (IoU of a constant prediction)
+views       the first three also for the mean over 7 rotated views, under ``"7"`` beside ``"1"``
+border      ``border``: IoU in the border band: mirrored, zero-padded, and with true surroundings
+seam        ``seam``: largest difference of a class probability between small stitched tiles and the complete image
+=========== ==========================================================================================================
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
-from tqdm import tqdm
 
-from unet_repro.data.datamodule import WholeImage
-from unet_repro.data.labels import instances_from_mask
-from unet_repro.errors import ConfigError, RunError
-from unet_repro.evaluation.trained_run import Part, Trained, open_trained
+from unet_repro.data.labels import NUM_CLASSES
+from unet_repro.errors import ConfigError, DataError, RunError
+from unet_repro.evaluation.sections import SECTIONS, Predictions, Record
+from unet_repro.evaluation.trained_run import Trained, open_trained
 from unet_repro.files import replacing
-from unet_repro.geometry import halo
-from unet_repro.inference.overlap_tile import Padding, TilePlan, plan_tiles, predict
-from unet_repro.inference.rotations import Views, average_views
-from unet_repro.metrics.pixel import confusion, pixel_measures
-from unet_repro.metrics.rand import pair_f_score
 from unet_repro.runs.folder import write_atomically
-from unet_repro.training.losses import summed_cross_entropy
 
-VERSION = 2  # increased whenever a change to the code changes what is measured
-SMALL_TILE_PX = 252  # tiles whose stitched prediction is compared with untiled prediction
-VIEWS: tuple[Views, ...] = (1, 4, 7, 8)
-
-Measures = dict[str, dict[str, float]]  # image key -> measure -> value
-Record = dict[str, Any]
+NAME = "trial"
+VERSION = 3  # increased whenever a change to the code changes what is measured
 
 
-def evaluation(run: Path, name: str) -> Record:
-    """An evaluation of a finished run; computed if it does not exist yet.
+def evaluate(run: Path, sections: Iterable[str]) -> Record:
+    """The evaluation of a finished run with at least these sections; only missing ones are computed.
+
+    Also writes the predicted classes of the held-out images, at the threshold of the IoU, to ``trial.npz``: arrays
+    ``0``, ``1``, ... in the order of the split.
 
     Args:
         run: The run's folder.
-        name: One of ``EVALUATIONS``.
+        sections: Names of sections; the others build on ``scores``, which is always computed.
 
     Returns:
-        ``name``, ``version``, ``transform``, and ``variants``: variant -> image -> measure -> value.
+        ``name``, ``version``, ``transform``, ``sections``, and the content of the sections computed so far.
 
     Raises:
-        ConfigError: If there is no such evaluation.
+        ConfigError: If there is no such section.
+        DataError: If the data have more than two classes.
         RunError: If the run is not finished, or its data have changed.
     """
-    if name not in EVALUATIONS:
-        raise ConfigError(f"there is no evaluation {name!r}", hint=f"use one of {', '.join(EVALUATIONS)}")
-    known = read_evaluation(run, name)
-    if known is not None:
-        return known
+    wanted = {"scores", *check_sections(sections)}
+    record = read_evaluation(run) or {"name": NAME, "version": VERSION, "sections": []}
+    missing = [name for name in SECTIONS if name in wanted - {*record["sections"]}]
+    if not missing:
+        return record
+    trained = open_trained(run, "last")
+    if len(trained.data.class_names) != NUM_CLASSES:
+        raise DataError(
+            f"the trial's measures are of two classes; {trained.data_name} has {len(trained.data.class_names)}",
+            hint="set experiment.evaluations=[]",
+        )
     with torch.inference_mode():
-        body = EVALUATIONS[name](open_trained(run, "last"))
-    record = {"name": name, "version": VERSION, **body}
-    write_atomically(path_of(run, name), json.dumps(record, indent=1))
+        predictions = Predictions(trained)
+        for name in missing:
+            record = _merged(record, {**SECTIONS[name](predictions, record), "sections": [name]})
+    record["sections"].sort(key=list(SECTIONS).index)
+    record["transform"] = _transform(trained)
+    path_of(run).parent.mkdir(exist_ok=True)
+    if "scores" in missing:
+        _write_classes(path_of(run).with_suffix(".npz"), predictions, record["thresholds"]["1"]["iou"])
+    write_atomically(path_of(run), json.dumps(record, indent=1, sort_keys=True))
     return record
 
 
-def read_evaluation(run: Path, name: str) -> Record | None:
-    """Reads an evaluation made by this version of the code; ``None`` if there is none.
+def read_evaluation(run: Path) -> Record | None:
+    """Reads the evaluation made by this version of the code; ``None`` if there is none.
 
     Raises:
         RunError: If its file is damaged.
     """
-    path = path_of(run, name)
+    path = path_of(run)
     if not path.exists():
         return None
     try:
@@ -78,140 +89,55 @@ def read_evaluation(run: Path, name: str) -> Record | None:
     return record if record.get("version") == VERSION else None
 
 
-def path_of(run: Path, name: str) -> Path:
-    """Path of an evaluation's file."""
-    return run / "evaluations" / f"{name}.json"
+def path_of(run: Path) -> Path:
+    """Path of the evaluation's file; that of the predicted classes ends in ``.npz``."""
+    return run / "evaluations" / f"{NAME}.json"
 
 
-def is_evaluated(run: Path, names: Iterable[str]) -> bool:
-    """Whether all of these evaluations exist."""
-    return all(read_evaluation(run, name) is not None for name in names)
+def is_evaluated(run: Path, sections: Iterable[str]) -> bool:
+    """Whether all of these sections are computed."""
+    wanted = set(sections)
+    record = read_evaluation(run) if wanted else None
+    return not wanted or (record is not None and wanted <= {*record["sections"]})
 
 
-def measure_images(trained: Trained, part: Part) -> Measures:
-    """The measures of every labelled image of a part: image -> measure -> value, in float32.
-
-    For a run trained in float32 they equal the measures of its validation.
+def check_sections(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, if all are sections.
 
     Raises:
-        DataError: If the part has no public labels.
+        ConfigError: If one is not.
     """
-    with torch.inference_mode():
-        images = tqdm(trained.images(part), desc="evaluate", unit="image", leave=False)
-        return {image.key: _measures(trained, _scores(trained, image), image) for image in images}
+    names = tuple(names)
+    for name in names:
+        if name not in SECTIONS:
+            raise ConfigError(
+                f"experiment.evaluations: there is no {name!r}", hint=f"use some of {', '.join(SECTIONS)}"
+            )
+    return names
 
 
-def _val(trained: Trained) -> Record:
-    """Measures of the validation images; also writes their predicted classes to ``val.npz`` for the gallery."""
-    measures: Measures = {}
-    predictions = []
-    for image in trained.images("val"):
-        scores_KHW = _scores(trained, image)
-        measures[image.key] = _measures(trained, scores_KHW, image)
-        predictions.append(scores_KHW.argmax(0).to("cpu", torch.uint8).numpy())
-    path = path_of(trained.folder.path, "val").with_suffix(".npz")
-    path.parent.mkdir(exist_ok=True)
+def _merged(one: Any, other: Any) -> Any:
+    """Nested mappings united, lists joined."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {key: _merged(one.get(key), other.get(key)) for key in {**one, **other}}
+    if isinstance(one, list) and isinstance(other, list):
+        return one + other
+    return one if other is None else other
+
+
+def _write_classes(path: Path, predictions: Predictions, threshold: float) -> None:
+    classes = [image.probability > np.float32(threshold) for image in predictions.val]
     with replacing(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **{str(n): classes for n, classes in enumerate(predictions)})
-    return {"transform": _transform(trained, "mirror", "plan"), "variants": {"whole": measures}}
+        np.savez_compressed(file, allow_pickle=False, **{str(n): one.astype(np.uint8) for n, one in enumerate(classes)})
 
 
-def _overlap_tile(trained: Trained) -> Record:
-    """Mirror padding against zero padding, also in the border band; stitched small tiles against untiled prediction."""
-    band_px = halo(trained.task.net.depth)
-    variants: dict[str, Measures] = {"mirror": {}, "zero": {}, "small tiles": {}}
-    for image in trained.images("val"):
-        padded = {padding: _scores(trained, image, padding=padding) for padding in ("mirror", "zero")}
-        for padding, scores_KHW in padded.items():
-            variants[padding][image.key] = {
-                **_measures(trained, scores_KHW, image),
-                "iou_band": _iou(trained, scores_KHW, image, _band(image, band_px)),
-            }
-        small = plan_tiles(image.classes.shape, trained.task.net.depth, max_tile_pixels=_small_tile(trained))
-        stitched = _scores(trained, image, plan=small)
-        difference = (stitched.softmax(0) - padded["mirror"].softmax(0)).abs()
-        variants["small tiles"][image.key] = {
-            **_measures(trained, stitched, image),
-            "max_difference": float(difference.max()),
-            "mean_difference": float(difference.mean()),
-        }
-    return {"transform": _transform(trained, "mirror, zero", "plan, small tiles"), "variants": variants}
-
-
-def _rotations(trained: Trained) -> Record:
-    """Measures for the mean probabilities of 1, 4, 7 and 8 views."""
-    variants: dict[str, Measures] = {str(views): {} for views in VIEWS}
-    for image in trained.images("val"):
-        for views in VIEWS:
-            mean_KHW = average_views(lambda view: _scores_of(trained, view), image.image, views)
-            variants[str(views)][image.key] = _measures(trained, mean_KHW.clamp(min=1e-12).log(), image)
-    return {"transform": _transform(trained, "mirror", "plan"), "variants": variants}
-
-
-EVALUATIONS: dict[str, Callable[[Trained], Record]] = {
-    "val": _val,
-    "overlap_tile": _overlap_tile,
-    "rotations": _rotations,
-}
-
-
-def _small_tile(trained: Trained) -> int:
-    """Input pixels of a small tile, at most the run's own tile size."""
-    tile = min(SMALL_TILE_PX, int(trained.config.tiles["size"]))
-    return tile * tile
-
-
-def _scores(
-    trained: Trained, image: WholeImage, *, plan: TilePlan | None = None, padding: Padding = "mirror"
-) -> Tensor:
-    return _scores_of(trained, image.image, plan=plan, padding=padding)
-
-
-def _scores_of(
-    trained: Trained, image_CHW: npt.NDArray[np.float32], *, plan: TilePlan | None = None, padding: Padding = "mirror"
-) -> Tensor:
-    net = trained.task.net
-    plan = plan or plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), net.depth)
-    return predict(net, image_CHW, plan, device=trained.device, padding=padding)
-
-
-def _measures(trained: Trained, scores_KHW: Tensor, image: WholeImage) -> dict[str, float]:
-    classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
-    predicted_HW = scores_KHW.argmax(0)
-    names = trained.data.class_names
-    measured = pixel_measures(confusion(predicted_HW, classes_HW, len(names))[None], names)
-    pieces = instances_from_mask(predicted_HW.cpu().numpy())
-    return {
-        "loss": float(summed_cross_entropy(scores_KHW, classes_HW)) / classes_HW.numel(),
-        **{name: float(value) for name, value in measured.items()},
-        "pair_f_score": pair_f_score(instances_from_mask(image.classes), pieces),
-    }
-
-
-def _iou(trained: Trained, scores_KHW: Tensor, image: WholeImage, where: npt.NDArray[np.bool_]) -> float:
-    """Mean IoU over the selected pixels of an image."""
-    inside = torch.from_numpy(where).to(trained.device)
-    classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
-    names = trained.data.class_names
-    matrix = confusion(scores_KHW.argmax(0)[inside], classes_HW[inside], len(names))
-    return float(pixel_measures(matrix[None], names)["iou"])
-
-
-def _band(image: WholeImage, width_px: int) -> npt.NDArray[np.bool_]:
-    """Mask of the pixels within a distance of the border."""
-    band = np.ones(image.classes.shape, bool)
-    band[width_px:-width_px, width_px:-width_px] = False
-    return band
-
-
-def _transform(trained: Trained, padding: str, tiles: str) -> dict[str, Any]:
+def _transform(trained: Trained) -> dict[str, str]:
     """How the images were evaluated; this must be the same for all arms of a comparison."""
     return {
         "part": "val",
         "checkpoint": "last",
         "augmentation": "none",
-        "padding": padding,
-        "tiles": tiles,
+        "padding": "mirror",
         "precision": "float32",
         "normalisation": "mean and standard deviation of the training images",
         "device": trained.device.type,

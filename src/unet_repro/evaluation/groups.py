@@ -13,8 +13,8 @@ from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.sweep.ledger import Ledger
 
 # Settings that may differ within a group: the held-out part of the data, and what does not affect a run's numbers.
-_PLACE = ("fold", "train", "test")
-_APART = ("seed", "arm", "experiment", "logger", "runs_dir", "trainer")
+_PLACE = ("fold", "draw_seed", "train", "test")
+_APART = ("seed", "arm", "experiment", "logger", "runs_dir", "rates", "trainer")
 
 
 @dataclass(frozen=True)

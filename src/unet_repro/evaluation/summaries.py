@@ -99,5 +99,5 @@ def _row(
 ) -> Row:
     """A row from values of members by images; for a single member the interval is over images."""
     num_members, num_images = table_SI.shape
-    found = estimate(table_SI if num_members > 1 else table_SI.T)
+    found = estimate(table_SI if num_members > 1 else table_SI.T, bounds=(0.0, 1.0))  # of every measure here
     return Row(group, of, measure, found.mean, found.low, found.high, thresholds, num_members, num_images)

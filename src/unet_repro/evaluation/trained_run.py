@@ -14,6 +14,7 @@ from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
 from unet_repro.errors import DataError
 from unet_repro.machine import autocast, memory_order, use_machine
+from unet_repro.models.protocol import first_width
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
@@ -34,6 +35,7 @@ class Trained:
         data: Its data, split and normalised as in its training.
         task: Its network with the weights of a checkpoint, in evaluation mode.
         device: The device of the network.
+        data_name: Name of the data's source.
         precision: Precision of the network's products: ``32``, or ``bf16`` for bfloat16 autocast.
     """
 
@@ -42,12 +44,8 @@ class Trained:
     data: TileData
     task: SegmentationTask
     device: torch.device
+    data_name: str
     precision: Precision = 32
-
-    @property
-    def data_name(self) -> str:
-        """Name of its source."""
-        return read_data(self.config).name
 
     def scores(self, image_CHW: npt.NDArray[np.float32]) -> torch.Tensor:
         """Class scores ``(K, H, W)`` of a normalised image of any size, predicted by overlap-tiles."""
@@ -63,24 +61,50 @@ class Trained:
         return self.data.whole_images(part).items
 
 
-def open_trained(run: Path, checkpoint: Checkpoint, precision: Precision = 32) -> Trained:
+def open_trained(
+    run: Path, checkpoint: Checkpoint, precision: Precision = 32, data_root: Path | None = None
+) -> Trained:
     """Reads a run and its data.
 
+    Args:
+        run: Its folder.
+        checkpoint: The weights to use.
+        precision: Precision of the network's products.
+        data_root: Where the data are now; ``None`` for where they were in the training.
+
     Raises:
+        DataError: If the data are not there.
         RunError: If the folder is not a run, has no such checkpoint, or its data have changed.
     """
     folder = open_run(run)
-    config = check(DictConfig(folder.settings()))
-    folder.check_manifest(read_data(config).manifest)
+    settings = folder.settings()
+    if (root := settings["data"].get("root")) is not None or data_root is not None:
+        settings["data"]["root"] = str(data_root or _moved_with(folder.path, Path(root)))
+    config = check(DictConfig(settings))
+    try:
+        source = read_data(config)
+    except DataError as error:
+        if data_root is None and root is not None and not Path(settings["data"]["root"]).exists():
+            raise DataError(
+                f"the images that {run} was trained on are not in {root}", hint="add data.root=, the folder they are in"
+            ) from error
+        raise
+    folder.check_manifest(source.manifest)
     use_machine(config.trainer.threads)
-    data, task = build(config)
+    data, task = build(config, source)
     if not folder.network.exists():  # the run was trained before such files were written
         describe_network(folder, data.normalisation, data.class_names)
     load_network(task.net, folder.best if checkpoint == "best" else folder.last)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
-    task.net.to(memory_format=memory_order(device.type, config.model["width"], training=False))
+    task.net.to(memory_format=memory_order(device.type, first_width(task.net), training=False))
     task.to(device).eval()
-    return Trained(folder, config, data, task, device, precision)
+    return Trained(folder, config, data, task, device, source.name, precision)
+
+
+def _moved_with(run: Path, root: Path) -> Path:
+    """A relative data folder as seen from here or, if there is none, from a folder that the run is in."""
+    places = [Path(), *run.resolve().parents]
+    return next((place / root for place in places if (place / root.expanduser()).exists()), root)
 
 
 def trained_network(run: Path, checkpoint: Checkpoint) -> Network:

@@ -11,20 +11,24 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.utilities import dim_zero_cat
 
+from unet_repro.data.labels import IGNORED
+
 
 def confusion(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
-    """Counts pixels: ``(K, K)`` int64, rows truth, columns prediction.
+    """Counts pixels that are not ignored: ``(K, K)`` int64, rows truth, columns prediction.
 
     Args:
         predicted: Class indices of any shape.
-        truth: Class indices of the same shape.
+        truth: Class indices, or ``labels.IGNORED``, of the same shape.
         num_classes: K.
 
     >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2)
     tensor([[1, 1],
             [0, 1]])
     """
-    return multiclass_confusion_matrix(predicted, truth, num_classes=num_classes, validate_args=False)
+    return multiclass_confusion_matrix(
+        predicted, truth, num_classes=num_classes, ignore_index=IGNORED, validate_args=False
+    )
 
 
 def iou_per_class(matrix: Tensor) -> Tensor:

@@ -99,21 +99,3 @@ def _entropy(counts: npt.NDArray[np.float64], alone: int, number: int) -> float:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 1.0
-
-
-def pair_f_score(truth: Labels, predicted: Labels) -> float:
-    """Foreground-restricted F-score over pairs of different pixels, ``1 - rand_error``; unthinned.
-
-    It differs from ``RandScores.v_rand``, in which pixels in no object are objects of their own.
-
-    Args:
-        truth: Instance numbers ``(H, W)``, 0 = background.
-        predicted: Likewise.
-
-    Returns:
-        In [0, 1]; 1 if neither has a cell, 0 if only one of them has none.
-
-    >>> pair_f_score(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 7, 7]]))  # two cells merged
-    0.5
-    """
-    return 1 - rand_scores(truth, predicted).rand_error

@@ -1,7 +1,8 @@
 """The report's page in real Chromium, from a file and without a network."""
 
 import base64
-import json
+import copy
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from page_sample import NAUGHTY, SIZE, sample
 
 from unet_repro.report.page import render
+from unet_repro.trial.looks import LOOKS
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.chrome.options import Options  # noqa: E402
@@ -25,9 +27,11 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
 ]
-TILE_SIZE = "article[data-id='tile_size/isbi2012/cpu']"
+TILE_SIZE = "details[data-id='tile_size/isbi2012/cpu']"
+NAMES = "details[data-id='names/isbi2012/cpu']"
 FALSE_CELL, MISSED_CELL, RIGHT_CELL, RIGHT_BACKGROUND = (0, 114, 178), (213, 94, 0), (217,) * 3, (64,) * 3
 Open = Callable[..., Any]
+sample = functools.cache(sample)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def page(chromium: Any, tmp_path: Path) -> Iterator[Open]:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         path = tmp_path / "index.html"
-        path.write_text(edit(render(sample(78, complete=True) if data is None else data)), encoding="utf-8")
+        path.write_text(edit(render(sample(3) if data is None else data)), encoding="utf-8")
         chromium.get(path.as_uri() + anchor)
         wait(chromium, "return 'ready' in document.documentElement.dataset")
         return chromium
@@ -79,8 +83,15 @@ def near(driver: Any, selector: str) -> Any:
     return one(driver, selector)
 
 
+def unfold(driver: Any, selector: str) -> Any:
+    """The folded part, opened and scrolled to."""
+    driver.execute_script("document.querySelector(arguments[0]).open = true", selector)
+    return near(driver, selector)
+
+
 def charts(driver: Any, drawn: str = "svg") -> Any:
-    """The first comparison, its charts drawn, or said to have nothing to draw."""
+    """The first comparison, unfolded, its charts drawn, or said to have nothing to draw."""
+    unfold(driver, TILE_SIZE)
     for chart in one(driver, TILE_SIZE).find_elements(By.CSS_SELECTOR, ".chart"):
         driver.execute_script("arguments[0].scrollIntoView({behavior: 'instant'})", chart)
         wait(driver, "return arguments[0].firstElementChild?.matches(arguments[1])", chart, drawn)
@@ -104,41 +115,134 @@ def pixel(driver: Any, panel: str, x: int, y: int) -> tuple[int, ...]:
     return tuple(driver.execute_script(script, panel, x, y))
 
 
-def test_every_verdict_stands_with_its_word_and_what_it_holds_for(page):
-    data = sample(78)
+def test_the_first_screen_is_a_conclusion_in_words(page):
+    data = sample(30, scale="laptop", record="all")
+    (trial,) = data["trials"]
     driver = page(data)
-    rows = driver.find_elements(By.CSS_SELECTOR, "table.verdicts tr[data-verdict]")
-    assert len(rows) == len(data["verdicts"])
-    for row, verdict in zip(rows, data["verdicts"], strict=True):
-        assert verdict["claim"] in row.text
-        assert verdict["statement"] in row.text
-        assert row.find_element(By.CSS_SELECTOR, ".verdict strong").text == verdict["verdict"]
-        assert row.find_element(By.CSS_SELECTOR, ".verdict svg").is_displayed()
-        assert row.find_element(By.CSS_SELECTOR, ".label").text == verdict["label"]
-        assert len(row.find_elements(By.CSS_SELECTOR, "svg.forest")) == bool(verdict["effects"])
-    assert "about 12 needed" in rows[0].text
-    first = driver.execute_script("return document.querySelector('main section').id")
-    assert first == "verdicts"
+    assert driver.execute_script("return document.querySelector('main section').id") == "conclusion"
+    lead = one(driver, ".finding")
+    assert lead.text == trial["lead"]
+    assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight / 2", lead)
+    parts = [part for claim in trial["claims"] for part in claim["parts"]]
+    settled = [part for part in parts if part["word"] not in ("open", "pending")]
+    rows = driver.find_elements(By.CSS_SELECTOR, "#conclusion .conclusion > ul > li")
+    assert len(rows) == len(settled) > 8
+    shown = "\n".join(row.text for row in rows)
+    assert all(part["short"] in shown for part in settled)
+    assert all(row.find_element(By.CSS_SELECTOR, ".verdict svg").is_displayed() for row in rows)
+    assert one(driver, ".suite").is_displayed()
+    assert not driver.find_elements(By.CSS_SELECTOR, ".banner")
 
 
-def test_a_verdict_unfolds_to_reason_rule_effects_and_its_comparison(page):
+def test_a_toy_scale_has_a_banner_and_says_what_verdicts_need(page):
+    driver = page(sample(3))
+    assert "toys" in one(driver, ".banner").text
+    assert "need 15 replicates" in one(driver, ".finding").text
+    assert not driver.find_elements(By.CSS_SELECTOR, ".suite")
+
+
+def test_nothing_is_judged_at_smoke(page):
+    driver = page(sample(3, scale="smoke", data="synthetic"))
+    assert "nothing is judged" in one(driver, ".banner").text
+    assert driver.find_elements(By.CSS_SELECTOR, ".verdict") == []
+    assert driver.find_elements(By.CSS_SELECTOR, "svg [data-part]") == []
+    assert "Nothing is judged at this scale" in one(driver, "#verdicts").text
+
+
+def test_a_running_suite_shows_replicates_looks_and_what_it_waits_for(page):
+    driver = page(sample(LOOKS[0] + 3, scale="laptop", complete=False))
+    text = one(driver, ".suite").text
+    assert f"The next look is at {LOOKS[1]}." in text
+    assert f"parts were settled by the look at {LOOKS[0]}" in text
+    assert [mark.text for mark in driver.find_elements(By.CSS_SELECTOR, ".look.done")] == [str(LOOKS[0])]
+    assert "It waits for" in text
+
+
+def test_every_part_stands_with_question_word_and_how_sure(page):
+    data = sample(30, scale="laptop", record="all")
+    driver = page(data)
+    for part in [part for claim in data["trials"][0]["claims"] for part in claim["parts"]]:
+        shown = one(driver, f".part[data-part='{part['id']}']")
+        assert shown.find_element(By.CSS_SELECTOR, ".verdict strong").text == part["word"]
+        for text in (part["question"], part["sure"], *(one["found"] for one in part["contrasts"])):
+            assert text in shown.text
+
+
+def test_the_forest_plot_names_every_contrast_and_what_it_must_reach(page):
+    data = sample(30, scale="laptop", record="all")
+    driver = page(data)
+    near(driver, "#verdicts .chart")
+    wait(driver, "return document.querySelector('#verdicts .chart svg')")
+    rows = driver.find_elements(By.CSS_SELECTOR, "#verdicts svg .contrast")
+    assert len(rows) == 21
+    needed = [row.find_element(By.CSS_SELECTOR, ".needed").get_attribute("d") for row in rows]
+    assert len({path.split(",")[0] for path in needed}) == 2  # one margin above zero, or one below
+    contrasts = [one for claim in data["trials"][0]["claims"] for part in claim["parts"] for one in part["contrasts"]]
+    assert [row.find_element(By.CSS_SELECTOR, ".name").text.split(maxsplit=1)[1] for row in rows] == [
+        contrast["name"] for contrast in contrasts
+    ]
+
+
+def test_a_part_unfolds_to_its_rule_and_numbers_and_leads_to_its_comparison(page):
     driver = page()
-    button = one(driver, "button[aria-label='Details of C1']")
-    more = one(driver, f"#{button.get_attribute('aria-controls')}")
-    assert not more.is_displayed()
-    button.send_keys(Keys.ENTER)
-    assert button.get_attribute("aria-expanded") == "true"
-    verdict = sample(78)["verdicts"][0]
-    for text in (
-        verdict["reason"],
-        verdict["rule"],
-        verdict["source"],
-        *verdict["guard"]["findings"],
-    ):
-        assert text in more.text
-    assert len(more.find_elements(By.CSS_SELECTOR, "table.data tbody tr")) == len(verdict["effects"])
-    more.find_element(By.CSS_SELECTOR, "a").click()
-    assert driver.execute_script("return document.querySelector(':target').dataset.id") == verdict["comparison"]
+    part = one(driver, ".part[data-part='C1a']")
+    details = part.find_element(By.CSS_SELECTOR, "details")
+    assert not details.find_element(By.CSS_SELECTOR, "table").is_displayed()
+    details.find_element(By.CSS_SELECTOR, "summary").send_keys(Keys.ENTER)
+    wait(driver, "return arguments[0].open", details)
+    assert "supported if it is shown to be above −0.02 IoU" in details.text
+    assert len(details.find_elements(By.CSS_SELECTOR, "table.data tbody tr")) == 4  # two tests, and the same at 0.5
+    assert not one(driver, TILE_SIZE).get_attribute("open")
+    one(driver, ".claim[data-claim='C1'] > p a").click()
+    wait(driver, "return document.querySelector(arguments[0]).open", TILE_SIZE)
+
+
+def test_comparisons_are_folded_and_say_what_they_ask(page):
+    driver = page()
+    folded = driver.find_elements(By.CSS_SELECTOR, "details.comparison")
+    assert len(folded) == 11
+    assert not any(node.get_attribute("open") for node in folded)
+    assert "Do weight maps raise the IoU?" in folded[1].text
+    assert "15 of 15 runs done" in folded[1].text
+
+
+def test_each_runs_settings_are_there(page):
+    driver = page()
+    part = unfold(driver, TILE_SIZE)
+    part.find_elements(By.CSS_SELECTOR, "details")[-1].find_element(By.CSS_SELECTOR, "summary").click()
+    settings = part.find_elements(By.CSS_SELECTOR, ".settings")
+    assert "width: 8" in settings[0].text
+    assert "size: 380" in settings[1].text
+    assert "width" not in settings[1].text  # other arms show what differs
+    assert "seed 2" in settings[0].text
+
+
+def test_every_image_has_its_effect(page):
+    driver = page()
+    part = charts(driver)
+    marks = part.find_elements(By.CSS_SELECTOR, ".chart[data-chart=images] [data-arm]")
+    assert len(marks) == 2 * 18  # two arms against the first, three folds of six slices
+
+
+def test_with_many_arms_only_the_band_in_focus_is_drawn(page):
+    driver = page()
+    weights = "details[data-id='weight_map/isbi2012/cpu']"
+    unfold(driver, weights)
+    wait(driver, "return document.querySelector(arguments[0] + ' .chart[data-chart=curves] svg')", weights)
+    assert driver.find_elements(By.CSS_SELECTOR, f"{weights} .band") == []
+    driver.execute_script("document.querySelector(arguments[0]).focus()", f"{weights} .legend button[data-arm=paper]")
+    assert len(driver.find_elements(By.CSS_SELECTOR, f"{weights} .band")) == 1
+    assert len(driver.find_elements(By.CSS_SELECTOR, f"{weights} .curve.faint")) == 4
+
+
+def test_every_point_of_the_cost_chart_is_labelled(page):
+    driver = page()
+    for name, arms in (("weight_map", 5), ("few_images", 4)):  # equal costs: points above each other
+        selector = f"details[data-id='{name}/isbi2012/cpu']"
+        unfold(driver, selector)
+        near(driver, f"{selector} .chart[data-chart=cost]")
+        wait(driver, "return document.querySelector(arguments[0] + ' .chart[data-chart=cost] svg')", selector)
+        assert len(driver.find_elements(By.CSS_SELECTOR, f"{selector} .chart[data-chart=cost] text.name")) == arms
 
 
 def test_the_metric_changes_curves_scores_and_readings(page):
@@ -146,12 +250,12 @@ def test_the_metric_changes_curves_scores_and_readings(page):
     part = charts(driver)
     before, readings = lines(driver), texts(driver, f"{TILE_SIZE} .reading")
     scores = part.find_element(By.CSS_SELECTOR, ".chart[data-chart=scores]").get_attribute("innerHTML")
-    Select(part.find_element(By.CSS_SELECTOR, "select[id$=-metric]")).select_by_visible_text("validation cross-entropy")
+    Select(part.find_element(By.CSS_SELECTOR, "select[id$=-metric]")).select_by_visible_text("val_loss")
     assert lines(driver).keys() == before.keys()
     assert all(path != before[arm] for arm, path in lines(driver).items())
     assert texts(driver, f"{TILE_SIZE} .reading") != readings
     assert part.find_element(By.CSS_SELECTOR, ".chart[data-chart=scores]").get_attribute("innerHTML") != scores
-    assert "validation cross-entropy, lower is better" in part.text
+    assert "val_loss, lower is better" in part.text
 
 
 def test_arms_are_hidden_and_shown_in_all_charts(page):
@@ -161,11 +265,11 @@ def test_arms_are_hidden_and_shown_in_all_charts(page):
     assert button.get_attribute("aria-pressed") == "true"
     button.send_keys(Keys.SPACE)
     assert button.get_attribute("aria-pressed") == "false"
-    assert list(lines(driver)) == ["572", "252, equal input", "380, equal output"]
+    assert list(lines(driver)) == ["572", "380, equal output"]
     marked = [node.get_attribute("data-arm") for node in part.find_elements(By.CSS_SELECTOR, ".chart [data-arm]")]
     assert "380, equal input" not in marked
     button.click()
-    assert len(lines(driver)) == 4
+    assert len(lines(driver)) == 3
     part.find_element(By.XPATH, ".//button[text()='Hide all']").click()
     assert lines(driver) == {}
     assert "No arm is shown." in part.text
@@ -179,7 +283,7 @@ def test_arms_differ_in_dashes_and_markers_not_in_colour_alone(page):
         "node.querySelector('line').getAttribute('stroke-dasharray') + node.querySelector('path').getAttribute('d'))",
         TILE_SIZE,
     )
-    assert len(set(looks)) == 4
+    assert len(set(looks)) == 3
 
 
 def test_single_seeds_are_drawn_on_request(page):
@@ -187,22 +291,22 @@ def test_single_seeds_are_drawn_on_request(page):
     part = charts(driver)
     assert part.find_elements(By.CSS_SELECTOR, "path.seed") == []
     part.find_element(By.CSS_SELECTOR, "input[id$=-seeds]").click()
-    assert len(part.find_elements(By.CSS_SELECTOR, "path.seed")) == 12
+    assert len(part.find_elements(By.CSS_SELECTOR, "path.seed")) == 9
 
 
 def test_the_keyboard_reads_curves_at_any_step(page):
-    data = sample(78)
+    data = sample(3)
     driver = page(data)
     part = charts(driver)
     slider = part.find_element(By.CSS_SELECTOR, "input[id$=-step]")
     slider.send_keys(Keys.HOME)
-    assert part.find_element(By.CSS_SELECTOR, ".at").text == "at step 10"
-    curve = data["comparisons"][0]["arms"][0]["curves"]["val/iou"]
+    assert part.find_element(By.CSS_SELECTOR, ".at").text == "at step 8"
+    curve = data["comparisons"][0]["arms"][0]["curves"]["iou"]
     middle = sorted(seed[0] for seed in curve["values"])[1]
     shown = texts(driver, f"{TILE_SIZE} .reading")[0]
     assert float(shown.split()[0].replace("−", "-")) == pytest.approx(middle, abs=1e-3)
     slider.send_keys(Keys.ARROW_RIGHT)
-    assert slider.get_attribute("aria-valuetext") == "step 20"
+    assert slider.get_attribute("aria-valuetext") == "step 16"
 
 
 def test_the_pointer_reads_curves(page):
@@ -218,8 +322,9 @@ def test_the_cost_switches(page):
     driver = page()
     part = charts(driver)
     select = Select(part.find_element(By.CSS_SELECTOR, "select[id$=-cost]"))
+    assert not any("second" in option.text for option in select.options)  # times depend on machine and launcher
     seen = set()
-    for cost in ("seconds", "pixels_in", "pixels_out"):
+    for cost in ("tflop", "pixels_in", "pixels_out"):
         select.select_by_value(cost)
         plot = part.find_element(By.CSS_SELECTOR, ".chart[data-chart=cost] svg")
         assert plot.get_attribute("data-cost") == cost
@@ -233,8 +338,8 @@ def test_the_gallery_shows_the_arms_that_are_chosen(page):
     assert pixel(driver, "a", 2, 2) == (255, 255, 255)  # arm 0: the upper half
     assert pixel(driver, "a", 2, SIZE - 2) == (0, 0, 0)
     assert pixel(driver, "b", 2, 12) == (0, 0, 0)  # arm 1: the stripe from 8 to 16
-    Select(one(driver, "#gallery-b")).select_by_visible_text("252, equal input")
-    wait(driver, "return document.querySelector('[data-panel=b] strong').textContent == 'B: 252, equal input'")
+    Select(one(driver, "#gallery-b")).select_by_visible_text("380, equal output")
+    wait(driver, "return document.querySelector('[data-panel=b] strong').textContent == 'B: 380, equal output'")
     assert pixel(driver, "b", 2, 12) == (255, 255, 255)
     assert pixel(driver, "b", 2, 20) == (0, 0, 0)
     Select(one(driver, "#gallery-comparison")).select_by_value("names/isbi2012/cpu")
@@ -273,12 +378,29 @@ def test_errors_have_their_colours(page):
     assert "false cell 25.0 %, missed cell 25.0 %" in one(driver, "[data-panel=a]").text
 
 
-def test_zoom_enlarges_without_smoothing(page):
+def test_held_out_images_are_called_so(page):
     driver = page()
     gallery(driver)
-    for zoom in (1, 3):
-        one(driver, f"#gallery-zoom-{zoom}").click()
-        wait(driver, "return document.querySelector('[data-panel=a] canvas').clientWidth == arguments[0]", zoom * SIZE)
+    assert "image 24, held out" in one(driver, "[data-panel=image]").text
+    assert "train/" not in one(driver, "#gallery").text
+
+
+@pytest.mark.parametrize(("width", "columns", "large"), [(1400, 5, 2), (390, 2, 1)])
+def test_pictures_are_side_by_side_or_large_without_smoothing(page, width, columns, large):
+    driver = page(width=width)
+    gallery(driver)
+
+    def in_first_row():
+        tops = driver.execute_script(
+            "return [...document.querySelectorAll('.panels figure')].map((node) => node.getBoundingClientRect().top)"
+        )
+        return sum(top == tops[0] for top in tops)
+
+    assert in_first_row() == columns
+    assert one(driver, "[data-panel=wipe] canvas").size["width"] >= (300 if width < 700 else 180)
+    one(driver, "#gallery-size-large").click()
+    wait(driver, "return document.querySelector('.panels').dataset.size == 'large'")
+    assert in_first_row() == large
     assert one(driver, "[data-panel=a] canvas").value_of_css_property("image-rendering") == "pixelated"
 
 
@@ -302,10 +424,8 @@ def test_the_theme_is_kept(page):
 
 @pytest.mark.parametrize("width", [360, 768, 1180, 1600])
 def test_the_body_never_scrolls_sideways(page, width):
-    driver = page(sample(78), width=width)
-    driver.execute_script(
-        "for (const node of document.querySelectorAll('.verdicts button, #gallery-zoom-3')) node.click()"
-    )
+    driver = page(width=width)
+    driver.execute_script("document.querySelector('#gallery-size-large').click()")
     driver.execute_script("for (const node of document.querySelectorAll('details')) node.open = true")
     charts(driver)
     gallery(driver)
@@ -313,7 +433,7 @@ def test_the_body_never_scrolls_sideways(page, width):
 
 
 def test_contents_lead_to_sections_and_comparisons_on_narrow_windows_too(page):
-    data = sample(78)
+    data = sample(3)
     driver = page(data, width=360)
     menu = one(driver, "#menu")
     menu.send_keys(Keys.ENTER)
@@ -348,36 +468,37 @@ def test_every_control_has_a_name(page):
 def test_names_of_arms_stay_text(page):
     driver = page()
     assert driver.execute_script("return document.getElementById('inert')") is None
-    near(driver, "article[data-id='names/isbi2012/cpu']")
-    legend = texts(driver, "article[data-id='names/isbi2012/cpu'] .legend button span")
+    unfold(driver, NAMES)
+    legend = texts(driver, f"{NAMES} .legend button span")
     assert legend == [NAUGHTY, "plain"]
 
 
 @pytest.mark.parametrize("complete", [False, True])
 def test_a_suite_that_has_just_begun_says_what_is_missing(page, complete):
-    driver = page(sample(0, complete=complete))
-    sections = driver.find_elements(By.CSS_SELECTOR, "main section")
+    data = sample(0)
+    driver = page({**data, "made": {**data["made"], "complete": complete}})
+    sections = driver.find_elements(By.CSS_SELECTOR, "main section:not(#deviations)")
     assert all(section.find_elements(By.CSS_SELECTOR, ".empty") for section in sections)
     assert one(driver, "#live").is_displayed() is not complete
 
 
 def test_a_comparison_without_a_finished_run_is_shown(page):
-    data = sample(26)
-    arm = {"planned": 3, "seeds": [], "run_ids": [], "curves": {}, "final": {}, "seconds": [], "pixels_in": 0,
-           "pixels_out": 0, "tiles": "", "steps": 0}  # fmt: skip
+    data = copy.deepcopy(sample(1))
+    arm = {**data["comparisons"][0]["arms"][0], "planned": 3, "seeds": [], "runs": [], "curves": {}, "final": {},
+           "images": {}, "settings": "", "tflop": None, "pixels_in": 0, "pixels_out": 0, "tiles": "",
+           "steps": 0}  # fmt: skip
     data["comparisons"][0]["arms"] = [{**arm, "name": "572"}, {**arm, "name": "252"}]
     data["comparisons"][1] |= {"arms": [{**arm, "name": "none"}], "metrics": []}
-    data["verdicts"][0]["guard"]["fair"] = None
     driver = page(data)
     part = charts(driver, drawn=".empty")
     assert "0 of 6 runs done" in part.text
-    assert "No validation yet." in part.text
+    assert "no validation yet." in part.text
     assert "No finished run yet." in part.text
-    assert "No runs yet" in near(driver, "article[data-id='weight_map/isbi2012/cpu']").text
+    assert "No runs yet" in unfold(driver, "details[data-id='weight_map/isbi2012/cpu']").text
 
 
 def test_only_those_deviations_are_listed_that_are_asked_for(page):
-    data = sample(78)
+    data = sample(3)
     driver = page(data)
     near(driver, "#deviations")
     one(driver, "#kind-paper").click()
@@ -388,12 +509,11 @@ def test_only_those_deviations_are_listed_that_are_asked_for(page):
 
 
 def test_choices_and_place_outlive_a_reload(page):
-    driver = page(sample(78))
+    driver = page(sample(3, complete=False))
     part = charts(driver)
-    Select(part.find_element(By.CSS_SELECTOR, "select[id$=-metric]")).select_by_value("val/loss")
+    Select(part.find_element(By.CSS_SELECTOR, "select[id$=-metric]")).select_by_value("val_loss")
     Select(part.find_element(By.CSS_SELECTOR, "select[id$=-cost]")).select_by_value("pixels_out")
     part.find_element(By.CSS_SELECTOR, ".legend button[data-arm='572']").click()
-    driver.execute_script("document.querySelector('button[aria-label=\"Details of C2\"]').click()")
     gallery(driver)
     Select(one(driver, "#gallery-b")).select_by_visible_text("380, equal output")
     one(driver, "#gallery-mode-error").click()
@@ -409,18 +529,17 @@ def test_choices_and_place_outlive_a_reload(page):
     assert one(driver, "#gallery-mode-error").is_selected()
     assert one(driver, "#gallery-cut").get_attribute("value") == "100"
     assert one(driver, "#pause").text == "Resume reloading"
-    assert one(driver, "button[aria-label='Details of C2']").get_attribute("aria-expanded") == "true"
+    assert one(driver, TILE_SIZE).get_attribute("open")
     part = charts(driver)
-    assert (
-        Select(part.find_element(By.CSS_SELECTOR, "select[id$=-metric]")).first_selected_option.text
-        == "validation cross-entropy"
-    )
+    assert Select(part.find_element(By.CSS_SELECTOR, "select[id$=-metric]")).first_selected_option.text == "val_loss"
     assert part.find_element(By.CSS_SELECTOR, ".chart[data-chart=cost] svg").get_attribute("data-cost") == "pixels_out"
     assert "572" not in lines(driver)
 
 
 def test_the_page_reloads_by_itself_while_runs_are_trained_unless_paused(page):
-    driver = page(sample(26), edit=lambda text: text.replace('data-reload-seconds="30"', 'data-reload-seconds="1"'))
+    driver = page(
+        sample(3, complete=False), edit=lambda text: text.replace('data-reload-seconds="30"', 'data-reload-seconds="1"')
+    )
     assert "Still training." in one(driver, "#live").text
     driver.execute_script("window.before = true")
     wait(driver, "return !window.before && 'ready' in document.documentElement.dataset")
@@ -430,7 +549,7 @@ def test_the_page_reloads_by_itself_while_runs_are_trained_unless_paused(page):
 
 
 def test_images_that_are_not_there_are_said(page):
-    data = sample(26)
+    data = dict(sample(1))
     data["gallery"] = {"tiles": {}, "predictions": {}, "missing": ["data set isbi2012 is not there; fetch it"]}
     driver = page(data)
     wait(driver, "return document.querySelector('#gallery .empty')")
@@ -446,20 +565,11 @@ def test_print_has_everything_drawn_and_unfolded(page, tmp_path):
     driver = page()
     driver.execute_script("""addEventListener("beforeprint", () => { window.seen = {
         charts: document.querySelectorAll(".chart").length, drawn: document.querySelectorAll(".chart > svg").length,
-        closed: document.querySelectorAll("details:not([open]), tr.more[hidden]").length } })""")
+        closed: document.querySelectorAll("details:not([open])").length } })""")
     printed = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
     assert printed.startswith(b"%PDF")
     assert len(printed) > 50_000
     seen = wait(driver, "return window.seen")
-    assert seen == {"charts": 19, "drawn": 19, "closed": 0}
-    wait(driver, "return document.querySelectorAll('details[open], tr.more:not([hidden])').length == 0")
-
-
-def test_two_hundred_runs_open_quickly_and_the_file_stays_small(page, tmp_path):
-    data = sample(208, complete=True)
-    assert len(json.dumps(data)) < 15e6
-    driver = page(data)
-    started = driver.execute_script("return performance.getEntriesByType('navigation')[0].domComplete")
-    size = (tmp_path / "index.html").stat().st_size
-    print(f"208 runs: {size / 1e6:.1f} MB, complete after {started:.0f} ms")
-    assert size < 15e6
+    assert seen == {"charts": seen["charts"], "drawn": seen["charts"], "closed": 0}
+    assert seen["charts"] > 40
+    wait(driver, "return document.querySelectorAll('details[open]').length == 0")

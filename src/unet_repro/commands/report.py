@@ -1,84 +1,146 @@
-"""``unet-repro report``: verdicts, the page, tables and figures of the runs trained so far."""
+"""``unet-repro report``: verdicts, the page, tables and figures of runs, or of the published record."""
 
-import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unet_repro.commands.options import parser
 from unet_repro.errors import RunError
-from unet_repro.report.collect import ArmRow
-from unet_repro.report.figures import draw_all, draw_verdicts
+from unet_repro.report.arm_runs import ArmRun, runs_on_disk
+from unet_repro.report.arms import Arm, arms_of
 from unet_repro.report.page import render
 from unet_repro.report.page_data import page_data
-from unet_repro.report.publish import publish
-from unet_repro.report.table import REPORT_DIR, print_tables, write_tables
-from unet_repro.report.verdicts import print_verdicts, write_verdicts
+from unet_repro.report.record import RecordOfScale
+from unet_repro.report.table import REPORT_DIR, print_tables, write_table_files
+from unet_repro.report.verdict_files import print_verdicts, write_verdicts
+from unet_repro.report.verdicts import judged_on_disk
 from unet_repro.runs.folder import write_atomically
 from unet_repro.sweep.ledger import Ledger
+from unet_repro.trial.run_record import records_of
 
 
 def main(arguments: list[str]) -> None:
     """Writes and prints the report."""
-    parser = argparse.ArgumentParser(
-        prog="unet-repro report", description="Writes verdicts, the page, tables and figures of the comparisons."
-    )
-    parser.add_argument("experiments", nargs="*", help="which comparisons (default: all that were started)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--out", type=Path, default=REPORT_DIR, help=f"folder to write to (default {REPORT_DIR})")
-    parser.add_argument("--publish", nargs=2, type=Path, metavar=("EXPERIMENTS_DIR", "README"),
-                        help="also publish tables and figures there, and update the README's table")  # fmt: skip
-    parser.add_argument("--watch", action="store_true", help="rewrite the page whenever a run has made progress, "
-                        "until all are done")  # fmt: skip
-    parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="polling interval of --watch "
-                        "(default 30)")  # fmt: skip
-    asked = parser.parse_args(arguments)
+    asked = parser("report").parse_args(arguments)
+    if asked.add_to_record:
+        add_to_record(asked.runs_dir, asked.add_to_record, asked.checkout)
+    if asked.record or asked.add_to_record:
+        report_record(asked.checkout)
+        return
     experiments = asked.experiments or None
+    out = asked.out or (REPORT_DIR / "-".join(experiments) if experiments else REPORT_DIR)
     if asked.watch:
-        watch(asked.runs_dir, experiments, asked.out, every_s=max(asked.every, 1.0))
-    rows, data = report(asked.runs_dir, experiments, asked.out)
-    if asked.publish:
-        published = publish(asked.runs_dir, rows, data, *asked.publish)
-        print("\n".join(["published:", *map(str, published)]))
+        watch(asked.runs_dir, experiments, out, every_s=max(asked.every, 1.0))
+    report(asked.runs_dir, experiments, out)
 
 
-def report(
-    runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR
-) -> tuple[list[ArmRow], dict[str, Any]]:
+def report(runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR) -> list[Arm]:
     """Writes verdicts, page, tables and figures, and prints verdicts and tables.
 
     Returns:
-        The rows of the table, and the page's data.
+        The arms of the tables.
 
     Raises:
         RunError: If there is nothing to report.
     """
-    rows = write_tables(runs_dir, experiments, out)
-    if not rows:
+    from unet_repro.report.figures import draw_all, draw_verdicts  # noqa: PLC0415  (imports matplotlib)
+
+    runs = runs_on_disk(runs_dir, experiments)
+    if not runs:
         raise RunError(f"{runs_dir} has no runs of {experiments or 'any comparison'}", hint="train some runs first")
-    pictures = draw_all(runs_dir, rows, out)
-    data, written = write_page(runs_dir, experiments, out)
-    if data["verdicts"]:
-        pictures += draw_verdicts(data["verdicts"], out)
-    print_tables(rows)
-    print_verdicts(data["verdicts"])
-    print("\n".join(["written:", *map(str, [out / "table.csv", out / "table.md", *pictures, *written])]))
+    arms = arms_of(runs)
+    tables = write_table_files(arms, out)
+    data, written = write_page(runs_dir, experiments, out, runs)
+    pictures = draw_all(arms, out) + draw_verdicts(data["trials"], out)
+    print_tables(arms)
+    print_verdicts(data["trials"])
+    print("\n".join(["written:", *map(str, [*tables, *pictures, *written])]))
     print(f"open {out / 'index.html'} in a browser")
     for reason in data["gallery"]["missing"]:
         sys.stderr.write(f"note: the page shows no images: {reason}\n")
-    return rows, data
+    return arms
 
 
-def write_page(runs_dir: Path, experiments: list[str] | None, out: Path) -> tuple[dict[str, Any], list[Path]]:
+def write_page(
+    runs_dir: Path, experiments: Sequence[str] | None, out: Path, runs: Sequence[ArmRun] | None = None
+) -> tuple[dict[str, Any], list[Path]]:
     """Writes the page and the verdicts' files.
+
+    Args:
+        runs_dir: Folder of the runs.
+        experiments: Names of the comparisons; ``None`` for all.
+        out: The folder to write to.
+        runs: The runs of these comparisons, if they have been read.
 
     Returns:
         The page's data, and the paths of the files.
     """
-    data = page_data(runs_dir, experiments)
+    from unet_repro.report.gallery import pictures_of  # noqa: PLC0415  (imports torch)
+
+    runs = runs_on_disk(runs_dir, experiments) if runs is None else runs
     page = out / "index.html"
+    trials = judged_on_disk(runs_dir, experiments)
+    data = page_data(runs, trials, pictures_of(runs_dir, runs), page=page, runs_dir=runs_dir)
     write_atomically(page, render(data))
-    return data, [page, *write_verdicts(data["verdicts"], data["made"], out)]
+    return data, [page, *write_verdicts(trials, data["made"], out)]
+
+
+def report_record(checkout: Path) -> None:
+    """Writes and prints what the record of a checkout determines."""
+    from unet_repro.report.publish import Published  # noqa: PLC0415  (imports matplotlib)
+
+    published = Published(checkout)
+    written = published.write()
+    print_verdicts(published.trials)
+    print("\n".join(["written:", *map(str, written)]))
+    if not published.trials:
+        print(f"{published.folder} has no runs yet")
+
+
+def add_to_record(runs_dir: Path, scale: str, checkout: Path) -> None:
+    """Adds finished runs of the trial to the record, with pictures of one replicate.
+
+    Raises:
+        RunError: If there is none of this scale.
+    """
+    from unet_repro.report.gallery import pictures_of  # noqa: PLC0415  (imports torch)
+
+    ledger = Ledger(runs_dir)
+    entries = [entry for name in ledger.experiments() for entry in ledger.read(name) if entry.scale == scale]
+    records = records_of(entries, runs_dir)
+    if not records:
+        raise RunError(
+            f"{runs_dir} has no finished and evaluated runs of scale {scale} without overrides of your own",
+            hint=f"train some: make reproduce-ablations SCALE={scale}",
+        )
+    record = RecordOfScale(checkout / "experiments" / "record" / scale)
+    added, notes = record.add(records)
+    record.keep_pictures(more_pictures(record.pictures(), pictures_of(runs_dir, _of_scale(runs_dir, scale))))
+    print("\n".join([f"{added} runs added to {record.runs_file}, {len(record.records())} in all", *notes]))
+
+
+def _of_scale(runs_dir: Path, scale: str) -> list[ArmRun]:
+    return [run for run in runs_on_disk(runs_dir) if run.scale == scale and not run.variant]
+
+
+def more_pictures(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """For every comparison the pictures of more arms; kept ones win ties."""
+    if not kept:
+        return {"gallery": {**new["gallery"], "missing": []}, "weight_maps": new["weight_maps"]}
+    predictions = dict(kept["gallery"]["predictions"])
+    for place, shown in new["gallery"]["predictions"].items():
+        if len(shown["arms"]) > len(predictions.get(place, {"arms": {}})["arms"]):
+            predictions[place] = shown
+    tiles = {**new["gallery"]["tiles"], **kept["gallery"]["tiles"]}
+    used = {shown["data"] for shown in predictions.values()}
+    return {
+        "gallery": {
+            "tiles": {name: tiles[name] for name in sorted(used)}, "predictions": predictions, "missing": [],
+        },
+        "weight_maps": kept["weight_maps"] or new["weight_maps"],
+    }  # fmt: skip
 
 
 def watch(runs_dir: Path, experiments: list[str] | None, out: Path, *, every_s: float) -> None:

@@ -59,7 +59,8 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
         row[0].set_ylabel(f"{assessment.group}\n{label}: {measured.key}\nSEG {measured.seg.mean():.3f}", fontsize=7)
         for panel in row:
             panel.set(xticks=[], yticks=[])
-    foreground = assessments[0].class_names[-1]
+    names = assessments[0].class_names
+    foreground = names[1] if len(names) == 2 else "foreground"
     titles = ["image", "truth", "predicted objects", f"blue: false {foreground}\nvermilion: missed {foreground}"]
     for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title, fontsize=9)

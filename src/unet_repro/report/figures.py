@@ -1,4 +1,4 @@
-"""Figures of a comparison: learning curves and final scores of every arm, every seed shown."""
+"""Figures: learning curves and final scores of a comparison's arms, and the contrasts of the verdicts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,101 +9,111 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unet_repro.report.collect import ArmRow, histories
+from unet_repro.report.arm_runs import METRICS
+from unet_repro.report.arms import Arm, comparisons_of
+from unet_repro.report.verdict_files import with_interval
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; arms also differ in their markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"  # one more than colours, so that no pair repeats
 SUFFIXES = (".png", ".svg")
-_VERDICT_LOOKS = {"supported": ("#009E73", "o"), "refuted": ("#D55E00", "X"), "inconclusive": ("#56B4E9", "D")}
+_LOOKS = {"supported": ("#0072B2", "o"), "refuted": ("#D55E00", "X")}  # all other words: grey, hollow
+_REACH = 6  # margins; longer intervals end in an arrow
 
 
-def draw_comparison(runs_dir: Path, rows: Sequence[ArmRow], path: Path, *, metric: str = "val/iou") -> None:
-    """Draws the median curve and range over seeds on the left, and final scores with their mean on the right.
+def draw_comparison(arms: Sequence[Arm], path: Path) -> None:
+    """Draws the median curve and the range over seeds on the left, and final scores with their mean on the right.
 
     Args:
-        runs_dir: Folder of the runs.
-        rows: Arms of one comparison, on one data set at one scale, each with at least one finished run.
+        arms: Arms of one comparison, each with at least one finished run.
         path: The picture; its suffix gives the format.
-        metric: Column of the history.
     """
+    shared = [metric for metric in METRICS if metric.column and all(metric.column in run.curves
+              for arm in arms for run in arm.done)]  # fmt: skip
+    metric = shared[0]
     figure = Figure(figsize=(10, 3.6), layout="constrained", dpi=110)
     curves_axes, scores_axes = figure.subplots(1, 2, width_ratios=(3, 2))
-    for index, row in enumerate(rows):
+    for index, arm in enumerate(arms):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        curves = histories(runs_dir, row)
-        steps = curves[0]["step"]
-        values = np.array([curve[metric] for curve in curves])
-        curves_axes.plot(steps, np.median(values, axis=0), color=colour, marker=marker, markersize=4, label=row.arm)
-        curves_axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
-        _points(scores_axes, len(rows) - 1 - index, values[:, -1], colour, marker)
-    curves_axes.set(xlabel="step", ylabel="mean IoU, validation images")
+        steps = arm.done[0].curves["step"]
+        values = np.array([run.curves[metric.column] for run in arm.done])
+        curves_axes.plot(steps, np.median(values, axis=0), color=colour, marker=marker, markersize=4, label=arm.name)
+        curves_axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.12, linewidth=0)
+        _points(scores_axes, len(arms) - 1 - index, values[:, -1], colour, marker)
+    curves_axes.set(xlabel="step", ylabel=metric.key)
     curves_axes.legend(fontsize=8)
-    scores_axes.set(xlabel="mean IoU after the last step", yticks=range(len(rows)))
-    scores_axes.set_yticklabels([row.arm for row in reversed(rows)])
+    scores_axes.set(xlabel=f"{metric.key} after the last step", yticks=range(len(arms)))
+    scores_axes.set_yticklabels([arm.name for arm in reversed(arms)])
     for axes in (curves_axes, scores_axes):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    first = rows[0]
-    seeds = max(len(row.seeds) for row in rows)
-    figure.suptitle(f"{first.experiment}: {first.data}, scale {first.scale}, {seeds} seeds (median and range)", size=10)
+    first, seeds = arms[0].first, max(len(arm.done) for arm in arms)
+    title = f"{first.experiment}: {first.data}, scale {first.scale}, {seeds} seeds (median and range)"
+    figure.suptitle(f"{title}\n{metric.key}: {metric.title}", size=9)
     _save(figure, path)
 
 
 def draw_verdicts(
-    verdicts: Sequence[Mapping[str, Any]],
+    judged: Sequence[Mapping[str, Any]],
     report_dir: Path,
     *,
     stem: str = "verdicts",
     suffixes: Sequence[str] = SUFFIXES,
 ) -> list[Path]:
-    """Draws every primary effect with its interval and margin, one picture for each data set and scale.
+    """Draws every contrast with its interval, in units of its margin; one picture for each judged set of runs.
 
     Args:
-        verdicts: Verdicts from ``report.verdicts.as_dict``.
+        judged: From ``report.verdicts``.
         report_dir: The folder of the pictures.
         stem: Their stem; data and scale are added if there are several.
         suffixes: Their formats.
 
     Returns:
-        Paths of the pictures; empty if there are no verdicts yet.
+        Paths of the pictures; empty if there are no estimates yet.
     """
-    places: dict[tuple[str, str], list[tuple[str, Mapping[str, Any], str]]] = {}
-    for verdict in verdicts:
-        for effect in verdict["effects"]:
-            if effect["primary"] and verdict["verdict"] in _VERDICT_LOOKS:
-                name = f"{verdict['claim']}  {effect['measure']}: {effect['name']}"
-                places.setdefault((verdict["data"], verdict["scale"]), []).append((name, effect, verdict["verdict"]))
+    drawn = {}
+    for trial in judged:
+        rows = [
+            (f"{part['id']}  {contrast['name']}", contrast)
+            for claim in trial["claims"]
+            for part in claim["parts"]
+            for contrast in part["contrasts"]
+            if trial["judged"] and contrast["figure"] is not None and contrast["figure"]["low"] is not None
+        ]
+        if rows:
+            drawn[trial["data"], trial["scale"]] = (rows, trial["scope"])
     paths = []
-    for (data, scale), effects in places.items():
-        name = stem if len(places) == 1 else f"{stem}-{data}-{scale}"
-        title = f"{data}, scale {scale}: primary effects with 95 % intervals"
-        paths += _draw_forest(effects, title, [report_dir / f"{name}{suffix}" for suffix in suffixes])
+    for (data, scale), (rows, scope) in drawn.items():
+        name = stem if len(drawn) == 1 else f"{stem}-{data}-{scale}"
+        paths += _draw_forest(rows, scope, [report_dir / f"{name}{suffix}" for suffix in suffixes])
     return paths
 
 
-def _draw_forest(effects: Sequence[tuple[str, Mapping[str, Any], str]], title: str, paths: list[Path]) -> list[Path]:
-    """Draws effects with different units, so each line has its own scale: the larger of its margin and interval."""
-    figure = Figure(figsize=(10, 1.1 + 0.32 * len(effects)), layout="constrained", dpi=110)
+def _draw_forest(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str, paths: list[Path]) -> list[Path]:
+    figure = Figure(figsize=(10, 1.3 + 0.32 * len(rows)), layout="constrained", dpi=110)
     axes = figure.subplots()
-    for line, (_, effect, word) in enumerate(reversed(effects)):
-        reach = max(abs(effect["low"]), abs(effect["high"]), abs(effect["margin"] or 0), 1e-12)
-        low, mean, high, margin = (value / reach for value in (
-            effect["low"], effect["estimate"], effect["high"], effect["margin"] or 0.0,
-        ))  # fmt: skip
-        axes.fill_betweenx([line - 0.4, line + 0.4], -margin, margin, color="#000000", alpha=0.1, linewidth=0)
-        colour, marker = _VERDICT_LOOKS[word]
+    for line, (_, contrast) in enumerate(reversed(rows)):
+        margin, figure_of = contrast["margin"], contrast["figure"]
+        low, mean, high = (float(np.clip(figure_of[key] / margin, -_REACH, _REACH)) for key in ("low", "mean", "high"))
+        colour, marker = _LOOKS.get(contrast["word"], ("#767676", "D"))
         axes.plot([low, high], [line, line], color=colour, linewidth=2)
+        for end, value, arrow in (("low", low, "<"), ("high", high, ">")):
+            if abs(figure_of[end] / margin) > _REACH:
+                axes.plot(value, line, arrow, color=colour, markersize=6)
         axes.plot(mean, line, marker, color=colour, markersize=7)
-        label = f"{effect['estimate']:+.3g} [{effect['low']:+.3g}, {effect['high']:+.3g}] {effect['unit']}"
-        axes.text(1.05, line, label, va="center", size=8)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(yticks=range(len(effects)), ylim=(-0.7, len(effects) - 0.3), xticks=[0], xticklabels=["0"])
-    axes.set_xlim(-1.05, 2.3)  # leaves space for the numbers on the right
-    axes.set_yticklabels([name for name, _, _ in reversed(effects)], size=8)
+        needed = 1 if contrast["kind"] == "S" else -1
+        axes.plot([needed] * 2, [line - 0.35, line + 0.35], color="black", linewidth=1.2)
+        label = f"{with_interval(figure_of)} {contrast['unit']}, {contrast['word']}"
+        axes.text(_REACH * 1.05, line, label, va="center", size=8)
+    axes.axvline(0, color="black", linewidth=0.6)
+    axes.axvspan(-1, 1, color="#000000", alpha=0.07, linewidth=0)
+    axes.set(yticks=range(len(rows)), ylim=(-0.7, len(rows) - 0.3), xticks=range(-_REACH, _REACH + 1, 2))
+    axes.set_xlim(-_REACH * 1.03, _REACH * 2.4)  # leaves space for the numbers on the right
+    axes.set_yticklabels([name for name, _ in reversed(rows)], size=8)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     figure.suptitle(title, size=10)
-    figure.supxlabel("each line has its own scale; grey: differences within the margin", size=8)
+    words = "difference in the claim's direction, in units of its margin, with uncorrected 95 % interval; grey: smaller"
+    figure.supxlabel(f"{words} than the margin; black stroke: what the claim must reach", size=8)
     for path in paths:
         _save(figure, path)
     return paths
@@ -123,21 +133,23 @@ def _points(
     axes.plot([values.mean()] * 2, [height - 0.28, height + 0.28], color=colour, linewidth=2.5)
 
 
-def draw_all(runs_dir: Path, rows: Sequence[ArmRow], report_dir: Path) -> list[Path]:
-    """Draws each comparison with finished runs as PNG and SVG: ``<experiment>.png``, with data and hash if several.
+def draw_all(arms: Sequence[Arm], report_dir: Path, *, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Draws each comparison with finished runs: ``<experiment>.png``, with data and scale if there are several.
 
     Returns:
         Paths of the pictures.
     """
-    groups: dict[tuple[str, str, str], list[ArmRow]] = {}
-    for row in rows:
-        if row.run_ids and row.experiment != "single":
-            groups.setdefault((row.experiment, row.comparison, row.data), []).append(row)
+    groups = {place: [arm for arm in members if arm.done] for place, members in comparisons_of(arms).items()}
+    groups = {
+        place: members for place, members in groups.items() if members and members[0].first.experiment != "single"
+    }
+    names = [members[0].first.experiment for members in groups.values()]
     paths = []
-    for (experiment, comparison, data), arms in groups.items():
-        several = sum(key[0] == experiment for key in groups) > 1
-        for suffix in SUFFIXES:
-            path = report_dir / (f"{experiment}-{data}-{comparison}{suffix}" if several else f"{experiment}{suffix}")
-            draw_comparison(runs_dir, arms, path)
-            paths.append(path)
+    for place, members in groups.items():
+        experiment = members[0].first.experiment
+        stem = experiment if names.count(experiment) == 1 else place
+        stem = stem.replace("/", "-").replace(" ", "-")
+        for suffix in suffixes:
+            paths.append(report_dir / f"{stem}{suffix}")
+            draw_comparison(members, paths[-1])
     return paths

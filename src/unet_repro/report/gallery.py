@@ -4,7 +4,8 @@ A complete image is never shown: the crop's side is at most half of the image's 
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,80 +15,102 @@ from matplotlib import colormaps
 from omegaconf import DictConfig
 
 from unet_repro.config import check
-from unet_repro.data.labels import classes_from_instances
+from unet_repro.data.labels import IGNORED, classes_of
 from unet_repro.data.normalise import channels_first
 from unet_repro.data.sample import Sample
-from unet_repro.errors import DataError
-from unet_repro.evaluation.evaluations import path_of
+from unet_repro.errors import DataError, UserError
+from unet_repro.report.arm_runs import ArmRun, image_name
+from unet_repro.report.credits import CREDITS
 from unet_repro.report.weights_figure import all_weight_maps
 from unet_repro.training.build import Data, read_data
-from unet_repro.trial.finished_runs import Run
 
 CROP_PX = 192
 NUM_TILES = 3  # the first, middle and last of the evaluated images
-CREDITS = {
-    "isbi2012": "ISBI 2012 EM challenge; Cardona et al. 2010, Arganda-Carreras et al. 2015",
-    "DIC-C2DH-HeLa": "Cell Tracking Challenge, G. van Cappellen; Maška et al. 2023",
-    "PhC-C2DH-U373": "Cell Tracking Challenge, S. Kumar; Maška et al. 2023",
-}
 Image = npt.NDArray[np.uint8]
 
 
-def data_of(run: Run) -> Data:
+def pictures_of(runs_dir: Path, runs: Iterable[ArmRun]) -> dict[str, Any]:
+    """The page's pictures: one finished run of each arm, all of the smallest seed.
+
+    Args:
+        runs_dir: Folder of the runs.
+        runs: Runs of any comparisons.
+
+    Returns:
+        ``gallery``: ``tiles`` by image set, ``predictions`` by comparison, and why images are ``missing``;
+        ``weight_maps`` of the first training image.
+    """
+    comparisons: dict[str, list[ArmRun]] = {}
+    for run in runs:
+        if run.state == "done":
+            comparisons.setdefault(run.place, []).append(run)
+    tiles: dict[str, list[dict[str, Any]]] = {}
+    predictions: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    maps: list[dict[str, str]] = []
+    for place, members in comparisons.items():
+        seed = min(run.seed for run in members)
+        arms = {run.arm: run for run in members if run.seed == seed and shown_keys(runs_dir, run)}
+        if not arms:
+            continue
+        first = next(iter(arms.values()))
+        keys = shown_keys(runs_dir, first)
+        name = f"{first.data} {' '.join(keys)}"
+        if name not in tiles and first.data not in missing:
+            try:
+                data = data_of(first)
+                tiles[name] = _tiles(data, keys)
+                maps = maps or weight_maps_of(data)
+            except UserError as error:
+                missing[first.data] = f"{error.what}; {error.hint}"
+        alike = [(arm, run) for arm, run in arms.items() if shown_keys(runs_dir, run) == keys]
+        if name in tiles:
+            predictions[place] = {"data": name, "arms": {arm: _predictions(runs_dir, run) for arm, run in alike}}
+    return {
+        "gallery": {"tiles": tiles, "predictions": predictions, "missing": list(missing.values())},
+        "weight_maps": maps,
+    }
+
+
+def data_of(run: ArmRun) -> Data:
     """The data that a run was trained on.
 
     Raises:
         DataError: If the data are not on this machine, or have changed.
     """
-    data = read_data(check(DictConfig(run.config)))
+    data = read_data(check(DictConfig(run.settings)))
     if data.manifest["digest"] != run.manifest["digest"]:
         raise DataError(f"the images of {data.name} have changed since the training", hint="restore them to show them")
     return data
 
 
-def tiles_of(run: Run) -> list[dict[str, Any]]:
-    """Crops of the images that a run is evaluated on: ``key``, ``credit``, ``size``, ``image`` and ``truth``.
-
-    Raises:
-        DataError: If the images are missing.
-    """
-    data = data_of(run)
-    samples = {sample.key: sample for sample in data.samples}
-    return [_tile(samples[key], data.name) for key in shown_keys(run)]
-
-
-def shown_keys(run: Run) -> list[str]:
-    """Keys of the images to show."""
-    record = run.evaluation("val")
-    keys = list(record["variants"]["whole"]) if record else []
+def shown_keys(runs_dir: Path, run: ArmRun) -> list[str]:
+    """Keys of the held-out images to show; none if the run has not been evaluated."""
+    keys = run.manifest["split"]["val"] if _predicted(runs_dir, run).exists() else []
     return [keys[index] for index in sorted({0, len(keys) // 2, len(keys) - 1})][:NUM_TILES] if keys else []
 
 
-def predictions_of(run: Run) -> list[str]:
-    """Predicted classes for the same crops."""
-    record = run.evaluation("val")
-    path = path_of(run.folder.path, "val").with_suffix(".npz")
-    if record is None or not path.exists():
-        return []
-    keys = list(record["variants"]["whole"])
-    with np.load(path) as stored:
-        classes = [stored[str(keys.index(key))] for key in shown_keys(run)]
-    return [_png(_crop(predicted) * np.uint8(255), bilevel=True) for predicted in classes]
+def _predicted(runs_dir: Path, run: ArmRun) -> Path:
+    """The file with the predicted classes of the held-out images, in their order in the manifest."""
+    return runs_dir / run.run_id / "evaluations" / "trial.npz"
 
 
-def weight_maps_of(run: Run) -> list[dict[str, str]]:
-    """Every weight map of the first training image, on one logarithmic colour scale.
+def _predictions(runs_dir: Path, run: ArmRun) -> list[str]:
+    keys = run.manifest["split"]["val"]
+    with np.load(_predicted(runs_dir, run)) as stored:
+        classes = [stored[str(keys.index(key))] for key in shown_keys(runs_dir, run)]
+    return [_png(_mask(_crop(predicted)), bilevel=True) for predicted in classes]
 
-    Raises:
-        DataError: If the images are missing.
-    """
-    data = data_of(run)
+
+def weight_maps_of(data: Data) -> list[dict[str, str]]:
+    """Every weight map of the first training image, on one logarithmic colour scale."""
     key = data.split.train[0]
     sample = next(sample for sample in data.samples if sample.key == key)
     maps = {name: _crop(weights) for name, weights in all_weight_maps(data, key).items()}
     highest = max(float(weights.max()) for weights in maps.values())
     lowest = highest / 100
-    pictures = [{"name": "image", "image": _png(_grey(_crop(channels_first(sample.image)[0]))), "note": key}]
+    picture = _png(_grey(_crop(channels_first(sample.image)[0])))
+    pictures = [{"name": "image", "image": picture, "note": f"image {image_name(key)}, trained on"}]
     for name, weights in maps.items():
         share = np.log(np.clip(weights, lowest, highest) / lowest) / np.log(highest / lowest)
         colours = (colormaps["viridis"](share)[..., 2::-1] * 255).astype(np.uint8)
@@ -96,25 +119,20 @@ def weight_maps_of(run: Run) -> list[dict[str, str]]:
     return pictures
 
 
-def first_with_images(runs: Iterable[Run]) -> Run | None:
-    """The first run with evaluated validation images."""
-    return next((run for run in runs if shown_keys(run)), None)
-
-
-def predictions_by_arm(arms: Mapping[str, Run], keys: list[str]) -> dict[str, list[str]]:
-    """Predictions of the arms that are evaluated on exactly these images."""
-    return {arm: pictures for arm, run in arms.items() if shown_keys(run) == keys and (pictures := predictions_of(run))}
+def _tiles(data: Data, keys: Sequence[str]) -> list[dict[str, Any]]:
+    samples = {sample.key: sample for sample in data.samples}
+    return [_tile(samples[key], data.name) for key in keys]
 
 
 def _tile(sample: Sample, source: str) -> dict[str, Any]:
     assert sample.labels is not None, "only labelled images are evaluated"
-    image, truth = _crop(channels_first(sample.image)[0]), _crop(classes_from_instances(sample.labels))
+    image, truth = _crop(channels_first(sample.image)[0]), _crop(classes_of(sample.labels, sample.classes))
     return {
-        "key": sample.key,
+        "title": f"image {image_name(sample.key)}, held out",
         "credit": CREDITS.get(source, source),
         "size": int(image.shape[0]),
         "image": _png(_grey(image)),
-        "truth": _png(truth * np.uint8(255), bilevel=True),
+        "truth": _png(_mask(truth), bilevel=True),
     }
 
 
@@ -124,6 +142,11 @@ def _crop(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     side = min(CROP_PX, height // 2, width // 2)
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
+
+
+def _mask(classes: npt.NDArray[Any]) -> Image:
+    mask: Image = ((classes > 0) & (classes != IGNORED)).astype(np.uint8) * np.uint8(255)
+    return mask
 
 
 def _grey(image: npt.NDArray[Any]) -> Image:

@@ -1,151 +1,173 @@
-"""Publishes results: small tables and figures in ``experiments/<name>/results/``, and the tables of two READMEs."""
+"""Everything that the published record determines: the page, verdicts, figures, and the marked blocks of READMEs."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unet_repro.errors import DataError
-from unet_repro.files import markdown_table
-from unet_repro.report.collect import ArmRow
-from unet_repro.report.figures import draw_comparison, draw_verdicts
-from unet_repro.report.table import to_csv as arms_to_csv
-from unet_repro.report.table import to_markdown
-from unet_repro.report.verdicts import to_csv, with_interval
-from unet_repro.report.verdicts import to_markdown as verdicts_to_markdown
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.files import csv_text, markdown_table
+from unet_repro.report.arm_runs import runs_of_record
+from unet_repro.report.arms import Arm, arms_of
+from unet_repro.report.figures import draw_all, draw_verdicts
+from unet_repro.report.made_with import RECORD_COMMAND, question_of
+from unet_repro.report.page import render
+from unet_repro.report.page_data import page_data
+from unet_repro.report.record import RecordOfScale, digest, scales_of
+from unet_repro.report.table import EXPLAINED, to_csv
+from unet_repro.report.table import to_markdown as arms_to_markdown
+from unet_repro.report.verdict_files import VERDICT_COLUMNS, contrast_rows, to_markdown
+from unet_repro.report.verdicts import judged_record, parts_of
+from unet_repro.runs.folder import write_atomically
 
-BEGIN, END = "<!-- results: written by `unet-repro report --publish` -->", "<!-- end of results -->"
+BEGIN, END = f"<!-- record: written by `{RECORD_COMMAND}` -->", "<!-- end of record -->"
+PAGE = Path("docs/page/index.html")
+_EMPTY = "No run of the trial has been published yet."
 
 
-def publish(
-    runs_dir: Path, rows: Sequence[ArmRow], data: Mapping[str, Any], experiments_dir: Path, readme: Path
-) -> list[Path]:
-    """Writes ``<data>-<scale>.csv``, ``.md`` and ``.png`` of each comparison, and the verdicts.
-
-    The verdicts are written to ``experiments/verdicts-<data>-<scale>.csv`` and ``.png``, as a table to the README, and,
-    with a line for each comparison, to the README of ``experiments``. Comparisons with additional overrides are not
-    published.
+class Published:
+    """The published record of a checkout and what is made from it. Reads the record once.
 
     Args:
-        runs_dir: Folder of the runs.
-        rows: Arms of any comparisons; those without finished runs are left out.
-        data: The data of the page.
-        experiments_dir: The folder ``experiments``; its ``README.md`` has the two markers.
-        readme: A file with the two markers between which the table is written.
-
-    Returns:
-        Paths of the written files.
-
-    Raises:
-        DataError: If a README lacks the markers.
+        root: The checkout, with ``experiments/record``.
     """
-    verdicts = [verdict for verdict in data["verdicts"] if verdict["seeds"] and verdict["comparison"].count("/") == 2]
-    groups: dict[tuple[str, str, str], list[ArmRow]] = {}
-    for row in rows:
-        if row.run_ids and not row.variant and row.experiment != "single":
-            groups.setdefault((row.experiment, row.data, row.scale), []).append(row)
-    commands = {comparison["id"]: comparison["command"] for comparison in data["comparisons"]}
-    written = []
-    for (experiment, source, scale), arms in groups.items():
-        stem = experiments_dir / experiment / "results" / f"{source}-{scale}"
-        own = [verdict for verdict in verdicts if verdict["comparison"] == f"{experiment}/{source}/{scale}"]
-        references = seed_run_table(data["seed_runs"], source) if experiment == "seed_runs" else ""
-        parts = [
-            *(_verdict_text(verdict) for verdict in own),
-            f"{to_markdown(arms)}\nMean ± standard deviation over n seeds.\n",
-            references,
-            record(runs_dir, arms, commands[f"{experiment}/{source}/{scale}"]),
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "experiments" / "record"
+        self.scales = scales_of(self.folder)
+        self.records = {scale: RecordOfScale(self.folder / scale).records() for scale in self.scales}
+        self.trials = [trial for scale in self.scales if (trial := judged_record(self.folder / scale)) is not None]
+        self.runs = [run for records in self.records.values() for run in runs_of_record(records)]
+
+    def texts(self) -> dict[Path, str]:
+        """Every text file that the record determines, complete.
+
+        Raises:
+            DataError: If a README lacks its markers.
+        """
+        texts = {self.root / "README.md": self._filled(self.root / "README.md", self._summary())}
+        experiments = self.root / "experiments"
+        texts[experiments / "README.md"] = self._filled(experiments / "README.md", self._index())
+        for readme in sorted(experiments.glob("*/README.md")):
+            if BEGIN in readme.read_text():
+                texts[readme] = self._filled(readme, self._about(readme.parent.name))
+        for trial in self.trials:
+            folder = self.folder / trial["scale"]
+            arms = self._arms(trial["scale"])
+            texts[folder / "verdicts.json"] = json.dumps(trial, indent=1, allow_nan=False) + "\n"
+            texts[folder / "verdicts.csv"] = csv_text(contrast_rows([trial]), VERDICT_COLUMNS, digits=6)
+            texts[folder / "verdicts.md"] = to_markdown([trial])
+            texts[folder / "table.csv"] = to_csv(arms)
+            texts[folder / "table.md"] = f"{arms_to_markdown(arms)}\n{EXPLAINED}\n"
+        if self.trials:
+            texts[self.root / PAGE] = render(self._page())
+        return texts
+
+    def write(self) -> list[Path]:
+        """Writes all texts and figures.
+
+        Returns:
+            Their paths.
+
+        Raises:
+            DataError: If a README lacks its markers.
+            RunError: If a file cannot be written.
+        """
+        texts = self.texts()
+        for path, text in texts.items():
+            write_atomically(path, text)
+        figures = []
+        for trial in self.trials:
+            folder = self.folder / trial["scale"]
+            figures += draw_all(self._arms(trial["scale"]), folder / "figures", suffixes=(".png",))
+            figures += draw_verdicts([trial], folder, suffixes=(".png",))
+        return [*texts, *figures]
+
+    def disagreements(self) -> list[Path]:
+        """Text files that are not what the record determines."""
+        return [path for path, text in self.texts().items() if not path.exists() or path.read_text() != text]
+
+    def _arms(self, scale: str) -> list[Arm]:
+        return arms_of(run for run in self.runs if run.scale == scale)
+
+    def _page(self) -> dict[str, Any]:
+        pictures = [RecordOfScale(self.folder / scale).pictures() for scale in self.scales]
+        galleries = [picture["gallery"] for picture in pictures if picture]
+        gallery = {
+            part: {key: value for one in reversed(galleries) for key, value in one[part].items()}
+            for part in ("tiles", "predictions")
+        }
+        maps: list[dict[str, str]] = next((picture["weight_maps"] for picture in pictures if picture), [])
+        return page_data(
+            self.runs, self.trials, {"gallery": {**gallery, "missing": []}, "weight_maps": maps}, record=self._made()
+        )
+
+    def _made(self) -> str:
+        """What the record has: runs and digest of each scale."""
+        return "; ".join(
+            f"scale {scale}: {len(records)} runs, digest {digest(records)}" for scale, records in self.records.items()
+        )
+
+    def _summary(self) -> str:
+        """The block of the main README."""
+        if not self.trials:
+            return _EMPTY
+        pictures = [
+            f"![Every difference with its interval and margin, scale {trial['scale']}]"
+            f"(experiments/record/{trial['scale']}/verdicts.png)"
+            for trial in self.trials
+            if has_estimates(trial)
         ]
-        draw_comparison(runs_dir, arms, stem.with_suffix(".png"))
-        write_atomically(stem.with_suffix(".csv"), arms_to_csv(arms))
-        write_atomically(stem.with_suffix(".md"), "\n".join(part for part in parts if part) + "\n")
-        written += [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".png")]
-    for source, scale in dict.fromkeys((verdict["data"], verdict["scale"]) for verdict in verdicts):
-        of_place = [v for v in verdicts if (v["data"], v["scale"]) == (source, scale)]
-        path = experiments_dir / f"verdicts-{source}-{scale}.csv"
-        write_atomically(path, to_csv(of_place))
-        pictures = draw_verdicts(of_place, experiments_dir, stem=path.stem, suffixes=(".png",))
-        written += [path, *pictures]
-    kept = [row for arms in groups.values() for row in arms]
-    renew(
-        readme,
-        f"{verdicts_to_markdown(verdicts)}\n{record(runs_dir, kept, data['made']['command'])}",
-        begin=BEGIN,
-        end=END,
-    )
-    renew(experiments_dir / "README.md", _index(data, groups, verdicts), begin=BEGIN, end=END)
-    return [*written, experiments_dir / "README.md", readme]
+        made = (
+            f"[The page]({PAGE.as_posix()}) has curves, the effect on every image and a gallery; open it in a "
+            f"browser. `{RECORD_COMMAND}` makes it, this table and the figures from the record ({self._made()})."
+        )
+        return "\n\n".join([to_markdown(self.trials, how_sure=False).rstrip(), *pictures, made])
 
+    def _index(self) -> str:
+        """The block of the README of ``experiments``: a line for each comparison."""
+        rows = []
+        for readme in sorted((self.root / "experiments").glob("*/README.md")):
+            name = readme.parent.name
+            if question := question_of(name):
+                words = [
+                    f"{part['id']} {part['word']} ({trial['scale']})"
+                    for trial in self.trials
+                    for part in parts_of(trial)
+                    if part["experiment"] == name
+                ]
+                rows.append([f"[{name}]({name}/README.md)", question, ", ".join(words)])
+        return markdown_table(["comparison", "question", "verdicts of the record"], rows)
 
-def _verdict_text(verdict: Mapping[str, Any]) -> str:
-    """A verdict as text, with its rule, the findings of the guard, and every effect."""
-    lines = [
-        f"**{verdict['claim']}: {verdict['verdict']}** ({verdict['label']}). {verdict['statement']}",
-        f"{verdict['reason'][0].upper()}{verdict['reason'][1:]}.",
-        f"Rule: {verdict['rule']}",
-        *(f"Differs: {finding}." for finding in verdict["guard"]["findings"]),
-    ]
-    rows = [
-        [
-            f"{effect['measure']}: {effect['name']}",
-            "primary" if effect["primary"] else "secondary",
-            f"{with_interval(effect)} {effect['unit']}",
-            f"{effect['margin'] or 0:g}",
-            *(f"{effect[side]:.2g}" for side in ("p_for", "p_against")),
+    def _about(self, experiment: str) -> str:
+        """The block of a comparison's README."""
+        texts = [self._about_scale(trial, experiment) for trial in self.trials]
+        return "\n\n".join(text for text in texts if text) or _EMPTY
+
+    def _about_scale(self, trial: Mapping[str, Any], experiment: str) -> str:
+        arms = [arm for arm in self._arms(trial["scale"]) if arm.first.experiment == experiment]
+        if not arms:
+            return ""
+        found = [
+            f"**{part['id']}: {part['word']}.** {part['question']} {part['found']} {part['sure']}"
+            for part in parts_of(trial)
+            if part["experiment"] == experiment
         ]
-        for effect in verdict["effects"]
-    ]
-    head = ["effect", "", "mean [95 % interval]", "margin", "p for", "p against"]
-    return "\n\n".join([*lines, markdown_table(head, rows)]) + "\n"
+        picture = f"![Curves and scores](../record/{trial['scale']}/figures/{experiment}.png)"
+        shown = [picture] if any(arm.done for arm in arms) else []
+        return "\n\n".join([f"For {trial['scope']}:", *found, arms_to_markdown(arms) + f"\n{EXPLAINED}", *shown])
+
+    @staticmethod
+    def _filled(readme: Path, text: str) -> str:
+        return filled(readme, text, begin=BEGIN, end=END)
 
 
-def seed_run_table(seed_runs: Sequence[Mapping[str, Any]], source: str) -> str:
-    """The earlier reproduction's results next to this project's, for one data set."""
-    rows = []
-    for run in seed_runs:
-        if run["data"] == source and run["seeds"]:
-            stepped = _interval(run, "stepped", "stepped_low", "stepped_high")
-            iou = _interval(run, "iou", "low", "high")
-            rows.append([run["arm"], f"{run['reference']:g}", stepped, iou, run["seeds"], run["remark"]])
-    head = ["seed run", "reference (stepped)", "here (stepped)", "here (IoU)", "seeds", "remark"]
-    return markdown_table(head, rows) + "\n"
-
-
-def _interval(row: Mapping[str, Any], mean: str, low: str, high: str) -> str:
-    return f"{row[mean]:.3f}" + ("" if row[low] is None else f" [{row[low]:.3f}, {row[high]:.3f}]")
-
-
-def _index(
-    data: Mapping[str, Any],
-    groups: Mapping[tuple[str, str, str], Sequence[ArmRow]],
-    verdicts: Sequence[Mapping[str, Any]],
-) -> str:
-    """A line for each published comparison: question, command, verdict, results."""
-    about = {comparison["id"]: comparison for comparison in data["comparisons"]}
-    words = {verdict["comparison"]: f"{verdict['claim']} {verdict['verdict']}" for verdict in verdicts}
-    rows = []
-    for experiment, source, scale in groups:
-        name = f"{experiment}/{source}/{scale}"
-        kept = f"[{source}, {scale}]({experiment}/results/{source}-{scale}.md)"
-        link, command = f"[{experiment}]({experiment}/README.md)", f"`{about[name]['command']}`"
-        rows.append([link, about[name]["question"], command, words.get(name, ""), kept])
-    return markdown_table(["comparison", "question", "command", "verdict", "kept results"], rows)
-
-
-def record(runs_dir: Path, rows: Sequence[ArmRow], command: str) -> str:
-    """The provenance of these rows: command, commit, versions, machine, training time."""
-    results = {run_id: RunFolder(runs_dir / run_id).outcome() or {} for row in rows for run_id in row.run_ids}
-    made_by = {key: sorted({str(result["made_by"][key]) for result in results.values()}) for key in _MADE_BY}
-    minutes = sum(result["seconds"] for result in results.values()) / 60
-    return (
-        f"`{command}`; {len(results)} runs, {minutes:.0f} minutes of training in all; "
-        + ", ".join(f"{label} {' and '.join(made_by[key])}" for key, label in _MADE_BY.items())
-        + "."
-    )
-
-
-_MADE_BY = {"commit": "commit", "torch": "torch", "device": "on", "machine": "under"}
+def has_estimates(trial: Mapping[str, Any]) -> bool:
+    """Whether the trial has anything to draw."""
+    figures = [one["figure"] for part in parts_of(trial) for one in part["contrasts"]]
+    return any(figure is not None and figure["low"] is not None for figure in figures)
 
 
 def renew(readme: Path, text: str, *, begin: str, end: str) -> None:
@@ -154,8 +176,17 @@ def renew(readme: Path, text: str, *, begin: str, end: str) -> None:
     Raises:
         DataError: If the file lacks the markers.
     """
+    write_atomically(readme, filled(readme, text, begin=begin, end=end))
+
+
+def filled(readme: Path, text: str, *, begin: str, end: str) -> str:
+    """The content of a file with other text between two markers.
+
+    Raises:
+        DataError: If the file lacks the markers.
+    """
     old = readme.read_text() if readme.exists() else ""
     if begin not in old or end not in old:
         raise DataError(f"{readme} has no markers for the results", hint=f"add the lines {begin} and {end}")
     inner = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    write_atomically(readme, inner.sub(lambda _: f"{begin}\n{text}\n{end}", old))
+    return inner.sub(lambda _: f"{begin}\n{text}\n{end}", old)

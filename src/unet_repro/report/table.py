@@ -1,6 +1,5 @@
-"""The comparison as a table: in the terminal, as CSV, and as Markdown."""
+"""The comparisons as a table: in the terminal, as CSV, and as Markdown."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,91 +8,106 @@ from rich.console import Console
 from rich.table import Table
 
 from unet_repro.files import csv_text, markdown_table
-from unet_repro.report.collect import ArmRow, Score, collect
+from unet_repro.report.arm_runs import METRICS, runs_on_disk
+from unet_repro.report.arms import Arm, Score, arms_of, comparisons_of, measured, seeds_text
 from unet_repro.runs.folder import write_atomically
 
 REPORT_DIR = Path("reports/ablations")
 
-_HEADINGS = {
-    "final_iou": "final IoU",
-    "best_iou": "best IoU",
-    "final_thin_iou": "membrane IoU",
-    "final_val_loss": "val loss",
-    "seconds": "s",
-}
+# Shown in narrow tables; the CSV has all. What their names mean is printed below them.
+_COLUMNS = ("iou", "iou_per_image", "iou_pooled", "val_loss")
 _MISSING = "-"
+EXPLAINED = (
+    "iou: at the run's own threshold; iou_per_image, iou_pooled: of the most likely class, as a mean over the "
+    "validation images, and of all their pixels together; after the last step, mean over the classes. val_loss: "
+    "unweighted cross-entropy. Mean ± standard deviation over n seeds."
+)
 
 
-def headings(rows: Sequence[ArmRow]) -> list[str]:
-    """Titles of an arm's columns; cell data have no membrane class, so the cell IoU is shown."""
-    membrane = {row.data for row in rows} <= {"isbi2012", "synthetic"}
-    return ["arm", "n", *(title if membrane else title.replace("membrane", "cell") for title in _HEADINGS.values())]
+def columns_of(arms: Sequence[Arm]) -> list[str]:
+    """The measures of the narrow tables that any of these arms has."""
+    return [key for key in _COLUMNS if key in measured(arms)]
 
 
-def cells(row: ArmRow) -> list[str]:
+def cells(arm: Arm, columns: Sequence[str]) -> list[str]:
     """An arm as text: means, with the standard deviation over seeds."""
-    seeds = f"{len(row.seeds)}/{row.num_planned}" if len(row.seeds) < row.num_planned else str(len(row.seeds))
-    return [row.arm, seeds, *(_score(row.scores.get(name), 0 if name == "seconds" else 3) for name in _HEADINGS)]
+    scores = arm.scores
+    return [arm.name, seeds_text(arm), *(_score(scores.get(name)) for name in columns)]
 
 
-def _score(score: Score | None, digits: int) -> str:
+def _score(score: Score | None) -> str:
     if score is None:
         return _MISSING
-    spread = f"±{score.spread:.{digits}f}".replace("±0.", "±.") if len(score.values) > 1 and digits else ""
-    return f"{score.mean:.{digits}f}{spread}"
+    spread = f"±{score.spread:.3f}".replace("±0.", "±.") if len(score.values) > 1 else ""
+    return f"{score.mean:.3f}{spread}"
 
 
-def title(row: ArmRow) -> str:
+def title(arm: Arm) -> str:
     """The title of an arm's comparison: experiment, data, scale and steps."""
-    parts = [row.experiment, row.data, f"scale {row.scale}", row.variant]
-    return ", ".join([part for part in parts if part] + ([f"{row.steps} steps"] if row.steps else []))
+    first, cost = arm.first, arm.cost
+    parts = [first.experiment, first.data, f"scale {first.scale}", first.variant]
+    return ", ".join([part for part in parts if part] + ([f"{cost.steps} steps"] if cost else []))
 
 
-def to_markdown(rows: Sequence[ArmRow]) -> str:
+def to_markdown(arms: Sequence[Arm]) -> str:
     """One Markdown table with all comparisons; shared settings are in the last columns."""
-    head = ["experiment", *headings(rows), "tiles a step", "steps", "data", "scale"]
+    columns = columns_of(arms)
+    head = ["experiment", "arm", "n", *columns, "tiles a step", "steps", "data", "scale"]
     lines = []
-    for row in rows:
-        experiment = f"{row.experiment} ({row.variant})" if row.variant else row.experiment
-        steps = _MISSING if row.steps is None else str(row.steps)
-        lines.append([experiment, *cells(row), row.tiles or _MISSING, steps, row.data, row.scale])
+    for arm in arms:
+        first, cost = arm.first, arm.cost
+        experiment = f"{first.experiment} ({first.variant})" if first.variant else first.experiment
+        made = [cost.tiles, cost.steps] if cost else [_MISSING, _MISSING]
+        lines.append([experiment, *cells(arm, columns), *made, first.data, first.scale])
     return markdown_table(head, lines) + "\n"
 
 
-def to_csv(rows: Sequence[ArmRow]) -> str:
+def to_csv(arms: Sequence[Arm]) -> str:
     """All numbers as CSV: mean and standard deviation over seeds in separate columns, and the run ids."""
-    parts = [f"{name}_{part}" for name in _HEADINGS for part in ("mean", "std")]
-    heads = ["experiment", "variant", "arm", "seeds", "planned", *parts, "tiles", "steps", "data", "scale", "runs"]
+    keys = [metric.key for metric in METRICS if metric.key in measured(arms)]
     lines = []
-    for row in rows:
-        scores = [row.scores.get(name) for name in _HEADINGS]
-        numbers = [number for score in scores for number in ((score.mean, score.spread) if score else (None, None))]
-        line = [row.experiment, row.variant, row.arm, " ".join(map(str, row.seeds)), row.num_planned, *numbers]
-        line += [row.tiles, row.steps, row.data, row.scale, " ".join(row.run_ids)]
-        lines.append(dict(zip(heads, line, strict=True)))
-    return csv_text(lines, heads, digits=6)
+    for arm in arms:
+        first, cost, scores = arm.first, arm.cost, arm.scores
+        line: dict[str, object] = {
+            "experiment": first.experiment, "variant": first.variant, "arm": arm.name,
+            "seeds": " ".join(str(run.seed) for run in arm.done), "planned": len(arm.runs),
+        }  # fmt: skip
+        for key in keys:
+            score = scores.get(key)
+            line |= {f"{key}_mean": score.mean if score else None, f"{key}_std": score.spread if score else None}
+        line |= {"tiles": cost.tiles, "steps": cost.steps, "tflop": cost.tflop} if cost else {}
+        line |= {"data": first.data, "scale": first.scale, "runs": " ".join(run.run_id for run in arm.done)}
+        lines.append(line)
+    return csv_text(lines, digits=6)
 
 
-def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: Path = REPORT_DIR) -> list[ArmRow]:
+def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: Path = REPORT_DIR) -> list[Arm]:
     """Writes ``table.csv`` and ``table.md`` from the runs finished so far.
 
     Raises:
         RunError: If they cannot be written, or a result is damaged.
     """
-    rows = collect(runs_dir, experiments)
-    write_atomically(report_dir / "table.csv", to_csv(rows))
-    write_atomically(report_dir / "table.md", to_markdown(rows))
-    return rows
+    arms = arms_of(runs_on_disk(runs_dir, experiments))
+    write_table_files(arms, report_dir)
+    return arms
 
 
-def print_tables(rows: Sequence[ArmRow]) -> None:
+def write_table_files(arms: Sequence[Arm], report_dir: Path) -> list[Path]:
+    """Writes ``table.csv`` and ``table.md``."""
+    texts = {"table.csv": to_csv(arms), "table.md": f"{to_markdown(arms)}\n{EXPLAINED}\n"}
+    for name, text in texts.items():
+        write_atomically(report_dir / name, text)
+    return [report_dir / name for name in texts]
+
+
+def print_tables(arms: Sequence[Arm]) -> None:
     """Prints one table for each comparison, narrow enough for 80 columns."""
     console = Console()
-    for (_, heading), group in itertools.groupby(rows, key=lambda row: (row.comparison, title(row))):
-        arms = list(group)
-        table = Table(*headings(arms), title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for row in arms:
-            table.add_row(*cells(row))
+    for group in comparisons_of(arms).values():
+        columns = columns_of(group)
+        heading = title(next((arm for arm in group if arm.done), group[0]))
+        table = Table("arm", "n", *columns, title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for arm in group:
+            table.add_row(*cells(arm, columns))
         console.print(table)
-    console.print("IoU: mean of both classes on the validation images, after the last step and at its best validation;")
-    console.print("val loss: unweighted cross-entropy; mean ± standard deviation over n seeds; s: seconds per run")
+    console.print(EXPLAINED, style="dim")

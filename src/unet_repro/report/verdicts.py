@@ -1,220 +1,223 @@
-"""Verdicts on the runs of a folder: in the terminal, and as JSON, CSV and Markdown."""
+"""The trial for readers: runs on disk or of the record, judged, with conclusion, scope and state in words."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from unet_repro.files import csv_text, markdown_table
-from unet_repro.runs.folder import write_atomically
+from unet_repro.report.record import RecordOfScale, published_record, scales_of
 from unet_repro.sweep.ledger import Entry, Ledger
 from unet_repro.trial.claims import CLAIMS
-from unet_repro.trial.finished_runs import Run, finished
+from unet_repro.trial.contrasts import Contrast
+from unet_repro.trial.judge import judge
+from unet_repro.trial.looks import FIRST_SEED, LOOKS
 from unet_repro.trial.measures import MEASURES
-from unet_repro.trial.verdict import Effect, Verdict, judge
+from unet_repro.trial.results import ContrastResult, PartResult, Trial
+from unet_repro.trial.run_record import RunRecord, records_of
 
-_STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "refused": "magenta", "pending": "dim"}
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim's verdict on one data set at one scale.
-
-    Attributes:
-        verdict: The verdict.
-        data: Name of the data source.
-        scale: Scale of the runs.
-        variant: Overrides that the user added to all runs.
-        label: The scope of the verdict: scale with width and steps, and data.
-        comparison: Id of the comparison; empty if no runs were planned.
-    """
-
-    verdict: Verdict
-    data: str
-    scale: str
-    variant: str
-    label: str
-    comparison: str
+Plain = dict[str, Any]
+EXPERIMENTS = tuple(dict.fromkeys(part.experiment for claim in CLAIMS for part in claim.parts))
+_UNSETTLED = ("open", "pending")
+TOYS = {
+    "smoke": "This is a quick check that everything runs. Networks this small have learned nothing: no number on this "
+    "page is a result, and nothing is judged.",
+    "cpu": "These networks are toys: narrow and stopped early. The numbers show how the comparisons behave at the "
+    "beginning of a training; they are not verdicts on the U-Net.",
+}
 
 
-def judge_all(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[Judged]:
-    """Judges all claims that have runs, on each planned data set and scale, corrected for their number.
+def judged_on_disk(runs_dir: Path, experiments: Sequence[str] | None = None) -> list[Plain]:
+    """Judges the runs of a folder, for each data set, scale and set of overrides; the published record beside them.
 
     Args:
         runs_dir: Folder of the runs.
-        experiments: Names of the comparisons whose claims are judged; ``None`` for all in the ledger.
+        experiments: Names of the comparisons; ``None`` for all.
     """
     ledger = Ledger(runs_dir)
-    known = [name for name in ledger.experiments() if experiments is None or name in experiments]
-    places: dict[tuple[str, str, str], dict[str, list[Entry]]] = {}
-    for claim in CLAIMS:
-        for entry in ledger.read(claim.experiment) if claim.experiment in known else []:
-            place = places.setdefault((entry.data, entry.scale, entry.variant), {})
-            place.setdefault(claim.id, []).append(entry)
-    return [judged for place, planned in places.items() for judged in _judge_place(runs_dir, place, planned)]
+    places: dict[tuple[str, str, str], list[Entry]] = {}
+    for experiment in EXPERIMENTS if experiments is None else experiments:
+        entries = ledger.read(experiment) if experiment in EXPERIMENTS else []
+        newest = {(one.data, one.scale, one.variant): one.comparison for one in entries}
+        for entry in entries:
+            place = entry.data, entry.scale, entry.variant
+            if entry.comparison == newest[place]:
+                places.setdefault(place, []).append(entry)
+    published = published_findings()
+    found = []
+    for (_, scale, variant), entries in places.items():
+        records = records_of([replace(entry, variant="") for entry in entries], runs_dir)
+        if records:
+            # Entries of one place have one name of the data; other content has another ``comparison``.
+            found.append(in_context(judge(records, scale), records, variant=variant, published=published))
+    return found
 
 
-def _judge_place(
-    runs_dir: Path, place: tuple[str, str, str], planned: Mapping[str, Sequence[Entry]]
-) -> Iterable[Judged]:
-    # If several comparisons have one name (the data or the base setting have changed), the newest is used.
-    newest = {claim_id: entries[-1].comparison for claim_id, entries in planned.items()}
-    arms = {
-        claim_id: finished([entry for entry in entries if entry.comparison == newest[claim_id]], runs_dir)
-        for claim_id, entries in planned.items()
-    }
-    claims = {claim.id: claim for claim in CLAIMS}
-    verdicts = judge({claim_id: (claims[claim_id], runs) for claim_id, runs in arms.items()})
-    data, scale, variant = place
-    for claim_id, verdict in verdicts.items():
-        runs = [run for of_arm in arms[claim_id].values() for run in of_arm]
-        yield Judged(verdict, data, scale, variant, _label(data, scale, variant, runs), newest[claim_id])
+def judged_record(folder: Path) -> Plain | None:
+    """Judges the record of one scale; ``None`` without runs."""
+    records = RecordOfScale(folder).records()
+    return in_context(judge(records, folder.name), records) if records else None
 
 
-def _label(data: str, scale: str, variant: str, runs: Sequence[Run]) -> str:
-    """The scale with its numbers, and the data."""
-    size = f" (width {runs[0].config['model']['width']}, {runs[0].outcome['steps']} steps)" if runs else ""
-    return ", ".join(part for part in (f"scale {scale}{size}", data, variant) if part)
+def published_findings() -> dict[str, Plain]:
+    """Part -> ``word``, ``found``, ``scope`` in the published record, of the most telling scale that has judged it."""
+    found: dict[str, Plain] = {}
+    record = published_record()
+    for scale in scales_of(record):
+        for part in parts_of(judged_record(record / scale) or {"claims": []}):
+            if part["word"] != "pending":
+                found.setdefault(part["id"], {key: part[key] for key in ("word", "found", "scope")})
+    return found
 
 
-def as_dict(judged: Judged) -> dict[str, Any]:
-    """A verdict as plain containers, for JSON and the page."""
-    verdict, claim = judged.verdict, judged.verdict.claim
-    guard = verdict.guard
-    return {
-        "claim": claim.id,
-        "statement": claim.statement,
-        "source": claim.source,
-        "experiment": claim.experiment,
-        "comparison": comparison_id(claim.experiment, judged.data, judged.scale, judged.variant),
-        "verdict": verdict.word,
-        "label": judged.label,
-        "reason": verdict.reason,
-        "rule": claim.rule,
-        "scale": judged.scale,
-        "data": judged.data,
-        "seeds": len(verdict.seeds),
-        "seeds_needed": verdict.seeds_needed,
-        "images": verdict.images,
-        "p_for": verdict.p_for,
-        "p_against": verdict.p_against,
-        "p_holm": verdict.p_holm,
-        "effects": [_effect_dict(effect) for effect in verdict.effects],
-        "guard": {
-            "fair": guard.fair if guard else None,
-            "findings": [*guard.unfair, *guard.labels] if guard else [],
-        },
-    }
+def in_context(
+    trial: Trial, records: Sequence[RunRecord], *, variant: str = "", published: Mapping[str, Plain] | None = None
+) -> Plain:
+    """The trial's results with what a reader needs around them.
 
-
-def comparison_id(experiment: str, data: str, scale: str, variant: str) -> str:
-    """The id of a comparison on the page."""
-    return "/".join(part for part in (experiment, data, scale, variant) if part)
-
-
-def _effect_dict(effect: Effect) -> dict[str, Any]:
-    measure, contrast, found = MEASURES[effect.contrast.measure], effect.contrast, effect.found
-    return {
-        "name": contrast.name,
-        "measure": measure.title,
-        "unit": measure.unit,
-        "expects": contrast.expects,
-        "estimate": found.mean,
-        "low": found.low,
-        "high": found.high,
-        "margin": contrast.margin or None,
-        "p": min(effect.p_for, effect.p_against),
-        "p_for": effect.p_for,
-        "p_against": effect.p_against,
-        "primary": contrast.primary,
-        "outcome": effect.outcome,
-    }
-
-
-def decisive(verdict: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The decisive effect: the strongest evidence of a refutation, else the weakest evidence of support."""
-    primary: list[Mapping[str, Any]] = [effect for effect in verdict["effects"] if effect["primary"]]
-    if verdict["verdict"] == "refuted":
-        return min(primary, key=lambda effect: float(effect["p_against"]))
-    return max(primary, key=lambda effect: float(effect["p_for"]), default=None)
-
-
-_COLUMNS = (
-    "claim", "verdict", "p_holm", "seeds", "seeds_needed", "images", "scale", "data", "primary", "measure", "contrast",
-    "expects", "margin", "effect", "low", "high", "unit", "outcome", "p_for", "p_against",
-)  # fmt: skip
-
-
-def to_csv(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """One row for every effect of every verdict."""
-    rows = (
-        {**effect, "contrast": effect.get("name"), "effect": effect.get("estimate"), **verdict}
-        for verdict in verdicts
-        for effect in verdict["effects"] or [{}]
-    )
-    return csv_text(rows, _COLUMNS, digits=6)
-
-
-def to_markdown(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """A table with each verdict and its decisive effect."""
-    rows = []
-    for verdict in verdicts:
-        seeds = str(verdict["seeds"])
-        if verdict["verdict"] == "inconclusive":
-            seeds += f" ({verdict['seeds_needed'] or 'more images'} needed)"
-        claim = f"**{verdict['claim']}** {verdict['statement']}"
-        rows.append([claim, f"**{verdict['verdict']}**", _effect_text(verdict), seeds, verdict["label"]])
-    return markdown_table(["claim", "verdict", "effect [95 % interval]", "seeds", "holds for"], rows) + "\n"
-
-
-def _effect_text(verdict: Mapping[str, Any]) -> str:
-    effect = decisive(verdict)
-    if effect is None:
-        return str(verdict["reason"])
-    return f"{effect['measure']}, {effect['name']}: {with_interval(effect)}"
-
-
-def with_interval(effect: Mapping[str, Any]) -> str:
-    """An effect's estimate and its interval, if any."""
-    interval = "" if effect["low"] is None else f" [{effect['low']:+.3g}, {effect['high']:+.3g}]"
-    return f"{effect['estimate']:+.3g}{interval}"
-
-
-def write_verdicts(verdicts: Sequence[Mapping[str, Any]], made: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Writes ``verdicts.json``, ``verdicts.csv`` and ``verdicts.md``.
-
-    Raises:
-        RunError: If they cannot be written.
+    Returns:
+        ``Trial.as_dict`` with finite numbers, and ``variant``, ``scope``, ``banner``, ``lead``, ``judged`` (whether the
+        scale has verdicts), ``state`` of a sequential suite or ``None``, and in each part ``short``, ``note`` and
+        ``published``.
     """
-    texts = {
-        "verdicts.json": json.dumps({"made": made, "verdicts": verdicts}, indent=1, allow_nan=False),
-        "verdicts.csv": to_csv(verdicts),
-        "verdicts.md": to_markdown(verdicts),
+    plain = finite(trial.as_dict())
+    for part in parts_of(plain):
+        result = trial.parts[part["id"]]
+        for one, contrast in zip(part["contrasts"], result.part.contrasts, strict=True):
+            _keep_within_bounds(one["figure"], contrast)
+        part |= {
+            "short": in_short(result),
+            "note": result.part.note,
+            "published": (published or {}).get(part["id"]),
+        }
+    judged = any(part["word"] != "no verdict" for part in parts_of(plain))
+    banner = TOYS.get(trial.scale, "")
+    if trial.data == "synthetic":
+        banner = f"{banner} The images are synthetic.".strip()
+    return {
+        **plain,
+        "variant": variant,
+        "scope": _scope(records, variant),
+        "banner": banner,
+        "judged": judged,
+        "state": _state(trial, records),
+        "lead": _lead(plain, records, judged=judged, scope=_scope(records, variant)),
     }
-    for name, text in texts.items():
-        write_atomically(folder / name, text)
-    return [folder / name for name in texts]
 
 
-def print_verdicts(verdicts: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
-    """Prints the verdicts, one table for each scale and data set."""
-    console = console or Console()
-    for label in dict.fromkeys((verdict["scale"], verdict["data"]) for verdict in verdicts):
-        of_label = [verdict for verdict in verdicts if (verdict["scale"], verdict["data"]) == label]
-        title = next((v["label"] for v in of_label if v["seeds"]), of_label[0]["label"])
-        table = Table(title=f"Verdicts: {title}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("claim", "verdict", "decisive effect", "seeds"):
-            table.add_column(name, overflow="fold")
-        for verdict in of_label:
-            word = verdict["verdict"]
-            seeds = str(verdict["seeds"])
-            if word == "inconclusive":
-                seeds += f" of {verdict['seeds_needed'] or 'more images'}"
-            text = f"{verdict['claim']} {verdict['statement']}"
-            table.add_row(text, f"[{_STYLES[word]}]{word}[/]", _effect_text(verdict).replace("[", r"\["), seeds)
-        console.print(table)
+def _keep_within_bounds(figure: Plain | None, contrast: Contrast) -> None:
+    """Cuts the interval of a difference of bounded measures where the difference itself ends, at +-1 or +-2."""
+    if figure is not None and figure["low"] is not None and MEASURES[contrast.measure].bounded:
+        reach = sum(term.weight for term in contrast.terms if term.weight > 0)
+        figure |= {"low": max(figure["low"], -reach), "high": min(figure["high"], reach)}
+
+
+def in_short(result: PartResult) -> str:
+    """The finding of a part in one sentence, with the range of its differences; its question if it is not settled."""
+    if result.word in (*_UNSETTLED, "no verdict"):
+        return result.part.question
+    if result.word in ("refused", "not testable here"):
+        premise = f"Its premise does not hold: {result.part.premise.text}." if result.part.premise else ""
+        return f"Refused: {result.unfair[0]}." if result.unfair else premise
+    words = result.part.words
+    if result.part.exact is not None:
+        clause = words.supported if result.word == "supported" else words.refuted
+        figure = "" if result.part.exact.above else f" (largest difference {result.exact:.2g})"
+        return f"{_capital(clause)}{figure}."
+    clauses: dict[str, list[ContrastResult]] = {}
+    for one in result.contrasts:
+        decided = {"supported": words.supported, "refuted": words.opposite if one.opposite else words.refuted}
+        clauses.setdefault(decided.get(one.word, "open"), []).append(one)
+    clauses |= {"open": clauses.pop("open")} if "open" in clauses else {}  # last
+    whole = len(clauses) == 1
+    return f"{_capital('; '.join(_clause(clause, members, whole=whole) for clause, members in clauses.items()))}."
+
+
+def _clause(clause: str, members: Sequence[ContrastResult], *, whole: bool) -> str:
+    """A clause with its differences; with their names too, unless it is the whole finding."""
+    means = [one.figure.estimate.mean for one in members if one.figure is not None]
+    unit = members[0].figure.unit if members[0].figure is not None else ""
+    if not means:
+        return clause
+    span = " to ".join(dict.fromkeys(f"{mean:+.3f}" for mean in (min(means), max(means))))
+    names = "" if whole and len(members) > 1 else f"{' and '.join(one.contrast.name for one in members)}: "
+    return f"{clause} ({names}{span} {unit})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def parts_of(trial: Mapping[str, Any]) -> list[Plain]:
+    """All parts of a trial as plain containers."""
+    return [part for claim in trial["claims"] for part in claim["parts"]]
+
+
+def _scope(records: Sequence[RunRecord], variant: str) -> str:
+    """The scale with its numbers, and the data."""
+    first = records[0]
+    width, steps = first.settings["model"].get("width", "?"), first.settings["trainer"]["max_steps"]
+    return ", ".join(filter(None, [f"scale {first.scale} (width {width}, {steps} steps)", first.data, variant]))
+
+
+def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], *, judged: bool, scope: str) -> str:
+    """The conclusion in one or two sentences."""
+    if not judged:
+        return "Nothing is judged: this scale only checks that everything runs."
+    words = ["partly" if _partly_settled(part) else part["word"] for part in parts_of(trial)]
+    total = f"The {len(trial['claims'])} claims about the U-Net come down to {len(words)} questions"
+    found = [
+        f"{words.count(word)} {text}"
+        for word, text in (
+            ("supported", "answered as claimed"),
+            ("refuted", "answered against the claim"),
+            ("mixed", "with a different answer for each comparison"),
+            ("partly", "settled in part"),
+            ("not testable here", "not testable here"),
+            ("refused", "refused as unfair"),
+        )
+        if word in words
+    ]
+    left = words.count("open") + words.count("pending")
+    if not found:
+        return f"{total}; none is settled yet. A verdict needs {LOOKS[0]} replicates with seeds from {FIRST_SEED} on."
+    smaller = "; not for wider networks" if records[0].settings["model"].get("width", 64) < 64 else ""
+    rest = f", {left} not settled" if left else ""
+    waits = f" The others need {LOOKS[0]} replicates with seeds from {FIRST_SEED} on." if "pending" in words else ""
+    return f"{total}: {', '.join(found)}{rest}. This holds for {scope}, over new seeds{smaller}.{waits}"
+
+
+def _partly_settled(part: Mapping[str, Any]) -> bool:
+    """Whether some of its contrasts are settled, others not."""
+    return part["word"] == "mixed" and any(one["word"] in _UNSETTLED for one in part["contrasts"])
+
+
+def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
+    """How far a sequential suite is; ``None`` if no replicate of it has been started."""
+    if all(record.seed < FIRST_SEED for record in records):
+        return None
+    parts = list(trial.parts.values())
+    undecided = [part for part in parts if not part.decided]
+    looks = max(part.look for part in parts)
+    tested = [part for part in parts if part.part.exact is None]
+    return {
+        "replicates": min((part.num_replicates for part in undecided if part in tested), default=LOOKS[looks - 1]),
+        "looks": list(LOOKS),
+        "last_look": LOOKS[looks - 1] if looks else 0,
+        "next_look": min((part.next_look for part in undecided if part.next_look is not None), default=None),
+        "settled": sum(not any(one.word in _UNSETTLED for one in part.contrasts or (part,)) for part in parts),
+        "parts": len(parts),
+        "missing": len(trial.missing),
+        "needed": list(dict.fromkeys(cell.experiment.replace("_", " ") for cell in trial.missing)),
+    }
+
+
+def finite(value: Any) -> Any:
+    """Plain containers with ``None`` for numbers that are not finite, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return value

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from scipy import ndimage
 
 from unet_repro.config import conf_dir, make
-from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.data.labels import class_counts, classes_of
 from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
 from unet_repro.training.build import Data
@@ -31,13 +31,16 @@ def all_weight_maps(data: Data, key: str) -> dict[str, npt.NDArray[np.float32]]:
         data: A source; its training part determines the class balance.
         key: Key of the sample.
     """
-    labels = {sample.key: sample.labels for sample in data.samples if sample.labels is not None}
-    counts = np.mean([class_counts(classes_from_instances(labels[name])) for name in data.split.train], axis=0)
+    labelled = {sample.key: (sample.labels, sample.classes) for sample in data.samples if sample.labels is not None}
+    classes = [classes_of(*labelled[name]) for name in data.split.train]
+    counts = np.mean([class_counts(each, len(data.class_names)) for each in classes], axis=0)
+    instances, given = labelled[key]
     maps = {}
     for file in sorted((conf_dir() / "weight_map").glob("*.yaml")):
         node = OmegaConf.to_container(OmegaConf.load(file))
         assert isinstance(node, dict), "a weight map's configuration is a mapping"
-        maps[file.stem] = cached(make("weight_map", {str(k): v for k, v in node.items()}), labels[key], counts)
+        weight_map = make("weight_map", {str(k): v for k, v in node.items()})
+        maps[file.stem] = cached(weight_map, instances, counts, classes=given)
     return maps
 
 

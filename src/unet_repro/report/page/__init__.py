@@ -7,8 +7,8 @@ from typing import Any
 
 # In the order of inclusion; all scripts share one scope.
 SCRIPTS = (
-    "dom", "choices", "plot", "chart", "forest", "verdicts", "curves", "scores", "comparison", "gallery",
-    "supplement", "page",
+    "dom", "choices", "plot", "chart", "forest", "verdicts", "curves", "scores", "images", "comparison",
+    "gallery", "supplement", "page",
 )  # fmt: skip
 
 

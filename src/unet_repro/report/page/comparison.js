@@ -2,27 +2,35 @@
 
 const comparisonSlug = (id) => `comparison-${slug(id)}`;
 
-function fillComparisons(body, comparisons, verdicts) {
+function fillComparisons(body, comparisons, trials) {
   if (!comparisons.length) body.append(emptyNote("No comparison has been started yet."));
-  for (const comparison of comparisons) body.append(comparisonPart(comparison, verdicts));
+  for (const comparison of comparisons) body.append(comparisonPart(comparison, trials));
 }
 
-function comparisonPart(comparison, verdicts) {
+function comparisonPart(comparison, trials) {
   const id = comparisonSlug(comparison.id);
   const done = comparison.arms.reduce((sum, arm) => sum + arm.seeds.length, 0);
   const planned = comparison.arms.reduce((sum, arm) => sum + arm.planned, 0);
-  const tested = verdicts.filter((verdict) => verdict.comparison === comparison.id);
-  const part = el("article", { id, class: "comparison", "data-id": comparison.id, "aria-labelledby": `${id}-title` },
-    el("h3", { id: `${id}-title` }, comparison.title,
-      el("small", {}, ` ${comparison.data}, scale ${comparison.scale}`)),
-    comparison.question ? el("p", { class: "question" }, comparison.question) : null,
-    el("p", { class: "facts" }, `${done} of ${plural(planned, "run")} done`,
-      tested.map((verdict) =>
-        [" · ", el("a", { href: `#${verdictId(verdict)}` }, verdict.claim), " ", verdictSign(verdict.verdict)])),
-    comparison.command ? copyable(comparison.command) : null);
-  if (comparison.metrics.length && comparison.arms.length) part.append(...comparisonCharts(comparison, id));
-  else part.append(emptyNote("No runs yet: curves and scores appear with the first validation."));
-  return part;
+  const failed = comparison.arms.reduce((sum, arm) => sum + arm.failed, 0);
+  const trial = trials.find((one) => one.judged && one.data === comparison.data && one.scale === comparison.scale
+    && one.variant === comparison.variant);
+  const parts = (trial?.claims ?? []).flatMap((claim) => claim.parts)
+    .filter(({ experiment }) => experiment === comparison.experiment);
+  const title = el("span", { class: "heading" }, el("strong", { class: "title" }, comparison.title),
+    el("small", {}, ` ${comparison.data}, scale ${comparison.scale}, ${done} of ${plural(planned, "run")} done`
+      + `${failed ? `, ${failed} failed` : ""}`), comparison.question ? el("span", { class: "asked" }, comparison.question) : null);
+  const words = parts.map((part) => [" ", el("span", { class: "tested" }, part.id, " ", verdictSign(part.word))]);
+  const inside = [
+    parts.length ? el("p", { class: "facts" }, "Tested here: ", parts.map((part, i) => [i ? " · " : "",
+      el("a", { href: `#${partId(trial, part)}` }, part.id), " ", verdictSign(part.word)])) : null,
+    comparison.command ? copyable(comparison.command) : null,
+    ...(comparison.metrics.length ? comparisonCharts(comparison, id)
+      : [emptyNote("No runs yet: curves and scores appear with the first validation.")]),
+  ];
+  const node = unfolding(id, [title, words], ...inside);
+  node.classList.add("comparison");
+  node.dataset.id = comparison.id;
+  return node;
 }
 
 function comparisonCharts(comparison, id) {
@@ -35,30 +43,38 @@ function comparisonCharts(comparison, id) {
     seeds: choices.read(key("seeds"), false),
     cost: choices.read(key("cost"), COSTS[0][0]),
     step: null,
+    focus: null,
   };
   const shown = () => arms.filter(({ name }) => !view.hidden.has(name));
   let steps = [];
 
   const curves = chartBox("curves", (width) => drawCurves(width, {
-    metric: view.metric, arms: shown(), seeds: view.seeds, cursor: view.step, point: moveNear,
+    metric: view.metric, arms: shown(), seeds: view.seeds, focus: view.focus, cursor: view.step, point: moveNear,
   }), () => CURVES_HEIGHT);
   const scores = chartBox("scores", (width) => drawScores(width, { metric: view.metric, arms: shown() }),
     (width) => scoresHeight(width, shown()));
   const cost = chartBox("cost", (width) => drawCost(width, { metric: view.metric, arms: shown(), cost: view.cost }),
     () => COST_HEIGHT);
+  const keys = [...new Set(arms.flatMap((arm) => Object.keys(arm.images)))]
+    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const images = arms.length > 1 && keys.length ? chartBox("images", (width) =>
+    drawImages(width, { arms: shown(), base: arms[0], images: keys }), () => IMAGES_HEIGHT) : null;
 
   // The legend names the arms, toggles them, and shows their values at the cursor.
   const readings = arms.map(() => el("span", { class: "reading" }));
   const buttons = arms.map((arm) => el("button", {
     type: "button", id: `${id}-arm-${arm.index}`, "data-arm": arm.name,
-    on: { click: () => show(arms.map(({ name }) => name)
-      .filter((name) => view.hidden.has(name) !== (name === arm.name))) },
+    on: {
+      click: () => show(arms.map(({ name }) => name).filter((name) => view.hidden.has(name) !== (name === arm.name))),
+      pointerenter: () => focusOn(arm.name), pointerleave: () => focusOn(null),
+      focus: () => focusOn(arm.name), blur: () => focusOn(null),
+    },
   }, swatch(arm.index), el("span", {}, arm.name)));
   const at = el("span", { class: "at" });
   const slider = el("input", { type: "range", id: `${id}-step`, min: 0, step: 1, "aria-label": "Step of the cursor",
     on: { input: () => moveTo(steps[slider.valueAsNumber]) } });
   const legend = el("div", { class: "legend" },
-    el("div", { class: "legend-head" }, at, el("span", { class: "quiet" }, "median [lowest, highest seed]")),
+    el("div", { class: "legend-head" }, at, el("span", { class: "quiet" }, "median [band]")),
     el("ul", {}, buttons.map((button, i) => el("li", {}, button, readings[i]))),
     arms.length > 2 ? el("p", { class: "pair" },
       el("button", { type: "button", class: "plain", on: { click: () => show([]) } }, "Show all"),
@@ -69,6 +85,12 @@ function comparisonCharts(comparison, id) {
     view.hidden = new Set(hidden);
     choices.write(key("hidden"), [...view.hidden]);
     update();
+  }
+
+  function focusOn(name) {
+    if (view.focus === name || (name !== null && view.hidden.has(name))) return;
+    view.focus = name;
+    refresh(curves);
   }
 
   function moveNear(wanted) {
@@ -95,13 +117,15 @@ function comparisonCharts(comparison, id) {
     steps = [...new Set(all)].sort((a, b) => a - b);
     slider.max = Math.max(0, steps.length - 1);
     slider.disabled = steps.length < 2;
-    for (const chart of [curves, scores, cost]) refresh(chart);
+    for (const chart of [curves, scores, cost, images]) if (chart) refresh(chart);
+    explained.textContent = `${view.metric.key}: ${view.metric.name}.`;
     if (!steps.length) at.textContent = "";
     else if (steps.includes(view.step)) moveTo(view.step);
     else moveTo(steps.at(-1));
   }
 
-  const named = metrics.map((metric) => [metric.key, metric.name]);
+  const explained = el("p", { class: "quiet" });
+  const named = metrics.map((metric) => [metric.key, metric.key]);
   const chooseMetric = dropdown(`${id}-metric`, "Metric", named, view.metric.key, (value) => {
     view.metric = metrics.find((metric) => metric.key === value);
     choices.write(key("metric"), value);
@@ -119,34 +143,50 @@ function comparisonCharts(comparison, id) {
     choices.write(key("cost"), value);
     refresh(cost);
   });
+  const many = arms.length > MAX_BANDS ? " Point at an arm in the legend to see its band." : "";
   update();
   return [
-    el("div", { class: "controls" }, chooseMetric, chooseSeeds),
+    el("div", { class: "controls" }, chooseMetric, chooseSeeds), explained,
     el("div", { class: "curves" },
       el("div", {}, el("h4", {}, "Learning curves"),
-        el("p", { class: "quiet" }, "Line: median over seeds. Band: lowest to highest seed."), curves, slider),
+        el("p", { class: "quiet" }, "Line: median over seeds. Band: middle half of eight or more seeds, else lowest to "
+          + `highest.${many}`), curves, slider),
       legend),
     el("div", { class: "pair-of-charts" },
       el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Final scores")),
         el("p", { class: "quiet" }, "One point per seed; below them their mean with its 95 % interval."), scores),
       el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Score against cost"), chooseCost),
         el("p", { class: "quiet" }, "Means over seeds with their 95 % intervals."), cost)),
+    images ? el("div", {}, el("h4", {}, "Effect on each image"),
+      el("p", { class: "quiet" }, "IoU of each held-out image, a mean over the seeds that hold it out."), images) : null,
     unfolding(`${id}-numbers`, "All numbers", numbersTable(comparison)),
+    unfolding(`${id}-settings`, "Settings of the runs", settingsOf(comparison, id)),
   ];
 }
 
 function numbersTable({ title, arms, metrics }) {
-  const head = ["Arm", "Seeds done", ...metrics.map(({ name }) => `Final ${name}`), "Seconds per run",
-    "Input pixels", "Output pixels", "Tiles per step", "Steps", "Seeds", "Runs"];
+  const head = ["Arm", "Seeds done", ...metrics.map(({ key }) => key), "Operations, 1e12",
+    "Input pixels", "Output pixels", "Tiles per step", "Steps"];
   const rows = arms.map((arm) => [
     arm.name, `${arm.seeds.length} of ${arm.planned}`,
     ...metrics.map((metric) => {
       const final = finalOf(arm, metric);
       return final ? withInterval(final.mean, final.low, final.high) : "–";
     }),
-    num(mean(arm.seconds.filter(isNumber))), big(arm.pixels_in || null), big(arm.pixels_out || null),
-    arm.tiles || "–", arm.steps ? String(arm.steps) : "–", arm.seeds.join(", ") || "–",
-    el("span", { class: "runs" }, arm.run_ids.join(" ") || "–"),
+    num(arm.tflop), big(arm.pixels_in || null), big(arm.pixels_out || null), arm.tiles || "–",
+    arm.steps ? String(arm.steps) : "–",
   ]);
-  return dataTable(`Numbers of ${title}`, head, rows, { numeric: [...head.keys()].slice(1, -2) });
+  return [
+    dataTable(`Numbers of ${title}`, head, rows, { numeric: [...head.keys()].slice(1) }),
+    el("dl", { class: "names" }, metrics.flatMap(({ key, name }) => [el("dt", {}, key), el("dd", {}, name)])),
+  ];
+}
+
+/** The complete settings of the first arm, the differences of the others, and every run with its seed. */
+function settingsOf({ arms }, id) {
+  return arms.map((arm, at) => el("div", { class: "settings", id: `${id}-settings-${at}` },
+    el("h4", {}, arm.name),
+    el("p", { class: "runs" }, arm.runs.map(({ seed, id: run, href }, i) => [i ? ", " : "",
+      `seed ${seed} `, href ? el("a", { href }, run) : el("code", {}, run)])),
+    arm.settings ? el("pre", { tabindex: 0 }, el("code", {}, arm.settings)) : emptyNote("No finished run yet.")));
 }

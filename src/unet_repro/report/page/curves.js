@@ -1,12 +1,22 @@
-// Learning curves: the median over seeds as a line, the range of the seeds as a band, and a cursor.
+// Learning curves: the median over seeds as a line, the middle half or the range of the seeds as a band, and a cursor.
 
-/** Median, lowest and highest value at each step, over the seeds that have reached it. */
+const MAX_BANDS = 3; // with more arms, only the band of the arm in focus is drawn
+
+/** A quantile of sorted values, by linear interpolation. */
+function quantile(sorted, share) {
+  const at = (sorted.length - 1) * share;
+  const below = Math.floor(at);
+  return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+}
+
+/** Median and band at each step, over the seeds that have reached it: quartiles of eight or more, else the range. */
 function summarise(curve) {
   if (!curve) return [];
   return curve.steps.map((step, at) => {
-    const values = curve.values.map((seed) => seed[at]).filter(isNumber);
+    const values = curve.values.map((seed) => seed[at]).filter(isNumber).sort((a, b) => a - b);
     if (!values.length) return null;
-    return { step, median: median(values), low: Math.min(...values), high: Math.max(...values), seeds: values.length };
+    const [low, high] = values.length >= 8 ? [0.25, 0.75] : [0, 1];
+    return { step, median: median(values), low: quantile(values, low), high: quantile(values, high) };
   }).filter((point) => point !== null);
 }
 
@@ -19,26 +29,28 @@ const CURVES_MARGIN = { top: 26, right: 14, bottom: 46, left: 52 };
 /**
  * The chart of one metric.
  *
- * `view` has the choices: `metric`, `arms` (those shown, each with its `index`), `seeds` (whether to draw single seeds)
- * and `cursor` (a step). The SVG gets a `moveCursor(step)`, and calls `view.point(step)` as the pointer moves.
+ * `view` has the choices: `metric`, `arms` (those shown, each with its `index`), `seeds` (whether to draw single seeds),
+ * `focus` (the name of an arm, or null) and `cursor` (a step). The SVG gets a `moveCursor(step)`, and calls `view.point(step)` as the pointer moves.
  */
 function drawCurves(width, view) {
-  const { metric, arms, seeds } = view;
+  const { metric, arms, seeds, focus } = view;
   const { top, right, bottom, left } = CURVES_MARGIN;
   const lines = arms.map((arm) => ({ ...arm, points: summarise(arm.curves[metric.key]) }))
     .filter(({ points }) => points.length);
-  if (!lines.length) return emptyNote(arms.length ? "No validation yet." : "No arm is shown.");
+  if (!lines.length) return emptyNote(arms.length ? "Not measured during training, or no validation yet." : "No arm is shown.");
   const points = lines.flatMap((line) => line.points);
   const x = scale([0, Math.max(...points.map(({ step }) => step))], [left, width - right]);
   const y = scale(bounds(points.flatMap(({ low, high }) => [low, high])), [CURVES_HEIGHT - bottom, top]);
   const names = lines.map(({ name }) => name).join("; ");
   const root = canvasOf(width, CURVES_HEIGHT, `Learning curves, ${metric.name}, by step: ${names}`);
   root.append(axisLeft(y, left, width - right, 6), axisBelow(x, CURVES_HEIGHT - bottom, width / 110, "step"),
-    svg("text", { class: "axis-title", x: 4, y: 13 }, `${metric.name}, ${metric.up ? "higher" : "lower"} is better`));
-  for (const { points: found, index } of lines) {
+    svg("text", { class: "axis-title", x: 4, y: 13 }, `${metric.key}, ${metric.up ? "higher" : "lower"} is better`));
+  const drawsBand = ({ name }) => (lines.some((line) => line.name === focus) ? name === focus : lines.length <= MAX_BANDS);
+  for (const { points: found, index } of lines.filter(drawsBand)) {
     const [above, below] = ["high", "low"].map((edge) => found.map((point) => [point.step, point[edge]]));
-    const outline = lineThrough([...above, ...below.reverse()], x, y);
-    root.append(svg("path", { class: "band", d: `${outline}Z`, "--c": colourOf(index) }));
+    const outline = lineThrough([...above, ...[...below].reverse()], x, y);
+    root.append(svg("path", { class: "band", d: `${outline}Z`, "--c": colourOf(index) }),
+      ...[above, below].map((edge) => svg("path", { class: "edge", d: lineThrough(edge, x, y), "--c": colourOf(index) })));
   }
   if (seeds) {
     for (const { curves, index } of lines) {
@@ -51,7 +63,7 @@ function drawCurves(width, view) {
   }
   for (const { points: found, index, name } of lines) {
     root.append(svg("path", {
-      class: "curve", "data-arm": name, d: lineThrough(found.map((p) => [p.step, p.median]), x, y),
+      class: focus && name !== focus ? "curve faint" : "curve", "data-arm": name, d: lineThrough(found.map((p) => [p.step, p.median]), x, y),
       "--c": colourOf(index), "stroke-dasharray": dashOf(index),
     }));
     const last = found.at(-1);

@@ -61,10 +61,10 @@ function withInterval(centre, low, high, { sign = false } = {}) {
   return `${shown} [${from}, ${to}]`;
 }
 
-/** Formats a p-value with two digits. */
+/** Formats a p-value with two digits; levels of single tests are far below 0.001. */
 function pText(value) {
   if (!isNumber(value)) return "–";
-  return value < 0.001 ? "< 0.001" : value > 0.999 ? "1" : value.toPrecision(2);
+  return value < 1e-6 ? "< 1e−6" : value > 0.999 ? "1" : value < 1e-3 ? minus(value.toExponential(1)) : value.toPrecision(2);
 }
 
 /** Large numbers with k, M or G. */

@@ -1,48 +1,61 @@
-// An effect as a small forest plot: zero line, shaded equivalence zone, interval and estimate.
+// All contrasts in one forest plot. Each is drawn in units of its own margin, so that different measures share an axis.
 
-/** The half-width of a symmetric scale that fits all effects: a round number. */
-function reachOf(effects) {
-  const sizes = effects.flatMap(({ estimate, low, high, margin }) => [estimate, low, high, margin])
-    .filter(isNumber).map(Math.abs);
-  const wanted = (sizes.length ? Math.max(...sizes) : 0) * 1.05 || 1;
-  const power = 10 ** Math.floor(Math.log10(wanted));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((k) => k * power).find((reach) => reach >= wanted);
+const FOREST_REACH = 6; // margins; longer intervals end in an arrow
+
+const NARROW = 780; // pixels; below, labels stand above their lines
+
+/** The contrasts that have an estimate with an interval and a margin, each with the id of its part. */
+function forestRows(claims) {
+  return claims.flatMap(({ parts }) => parts.flatMap((part) => part.contrasts
+    .filter(({ figure }) => figure && [figure.mean, figure.low, figure.high].every(isNumber))
+    .map((contrast) => ({ part, contrast }))));
 }
 
-/** Estimate, interval and zone in words. */
-function effectInWords({ name, measure, estimate, low, high, margin }) {
-  const zone = isNumber(margin) ? `; differences within ${num(margin)} do not matter` : "";
-  return `${measure}, ${name}: ${withInterval(estimate, low, high, { sign: true })}${zone}`;
-}
+const forestRow = (width) => (width < NARROW ? 58 : 30);
+const forestHeight = (width, rows) => rows.length * forestRow(width) + 62;
 
-function forest(effect, reach = reachOf([effect]), width = 176) {
-  const height = 36;
-  const x = scale([-reach, reach], [8, width - 8]);
-  const middle = 11;
-  const { estimate, low, high, margin } = effect;
-  const root = canvasOf(width, height, effectInWords(effect));
-  root.classList.add("forest");
-  if (isNumber(margin)) {
-    const zone = Math.max(2, x(margin) - x(-margin));
-    root.append(svg("rect", { class: "zone", x: x(0) - zone / 2, width: zone, y: 1, height: 20 }),
-      svg("path", { class: "zone-edge", d: `M${x(0) - zone / 2},1v20M${x(0) + zone / 2},1v20` }));
-  }
-  root.append(
-    svg("line", { class: "base", x1: x.start, x2: x.end, y1: 21.5, y2: 21.5 }),
-    svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 1, y2: 25 }));
-  if (isNumber(low) && isNumber(high)) {
-    root.append(svg("path", {
-      class: "interval",
-      d: `M${x(low)},${middle}H${x(high)}M${x(low)},${middle - 4}v8M${x(high)},${middle - 4}v8`,
-    }));
-  }
-  if (isNumber(estimate)) {
-    const transform = `translate(${x(estimate)},${middle})`;
-    root.append(svg("path", { class: "estimate", d: MARKERS[3](4.2), transform }));
-  }
-  const end = String(Number(reach.toPrecision(2))).replace("e-", "e−");
-  const labels = [[x.start - 6, "start", `−${end}`], [x(0), "middle", "0"], [x.end + 6, "end", `+${end}`]];
-  root.append(svg("g", { class: "axis" },
-    labels.map(([place, anchor, text]) => svg("text", { x: place, y: 34, "text-anchor": anchor }, text))));
+const contrastNumbers = ({ figure, unit }) =>
+  (figure ? `${withInterval(figure.mean, figure.low, figure.high, { sign: true })} ${unit}` : "–");
+
+function drawForest(width, rows) {
+  const narrow = width < NARROW;
+  const height = forestHeight(width, rows);
+  const [left, right] = narrow ? [12, width - 12] : [width * 0.34, width * 0.66];
+  const bottom = height - 48;
+  const x = scale([-FOREST_REACH, FOREST_REACH], [left, right]);
+  const root = canvasOf(width, height, "Differences in the direction of the claims, in units of their margins, with "
+    + "uncorrected 95 % intervals");
+  root.append(axisBelow(x, bottom, 6, "margins", {}));
+  rows.forEach(({ part, contrast }, i) => {
+    const { margin, kind, name, word, figure: { mean: estimate, low, high } } = contrast;
+    const y = 4 + i * forestRow(width) + (narrow ? 44 : forestRow(width) / 2);
+    const label = `${part.id}  ${name}`;
+    const row = svg("g", { class: `contrast ${wordClass(word)}`, "data-part": part.id },
+      svg("title", {}, `${label}: ${contrastNumbers(contrast)}, ${word}`));
+    if (narrow) {
+      row.append(clipped(label, width - 4, { class: "name", x: 2, y: y - 30 }),
+        clipped(`${contrastNumbers(contrast)}, ${word}`, width - 4, { class: "figures", x: 2, y: y - 15 }));
+    } else {
+      row.append(clipped(label, left - 16, { class: "name", x: left - 12, y, dy: "0.32em", "text-anchor": "end" }),
+        clipped(`${contrastNumbers(contrast)}, ${word}`, width - right - 14,
+          { class: "figures", x: right + 12, y, dy: "0.32em" }));
+    }
+    const half = narrow ? 10 : forestRow(width) / 2;
+    row.append(svg("rect", { class: "zone", x: x(-1), width: x(1) - x(-1), y: y - half, height: 2 * half }),
+      svg("line", { class: "zero", x1: x(0), x2: x(0), y1: y - half, y2: y + half }));
+    const within = (value) => Math.max(-FOREST_REACH, Math.min(FOREST_REACH, value / margin));
+    const needed = x(kind === "S" ? 1 : -1);
+    row.append(svg("path", { class: "needed", d: `M${needed},${y - 9}V${y + 9}` }),
+      svg("path", { class: "interval", d: `M${x(within(low))},${y}H${x(within(high))}` }));
+    for (const [value, side] of [[low, 1], [high, -1]]) {
+      const end = x(within(value));
+      const arrow = `M${end + 5 * side},${y - 4}L${end},${y}L${end + 5 * side},${y + 4}`;
+      const bar = `M${end},${y - 4}V${y + 4}`;
+      row.append(svg("path", { class: "interval", d: Math.abs(value / margin) > FOREST_REACH ? arrow : bar }));
+    }
+    const shape = MARKERS[word === "supported" ? 0 : word === "refuted" ? 1 : 3](4.4);
+    row.append(svg("path", { class: "estimate", d: shape, transform: `translate(${x(within(estimate))},${y})` }));
+    root.append(row);
+  });
   return root;
 }

@@ -36,8 +36,9 @@ function errorsOf(predicted, truth) {
 
 function fillGallery(body, gallery, comparisons) {
   const titles = new Map(comparisons.map(({ id, title, data, scale: size }) => [id, `${title} (${data}, ${size})`]));
-  const offered = Object.entries(gallery.predictions ?? {})
-    .filter(([, { data, arms }]) => gallery.tiles[data]?.length && Object.keys(arms).length);
+  const armsOf = new Map(comparisons.map(({ id, arms }) => [id, arms.map(({ name }) => name)]));
+  const offered = comparisons.map(({ id }) => [id, gallery.predictions?.[id]])
+    .filter(([, shown]) => shown && gallery.tiles[shown.data]?.length && Object.keys(shown.arms).length);
   const missing = gallery.missing ?? [];
   body.append(...missing.map((reason) => emptyNote(`Images are not shown: ${reason}.`)));
   if (!offered.length) {
@@ -51,7 +52,7 @@ function fillGallery(body, gallery, comparisons) {
     a: choices.read("gallery a", null),
     b: choices.read("gallery b", null),
     mode: choices.read("gallery mode", "prediction"),
-    zoom: choices.read("gallery zoom", innerWidth < 700 ? 1 : 2),
+    size: choices.read("gallery size", "fit"),
     cut: choices.read("gallery cut", 50),
   };
   const controls = el("div", { class: "controls" });
@@ -107,7 +108,7 @@ function fillGallery(body, gallery, comparisons) {
     if (!predictions.has(view.comparison)) view.comparison = offered[0][0];
     const { data, arms } = predictions.get(view.comparison);
     const tiles = gallery.tiles[data];
-    const names = Object.keys(arms);
+    const names = armsOf.get(view.comparison).filter((name) => Object.hasOwn(arms, name));
     if (!(view.tile in tiles)) view.tile = 0;
     if (!names.includes(view.a)) view.a = names[0];
     if (!names.includes(view.b)) view.b = names.find((name) => name !== view.a) ?? names[0];
@@ -115,16 +116,16 @@ function fillGallery(body, gallery, comparisons) {
     const asOptions = names.map((name) => [name, name]);
     const focused = document.activeElement?.id;
     const parts = offered.map(([id]) => [id, titles.get(id) ?? id]);
-    const images = tiles.map(({ key }, i) => [String(i), key]);
+    const images = tiles.map(({ title }, i) => [String(i), title]);
     const modes = [["prediction", "prediction"], ["error", "error"]];
-    const zooms = [[1, "×1"], [2, "×2"], [3, "×3"]];
+    const sizes = [["fit", "side by side"], ["large", "large"]];
     controls.replaceChildren(
       dropdown("gallery-comparison", "Comparison", parts, view.comparison, (id) => choose("comparison", id)),
       dropdown("gallery-tile", "Image", images, String(view.tile), (at) => choose("tile", Number(at))),
       dropdown("gallery-a", "A", asOptions, view.a, (name) => choose("a", name)),
       dropdown("gallery-b", "B", asOptions, view.b, (name) => choose("b", name)),
       radios("gallery-mode", "Show", modes, view.mode, (mode) => choose("mode", mode)),
-      radios("gallery-zoom", "Zoom", zooms, view.zoom, (zoom) => choose("zoom", zoom)));
+      radios("gallery-size", "Size", sizes, view.size, (size) => choose("size", size)));
     if (focused?.startsWith("gallery-")) document.getElementById(focused)?.focus();
     legend.hidden = view.mode !== "error";
     paint(tiles[view.tile], arms).catch(() => { credit.textContent = "These images cannot be shown."; });
@@ -143,21 +144,20 @@ function fillGallery(body, gallery, comparisons) {
     sides = { a: shownA ?? blank, b: shownB ?? blank };
     const missing = "not evaluated yet";
     const texts = {
-      image: ["image", tile.key], truth: ["truth", "cells light, background dark"],
+      image: ["image", tile.title], truth: ["truth", "cells light, background dark"],
       wipe: [`A | B: ${view.a} | ${view.b}`, "slide to compare"],
       a: [`A: ${view.a}`, errors[0]?.words ?? missing], b: [`B: ${view.b}`, errors[1]?.words ?? missing],
     };
     for (const [name, pixels] of Object.entries({ image, truth, wipe: sides.a, ...sides })) {
-      const { canvas, stage, title, note } = frames[name];
+      const { canvas, title, note } = frames[name];
       canvas.width = pixels.width;
       canvas.height = pixels.height;
-      stage.style.width = `${pixels.width * view.zoom}px`;
       canvas.getContext("2d", { willReadFrequently: true }).putImageData(pixels, 0, 0);
       [title.textContent, note.textContent] = texts[name];
-      canvas.setAttribute("aria-label", `${texts[name][0]}, ${view.mode}, ${tile.key}; ${texts[name][1]}`);
+      canvas.setAttribute("aria-label", `${texts[name][0]}, ${view.mode}, ${tile.title}; ${texts[name][1]}`);
     }
-    panels.style.setProperty("--wide", `${truth.width * view.zoom}px`);
-    credit.textContent = `Crops of held-out images, one run per arm. Images: ${tile.credit}.`;
+    panels.dataset.size = view.size;
+    credit.textContent = `Crops of held-out images that no run shown here was trained on, one run per arm. Images: ${tile.credit}.`;
     cutAt(view.cut);
     body.dataset.state = "ready";
   }
@@ -165,12 +165,11 @@ function fillGallery(body, gallery, comparisons) {
   update();
 }
 
-/** An image with its title; a wide image scrolls in its own box. */
+/** An image with its title. */
 function galleryFrame(name) {
   const canvas = el("canvas", { role: "img" });
   const stage = el("div", { class: "stage" }, canvas);
   const [title, note] = [el("strong"), el("span", { class: "quiet" })];
-  const box = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Picture: ${name}` }, stage);
-  const figure = el("figure", { "data-panel": name }, el("figcaption", {}, title, note), box);
+  const figure = el("figure", { "data-panel": name }, el("figcaption", {}, title, note), stage);
   return { canvas, stage, title, note, figure };
 }

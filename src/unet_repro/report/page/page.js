@@ -3,19 +3,20 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const main = document.getElementById("main");
 
-function fillHeader(made) {
-  const time = new Date(made.time);
+/** Where the numbers are from, how far they are, and the command that wrote the page. */
+function fillMade(body, made) {
+  const others = [...(made.running ? [`${made.running} running`] : []), ...(made.failed ? [`${made.failed} failed`] : [])];
+  const when = made.time ? new Date(made.time) : null;
   const asWords = { timeZone: "UTC", dateStyle: "long", timeStyle: "short" };
-  const madeAt = Number.isNaN(time.getTime()) ? made.time : `${time.toLocaleString("en-GB", asWords)} UTC`;
-  const others = [...(made.running ? [`${made.running} running`] : []), `${made.failed} failed`];
-  document.getElementById("made").append(
+  body.append(
     el("div", { class: "progress" },
       el("progress", { max: Math.max(1, made.planned), value: made.done, "aria-label": "Runs done" }),
-      el("span", { class: "figure" }, `${made.done} of ${plural(made.planned, "run")} done, ${others.join(", ")}`),
+      el("span", { class: "figure" }, [`${made.done} of ${plural(made.planned, "run")} done`, ...others].join(", ")),
       el("span", { class: "quiet" }, `${num(made.minutes)} minutes of training`)),
-    el("p", { class: "quiet" }, "Made ", el("time", { datetime: made.time }, madeAt), ` by unet-repro ${made.version}`,
-      made.commit ? [", commit ", el("code", {}, made.commit)] : null),
-    made.command ? copyable(made.command) : null);
+    el("p", { class: "quiet" }, made.record ? `From the published record, ${made.record}. ` : null,
+      when ? ["Made ", el("time", { datetime: made.time }, `${when.toLocaleString("en-GB", asWords)} UTC`), ". "] : null,
+      `unet-repro ${made.version}`, made.commit ? ["; runs of commit ", el("code", {}, made.commit)] : null, "."),
+    ...made.commands.map(copyable));
 }
 
 /** Reloads the page periodically during training, but not while the reader interacts with it. */
@@ -47,7 +48,7 @@ function reloadWhileTraining(complete) {
     if (left === 0 && performance.now() - touched > Math.min(5, every) * 1000) location.reload();
   }, 1000);
   live.className = "note";
-  live.append(el("strong", {}, "Still training. "), "Results cover the runs so far; verdicts are not final. ",
+  live.append(el("strong", {}, "Still training. "), "Results cover the runs so far. ",
     words, " ", button);
   live.hidden = false;
   showCountdown();
@@ -55,7 +56,7 @@ function reloadWhileTraining(complete) {
 
 function fillContents(comparisons) {
   const link = (id, name) => el("a", { href: `#${id}` }, name);
-  const sections = [...main.querySelectorAll("section")].map((section) => {
+  const sections = [...main.querySelectorAll("section:not([hidden])")].map((section) => {
     const parts = section.id === "comparisons" ? comparisons : [];
     const inner = !parts.length ? null : el("ul", {}, parts.map((comparison) =>
       el("li", {}, link(comparisonSlug(comparison.id), comparison.title),
@@ -110,6 +111,13 @@ function chooseTheme() {
   });
 }
 
+/** Opens the folded parts around the target of a link. */
+function unfoldTarget() {
+  const target = location.hash ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
+  for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+  return target;
+}
+
 /** After a reload, restores the scroll position. Otherwise scrolls to the URL's fragment, which exists only now. */
 function takePlace() {
   const [navigation] = performance.getEntriesByType("navigation");
@@ -118,7 +126,8 @@ function takePlace() {
     scrollTo({ top: choices.read("scroll", 0), behavior: "instant" });
     const focused = choices.read("focus", "");
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-  } else if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
+  } else unfoldTarget()?.scrollIntoView({ behavior: "instant" });
+  addEventListener("hashchange", () => unfoldTarget()?.scrollIntoView());
   addEventListener("pagehide", () => {
     choices.write("scroll", scrollY);
     choices.write("focus", document.activeElement?.id ?? "");
@@ -126,14 +135,16 @@ function takePlace() {
 }
 
 const bodyOf = (id) => document.querySelector(`#${id} > .body`);
-fillHeader(data.made);
-fillVerdicts(bodyOf("verdicts"), data.verdicts, data.comparisons);
-fillComparisons(bodyOf("comparisons"), data.comparisons, data.verdicts);
+fillConclusion(bodyOf("conclusion"), data.trials);
+fillVerdicts(bodyOf("verdicts"), data.trials, data.comparisons);
+fillComparisons(bodyOf("comparisons"), data.comparisons, data.trials);
 fillGallery(bodyOf("gallery"), data.gallery, data.comparisons);
 fillWeightMaps(bodyOf("weight-maps"), data.weight_maps);
 fillSeedRuns(bodyOf("seed-runs"), data.seed_runs);
 fillDeviations(bodyOf("deviations"), data.deviations);
+fillMade(bodyOf("environment"), data.made);
 fillEnvironment(bodyOf("environment"), data);
+for (const id of data.made.hidden) document.getElementById(id).hidden = true;
 chooseTheme();
 fillContents(data.comparisons);
 reloadWhileTraining(data.made.complete);

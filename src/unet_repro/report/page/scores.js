@@ -1,8 +1,9 @@
 // Final scores, one point per seed; and their cost.
 
 const ROW = 34;
+// Seconds are not among them: they depend on the machine, the launcher and what else was running.
 const COSTS = [
-  ["seconds", "training time, s", (arm) => mean(arm.seconds.filter(isNumber))],
+  ["tflop", "operations of the training, 1e12", (arm) => arm.tflop],
   ["pixels_in", "input pixels of the training", (arm) => arm.pixels_in || null],
   ["pixels_out", "output pixels of the training", (arm) => arm.pixels_out || null],
 ];
@@ -24,7 +25,7 @@ function drawScores(width, { metric, arms }) {
   const all = found.map((arm) => finalOf(arm, metric)).flatMap(({ values, low, high }) => [...values, low, high]);
   const x = scale(bounds(all), [left + 8, width - 14]);
   const root = canvasOf(width, height, `Final ${metric.name} of each seed, with mean and 95 % interval by arm`);
-  root.append(axisBelow(x, bottom, (width - left) / 90, metric.name, { grid: 8 }));
+  root.append(axisBelow(x, bottom, (width - left) / 90, metric.key, { grid: 8 }));
   found.forEach((arm, i) => {
     const { values, mean: centre, low, high } = finalOf(arm, metric);
     const y = 12 + i * row + (narrow ? 34 : row / 2);
@@ -57,7 +58,7 @@ function drawCost(width, { metric, arms, cost }) {
   const root = canvasOf(width, COST_HEIGHT, `Final ${metric.name} over ${title}, by arm`);
   root.dataset.cost = cost;
   root.append(axisLeft(y, left, width - right, 5), axisBelow(x, bottom, width / 110, title),
-    svg("text", { class: "axis-title", x: 4, y: 13 }, metric.name));
+    svg("text", { class: "axis-title", x: 4, y: 13 }, metric.key));
   const taken = found.flatMap(({ at, score: { mean: centre, low, high } }) => [
     [x(at) - 7, y(centre) - 7, x(at) + 7, y(centre) + 7], [x(at) - 2, y(high ?? centre), x(at) + 2, y(low ?? centre)],
   ]);
@@ -74,24 +75,32 @@ function drawCost(width, { metric, arms, cost }) {
     root.append(point);
     const wide = arm.name.length * 6.6;
     const ends = [y(score.high ?? score.mean), y(score.low ?? score.mean)];
-    const place = labelPlace(x(at), y(score.mean), ends, wide, taken, [left, top, width - 2, bottom]);
-    if (place) root.append(svg("text", { class: "name", x: place[0], y: place[1] }, arm.name));
+    const [place, far] = labelPlace(x(at), y(score.mean), ends, wide, taken, [left, top, width - 2, bottom]);
+    if (far) root.append(svg("path", { class: "leader", d: `M${x(at)},${y(score.mean)}L${place[0] + wide / 2},${place[1] - 4}` }));
+    root.append(svg("text", { class: "name", x: place[0], y: place[1] }, arm.name));
   }
   return root;
 }
 
-/** A free position for a label beside a point; `null` if there is none, since the legend names it. */
+/** A free position for a label: beside its point if possible, else farther away, joined by a line. */
 function labelPlace(x, y, [above, below], width, taken, [left, top, right, bottom]) {
   const beside = [[10, 4], [-width - 10, 4], [10, -10], [-width - 10, -10], [10, 18], [-width - 10, 18]];
   const atEnds = [above - y - 6, below - y + 13].flatMap((dy) => [-width / 2, 4 - width, -4].map((dx) => [dx, dy]));
-  for (const [dx, dy] of [...beside, ...atEnds]) {
-    const box = [x + dx, y + dy - 11, x + dx + width, y + dy + 3];
-    const inside = box[0] >= left && box[2] <= right && box[1] >= top - 8 && box[3] <= bottom;
-    const apart = (other) => box[2] < other[0] || box[0] > other[2] || box[3] < other[1] || box[1] > other[3];
-    if (inside && taken.every(apart)) {
-      taken.push(box);
-      return [x + dx, y + dy];
-    }
+  const rings = [36, 52, 68, 84, 100, 116, 132, 150].flatMap((radius) => Array.from({ length: 16 }, (_, k) => {
+    const angle = (k * Math.PI) / 8;
+    return [radius * Math.cos(angle) - width / 2, radius * Math.sin(angle)];
+  }));
+  const near = beside.length + atEnds.length;
+  const candidates = [...beside, ...atEnds, ...rings].map(([dx, dy]) => [x + dx, y + dy]);
+  const boxOf = ([px, py]) => [px, py - 11, px + width, py + 3];
+  const free = ([boxLeft, boxTop, boxRight, boxBottom]) => boxLeft >= left && boxRight <= right && boxTop >= top - 8
+    && boxBottom <= bottom && taken.every((other) =>
+    boxRight < other[0] || boxLeft > other[2] || boxBottom < other[1] || boxTop > other[3]);
+  let found = candidates.findIndex((place) => free(boxOf(place)));
+  if (found < 0) { // no free place: above the axis, within the chart, over whatever is there
+    candidates.push([Math.max(left, Math.min(x - width / 2, right - width)), bottom - 4]);
+    found = candidates.length - 1;
   }
-  return null;
+  taken.push(boxOf(candidates[found]));
+  return [candidates[found], found >= near];
 }

@@ -96,7 +96,7 @@ function fillDeviations(body, deviations) {
   update();
 }
 
-function fillEnvironment(body, { environment, data, commands }) {
+function fillEnvironment(body, { environment, data }) {
   body.append(el("h3", {}, "Environment"), environment.length
     ? el("dl", { class: "facts-list" },
       environment.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]))
@@ -106,6 +106,4 @@ function fillEnvironment(body, { environment, data, commands }) {
       [row.name, String(row.train), String(row.val), el("code", { class: "digest" }, row.digest), row.credit]),
     { numeric: [1, 2] })
     : emptyNote("No data have been read yet."));
-  body.append(el("h3", {}, "Commands"), ...commands.map(copyable));
-  if (!commands.length) body.append(emptyNote("Nothing has been started yet."));
 }

@@ -1,133 +1,140 @@
-// The verdict table: every claim with its verdict, scope and decisive effect; all details unfold.
+// The conclusion in words, and the claims part by part: sentence, word, state of the suite, numbers on demand.
 
-// A shape and a word for each, so that colour is not the only cue.
+// A shape and a sign for each word, so that colour is not the only cue.
+const DISC = "M8 1a7 7 0 1 0 .01 0Z";
 const VERDICTS = {
-  supported: { word: "supported", shape: "M8 1a7 7 0 1 0 .01 0Z", sign: "M4.6 8.3 7 10.7 11.4 5.6" },
-  refuted: { word: "refuted", shape: "M2 2H14V14H2Z", sign: "M5.2 5.2 10.8 10.8M10.8 5.2 5.2 10.8" },
-  inconclusive: { word: "inconclusive", shape: "M8 .5 15.5 8 8 15.5 .5 8Z", sign: "M4.8 8.6Q6.4 6.4 8 8T11.2 7.4" },
-  pending: { word: "pending", shape: "M8 1a7 7 0 1 0 .01 0Z", sign: "M8 4.4V8.2L10.6 9.8" },
-  refused: { word: "refused", shape: "M8 1 15.5 14.5H.5Z", sign: "M8 5.8V10M8 11.6V12.6" },
+  supported: { shape: DISC, sign: "M4.6 8.3 7 10.7 11.4 5.6" },
+  refuted: { shape: "M2 2H14V14H2Z", sign: "M5.2 5.2 10.8 10.8M10.8 5.2 5.2 10.8" },
+  "not testable here": { shape: "M8 1 15.5 14.5H.5Z", sign: "M8 5.8V10M8 11.6V12.6" },
+  refused: { shape: "M8 1 15.5 14.5H.5Z", sign: "M8 5.8V10M8 11.6V12.6" },
+  mixed: { shape: "M8 .5 15.5 8 8 15.5 .5 8Z", sign: "M5 8H11M8 5V11" },
+  open: { shape: "M8 .5 15.5 8 8 15.5 .5 8Z", sign: "M4.8 8.6Q6.4 6.4 8 8T11.2 7.4" },
+  pending: { shape: DISC, sign: "M8 4.4V8.2L10.6 9.8" },
 };
+const UNDECIDED = ["open", "pending"];
 
-function verdictSign(verdict) {
-  const { word, shape, sign } = VERDICTS[verdict] ?? VERDICTS.pending;
-  return el("span", { class: `verdict ${word}` },
+const wordClass = (word) => (Object.hasOwn(VERDICTS, word) ? word.replaceAll(" ", "-") : "mixed");
+
+function verdictSign(word) {
+  const { shape, sign } = VERDICTS[word] ?? VERDICTS.mixed;
+  return el("span", { class: `verdict ${wordClass(word)}` },
     svg("svg", { width: 16, height: 16, viewBox: "0 0 16 16", "aria-hidden": "true" },
       svg("path", { class: "shape", d: shape }), svg("path", { class: "sign", d: sign })),
     el("strong", {}, word));
 }
 
-const verdictId = (verdict) => `verdict-${slug(`${verdict.claim} ${verdict.comparison ?? verdict.label}`)}`;
+const trialId = ({ data, scale: size, variant }) => slug(`${data} ${size} ${variant}`);
+const partId = (trial, part) => `part-${part.id}-${trialId(trial)}`;
 
-/** The decisive primary effect: the strongest evidence of a refutation, else the weakest evidence of support. */
-function decisive({ verdict, effects }) {
-  const primary = effects.filter((effect) => effect.primary);
-  const by = (key, sign) => primary.every((effect) => isNumber(effect[key]))
-    ? [...primary].sort((a, b) => sign * (a[key] - b[key]))[0] : primary[0];
-  return (verdict === "refuted" ? by("p_against", 1) : by("p_for", -1)) ?? null;
-}
-
-function fillVerdicts(body, verdicts, comparisons) {
-  if (!verdicts.length) {
-    body.append(emptyNote("No verdicts yet: no claim has finished runs."));
+/** The first screen: what was found, in words, and for which networks. */
+function fillConclusion(body, trials) {
+  if (!trials.length) {
+    body.append(emptyNote("Nothing is judged yet: no claim has finished runs."));
     return;
   }
-  const counts = Object.keys(VERDICTS).map((word) => [word, verdicts.filter(({ verdict }) => verdict === word).length]);
-  body.append(el("ul", { class: "tally", "aria-label": "Verdicts by kind" }, counts.filter(([, number]) => number)
-    .map(([word, number]) => el("li", {}, verdictSign(word), el("span", { class: "count" }, ` ${number}`)))));
-  const head = ["Claim", "Verdict and scope", "Decisive effect, 95 % interval", "Seeds", "Details"];
-  // Explicit roles: on narrow windows rows are laid out as cards, and some browsers then drop the table semantics.
-  const table = el("table", { class: "verdicts", role: "table" },
-    el("caption", {}, "Every forest plot has its own scale: line at zero, diamond at the estimate, shaded within "
-      + "the margin."),
-    el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
-      head.map((title) => el("th", { scope: "col", role: "columnheader" }, title)))),
-    el("tbody", { role: "rowgroup" }, verdicts.flatMap((verdict) => verdictRows(verdict, comparisons))));
-  body.append(table);
+  for (const trial of trials) {
+    const parts = trial.claims.flatMap((claim) => claim.parts);
+    body.append(el("article", { class: "conclusion", "data-scale": trial.scale },
+      trials.length > 1 ? el("h3", {}, trial.scope) : null,
+      trial.banner ? el("p", { class: "note banner" }, trial.banner) : null,
+      el("p", { class: "finding" }, trial.lead),
+      trial.judged ? el("ul", { class: "findings" }, Object.keys(VERDICTS).filter((word) => !UNDECIDED.includes(word))
+        .flatMap((word) => parts.filter((part) => part.word === word)).map((part) => el("li", {}, verdictSign(part.word),
+          el("span", {}, el("a", { href: `#${partId(trial, part)}` }, part.id), " ", part.short)))) : null,
+      trial.judged ? undecidedLine(trial, parts) : null,
+      trial.state ? suiteState(trial.state) : null));
+  }
 }
 
-function verdictRows(verdict, comparisons) {
-  const id = verdictId(verdict);
-  const hidden = el("tr", { class: "more", id: `${id}-more`, role: "row" },
-    el("td", { colspan: 5, role: "cell" }, verdictDetails(verdict, comparisons)));
-  const button = el("button", { type: "button", id: `${id}-button`, "aria-controls": hidden.id,
-    "aria-label": `Details of ${verdict.claim}` }, el("span", {}, "Details"));
-  const unfold = (open) => {
-    button.setAttribute("aria-expanded", String(open));
-    hidden.hidden = !open;
-  };
-  unfold(choices.read(`open ${id}`, false));
-  button.addEventListener("click", () => {
-    unfold(hidden.hidden);
-    choices.write(`open ${id}`, !hidden.hidden);
-  });
-  addEventListener("beforeprint", () => unfold(true));
-  addEventListener("afterprint", () => unfold(choices.read(`open ${id}`, false)));
-  const cell = (title, ...content) => el("td", { role: "cell", "data-title": title }, content);
-  const row = el("tr", { id, role: "row", "data-verdict": verdict.verdict },
-    el("th", { scope: "row", role: "rowheader" },
-      el("span", { class: "claim" }, verdict.claim), " ", verdict.statement),
-    cell("Verdict", verdictSign(verdict.verdict), el("span", { class: "label" }, verdict.label)),
-    cell("Decisive effect", decisiveCell(verdict)),
-    cell("Seeds", seedsCell(verdict)),
-    cell("", button));
-  return [row, hidden];
+function undecidedLine(trial, parts) {
+  const left = parts.filter(({ word }) => UNDECIDED.includes(word));
+  if (!left.length) return null;
+  return unfolding(`undecided-${trialId(trial)}`, `Not settled: ${left.length} of ${plural(parts.length, "question")}`,
+    el("ul", { class: "findings" }, left.map((part) => el("li", {}, verdictSign(part.word),
+      el("span", {}, el("a", { href: `#${partId(trial, part)}` }, part.id), " ", part.question)))));
 }
 
-function decisiveCell(verdict) {
-  const effect = decisive(verdict);
-  if (effect === null) return el("span", { class: "quiet" }, "not estimated yet");
-  const others = verdict.effects.filter(({ primary }) => primary).length - 1;
-  return el("div", { class: "effect" }, forest(effect),
+/** How far a sequential suite is: finished replicates, looks, what is settled, what is still trained. */
+function suiteState({ replicates, next_look: next, last_look: last, looks, settled, parts, missing,
+  needed }) {
+  const marks = looks.map((at) => el("span", { class: replicates >= at ? "look done" : "look",
+    "--at": `${(100 * at) / looks.at(-1)}%` }, String(at)));
+  const share = Math.min(100, (100 * replicates) / looks.at(-1));
+  const words = next === null ? "The last look is done." : `The next look is at ${next}.`;
+  return el("div", { class: "suite" },
+    el("div", { class: "track", role: "img", "aria-label": `${replicates} replicates; looks at ${looks.join(", ")}` },
+      el("div", { class: "fill", "--share": `${share}%` }), marks),
+    el("p", { class: "quiet" }, `${plural(replicates, "complete replicate")} (a pair of seed and held-out block). `,
+      `${last ? `${settled} of ${parts} parts were settled by the look at ${last}. ` : ""}${words}`,
+      missing ? ` It waits for ${plural(missing, "run")}: ${needed.join(", ")}.` : ""));
+}
+
+function fillVerdicts(body, trials, comparisons) {
+  const judged = trials.filter((trial) => trial.judged);
+  if (!judged.length) {
+    body.append(emptyNote(trials.length ? "Nothing is judged at this scale: it only checks that everything runs."
+      : "No verdicts yet: no claim has finished runs."));
+    return;
+  }
+  for (const trial of judged) {
+    const rows = forestRows(trial.claims);
+    body.append(el("h3", {}, trial.scope),
+      rows.length ? el("div", {},
+        el("p", { class: "quiet" }, "Mark: difference in the direction of the claim, divided by the smallest difference "
+          + "that matters (the margin); line: its uncorrected 95 % interval; stroke: what the claim must reach; "
+          + "shaded: differences too small to matter. An arrow: longer than drawn."),
+        chartBox("forest", (width) => drawForest(width, rows), (width) => forestHeight(width, rows))) : null,
+      ...trial.claims.map((claim) => claimPart(trial, claim, comparisons)));
+  }
+}
+
+function claimPart(trial, claim, comparisons) {
+  const there = comparisons.filter(({ experiment, data, scale: size, variant }) =>
+    claim.parts.some((part) => part.experiment === experiment) && data === trial.data && size === trial.scale
+    && variant === trial.variant);
+  return el("article", { class: "claim", "data-claim": claim.id },
+    el("h4", {}, el("span", { class: "claim-id" }, claim.id), " ", claim.statement),
+    claim.parts.map((part) => partEntry(trial, part)),
+    el("p", { class: "quiet" }, claim.source,
+      there.length ? [". Curves and scores: ", there.map((one, i) => [i ? ", " : "",
+        el("a", { href: `#${comparisonSlug(one.id)}` }, one.title)])] : null, "."));
+}
+
+function partEntry(trial, part) {
+  const id = partId(trial, part);
+  const premise = part.premise?.holds === false && part.word !== "not testable here" ? `not the case so far that ${part.premise.text}` : null;
+  const answers = [...new Set(part.contrasts.map(({ found }) => found)), ...(part.note ? [part.note] : [])];
+  const notes = [part.scope ? `For ${part.scope}` : null, premise, ...part.labels].filter((text) => text !== null);
+  return el("div", { class: "part", id, "data-part": part.id, "data-word": part.word },
+    el("div", { class: "said" }, verdictSign(part.word), el("span", { class: "id" }, part.id)),
     el("div", {},
-      el("span", { class: "figure" }, withInterval(effect.estimate, effect.low, effect.high, { sign: true })),
-      effect.unit && effect.unit !== effect.measure ? ` ${effect.unit}` : ""),
-    el("div", { class: "quiet" }, `${effect.measure}: ${effect.name}`,
-      others > 0 ? `; and ${plural(others, "more test")}` : ""));
+      el("p", { class: "question" }, part.question),
+      answers.length > 1 && part.word !== "pending" ? el("ul", { class: "answer" }, answers.map((found) => el("li", {}, found)))
+        : el("p", { class: "answer" }, part.found),
+      el("p", { class: "quiet" }, part.sure),
+      notes.length ? el("p", { class: "quiet" }, `${notes.join("; ")}.`) : null,
+      part.published ? el("p", { class: "published" }, el("strong", {}, "The published record: "),
+        part.published.word, ". ", part.published.found, " ", el("span", { class: "quiet" }, part.published.scope)) : null,
+      part.contrasts.length
+        ? unfolding(`${id}-numbers`, "Numbers and rule", el("p", {}, ruleOf(part)), contrastTable(part)) : null));
 }
 
-function seedsCell({ verdict, seeds, seeds_needed: needed, images }) {
-  const open = verdict === "inconclusive";
-  const wanted = isNumber(needed) ? `about ${needed} needed` : "more seeds alone would not be enough";
-  return [el("span", { class: "figure" }, String(seeds)),
-    open ? el("span", { class: "quiet" }, `, ${wanted}`) : null,
-    images ? el("span", { class: "quiet block" }, plural(images, "image")) : null];
+/** The decision rule of a part in words. */
+function ruleOf({ contrasts, premise }) {
+  const rules = contrasts.map(({ name, kind, margin, unit }) => (kind === "S"
+    ? `${name}: supported if it is shown to be above 0 and is estimated at ${margin} ${unit} or more, refuted if it is `
+      + `shown to be below ${margin}`
+    : `${name}: supported if it is shown to be above −${margin} ${unit}, refuted if it is shown to be below that`));
+  return `${rules.join(". ")}.${premise ? ` Premise: ${premise.text}.` : ""}`;
 }
 
-function verdictDetails(verdict, comparisons) {
-  const { guard, effects } = verdict;
-  const fair = guard?.fair === true ? "Fair: the arms differ only in what the claim varies."
-    : guard?.fair === false ? "Unfair: the verdict is refused." : "Not checked yet.";
-  const findings = guard?.findings ?? [];
-  const rows = [
-    ["Reason", verdict.reason || "–"],
-    ["Rule", verdict.rule],
-    ["Holds for", `${verdict.label}; scale ${verdict.scale}, data ${verdict.data}, ${plural(verdict.seeds, "seed")}`],
-    isNumber(verdict.p_holm) && effects.length ? ["p after Holm, over all claims", pText(verdict.p_holm)] : null,
-    ["Guard", [fair, findings.length ? el("ul", {}, findings.map((text) => el("li", {}, text))) : null]],
-    ["Source", verdict.source],
-  ].filter((row) => row !== null);
-  const there = comparisons.some(({ id }) => id === verdict.comparison);
-  return el("div", { class: "details" },
-    el("dl", {}, rows.flatMap(([term, said]) => [el("dt", {}, term), el("dd", {}, said)])),
-    effects.length ? effectTable(verdict) : emptyNote("No effect could be estimated yet."),
-    there ? el("p", {}, el("a", { href: `#${comparisonSlug(verdict.comparison)}` },
-      `Curves and scores: ${verdict.comparison}`)) : null);
-}
-
-function effectTable({ claim, effects }) {
-  const head = ["Effect", "Measure", "Estimate [95 % interval]", "Forest", "p", "Outcome", "Part"];
-  const rows = effects.map((effect) => {
-    const alike = effects.filter(({ measure }) => measure === effect.measure); // one scale for one measure
-    return [
-      effect.name,
-      `${effect.measure}${effect.unit && effect.unit !== effect.measure ? ` (${effect.unit})` : ""}`,
-      withInterval(effect.estimate, effect.low, effect.high, { sign: true }),
-      forest(effect, reachOf(alike)),
-      pText(effect.p),
-      effect.expects ? `${effect.outcome}; claimed: ${effect.expects}` : effect.outcome,
-      effect.primary ? "primary" : "secondary",
-    ];
-  });
-  return dataTable(`All effects of ${claim}`, head, rows, { numeric: [2, 4] });
+function contrastTable({ id, contrasts, beside }) {
+  const head = ["Difference", "Measure", "Estimate [95 % interval]", "Margin", "Replicates", "p for", "p against",
+    "Level", "Word"];
+  const rows = contrasts.map((one) => [one.name, one.title, contrastNumbers(one), String(one.margin),
+    String(one.figure?.seeds.length ?? 0), pText(one.p_for), pText(one.p_against),
+    isNumber(one.level) ? one.level.toPrecision(2) : "–", one.word]);
+  const others = beside.map((figure) => [figure.name, figure.title, contrastNumbers({ figure, unit: figure.unit }), "–",
+    String(figure.seeds.length), "–", "–", "–", "shown only"]);
+  return dataTable(`Contrasts of ${id}`, head, [...rows, ...others], { numeric: [2, 3, 4, 5, 6, 7] });
 }

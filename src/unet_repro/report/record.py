@@ -1,0 +1,125 @@
+"""The published record: ``experiments/record/<scale>/`` with every kept run as data, and the pictures of the page."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from unet_repro.conf_files import conf_dir
+from unet_repro.errors import RunError
+from unet_repro.files import locked, sha256
+from unet_repro.runs.folder import write_atomically
+from unet_repro.trial.run_record import RunRecord, read_records, write_records
+
+_ORDER = ("paper", "laptop", "cpu", "smoke")  # the most telling first
+
+
+@dataclass(frozen=True)
+class RecordOfScale:
+    """The record of one scale.
+
+    Attributes:
+        folder: ``<record>/<scale>``; created when something is added.
+    """
+
+    folder: Path
+
+    @property
+    def runs_file(self) -> Path:
+        """One JSON object per line, compressed."""
+        return self.folder / "runs.jsonl.gz"
+
+    @property
+    def pictures_file(self) -> Path:
+        """The gallery's crops and the weight maps, as the page shows them."""
+        return self.folder / "pictures.json"
+
+    def records(self) -> list[RunRecord]:
+        """The kept runs, ordered by seed and id; empty if there are none.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        return read_records(self.runs_file) if self.runs_file.exists() else []
+
+    def pictures(self) -> dict[str, Any]:
+        """``gallery`` and ``weight_maps`` of the page; empty if none are kept.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        if not self.pictures_file.exists():
+            return {}
+        try:
+            return dict(json.loads(self.pictures_file.read_text()))
+        except ValueError as error:
+            raise RunError(f"{self.pictures_file} is damaged", hint="restore it from version control") from error
+
+    def add(self, new: Iterable[RunRecord]) -> tuple[int, list[str]]:
+        """Adds runs that have ended. A kept run never changes, except that it may join further comparisons.
+
+        Args:
+            new: The runs.
+
+        Returns:
+            The number of runs that were not there, and a note for each cell (comparison, arm, seed) that is not filled
+            because another run has filled it before.
+
+        Raises:
+            RunError: If the record cannot be read or written.
+        """
+        failure, hint = f"cannot write to {self.folder}", "choose a writable folder"
+        with locked(self.folder / ".lock", failure=failure, hint=hint):
+            before = {record.run_id: record for record in self.records()}
+            after, notes = _merged(before, new)
+            if after != before:
+                write_records(self.runs_file, after.values())
+        return len(after) - len(before), notes
+
+    def keep_pictures(self, pictures: Mapping[str, Any]) -> None:
+        """Writes the pictures.
+
+        Raises:
+            RunError: If they cannot be written.
+        """
+        write_atomically(self.pictures_file, json.dumps(pictures, sort_keys=True, separators=(",", ":")))
+
+
+def _merged(before: Mapping[str, RunRecord], new: Iterable[RunRecord]) -> tuple[dict[str, RunRecord], list[str]]:
+    kept = dict(before)
+    cells = {cell: record.run_id for record in kept.values() for cell in _cells(record)}
+    notes = []
+    for record in new:
+        free = {}
+        for experiment, arm, seed in _cells(record):
+            first = cells.setdefault((experiment, arm, seed), record.run_id)
+            if first == record.run_id:
+                free[experiment] = arm
+            else:
+                notes.append(f"{record.run_id} does not count as {experiment}, {arm}, seed {seed}: {first} was first")
+        if (known := kept.get(record.run_id)) is not None:
+            kept[record.run_id] = replace(known, arms={**known.arms, **free})
+        elif free:
+            kept[record.run_id] = replace(record, arms=free)
+    return kept, notes
+
+
+def _cells(record: RunRecord) -> list[tuple[str, str, int]]:
+    return [(experiment, arm, record.seed) for experiment, arm in record.arms.items()]
+
+
+def published_record() -> Path:
+    """The folder of the published record: of this checkout."""
+    return conf_dir().parent / "experiments" / "record"
+
+
+def scales_of(record: Path) -> list[str]:
+    """The scales that have kept runs, the most telling first."""
+    found = [path.parent.name for path in record.glob("*/runs.jsonl.gz")]
+    return sorted(found, key=lambda scale: (_ORDER.index(scale) if scale in _ORDER else len(_ORDER), scale))
+
+
+def digest(records: Sequence[RunRecord]) -> str:
+    """Twelve hexadecimal digits that identify the content of a record."""
+    return sha256("\n".join(record.to_line() for record in records))[:12]

@@ -2,8 +2,10 @@
 SCALE ?= cpu
 DATA ?= auto
 SEEDS ?=
-EXPERIMENTS ?= tile_size,weight_map,optimizer,lr_schedule
+EXPERIMENTS ?= core
 JOBS ?=
+HOURS ?=
+RECORD ?=
 LAUNCHER ?= local
 DRY_RUN ?=
 TEST_JOBS ?= 2
@@ -11,16 +13,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format type test reproduce-ablations report watch bench bench-quality stress clean
+.PHONY: help install lint format type test test-next reproduce-ablations report verify watch bench bench-quality stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
 	@echo
-	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
-	@echo "       EXPERIMENTS=tile_size,weight_map,optimizer,lr_schedule|all JOBS=n"
+	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|laptop|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
+	@echo "       EXPERIMENTS=core|all|name,name,... JOBS=n (unet-repro reproduce --help lists the names)"
 	@echo "       LAUNCHER=local|joblib|slurm DRY_RUN=1 (print progress and estimated time only)"
+	@echo "       SCALE=laptop trains until the claims are decided; HOURS=8 stops it earlier, to be continued"
 
 install: $(READY) ## create the virtual environment .venv with all dependencies
 
@@ -49,12 +53,26 @@ type: $(READY) ## strict types only
 test: $(READY) ## run all tests; set UNET_REPRO_DATA to include tests on real data
 	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 
+$(NEXT): $(READY)
+	$(BIN)/python -m venv $@
+	echo "import site; site.addsitedir('$$(echo $(CURDIR)/$(VENV)/lib/python3*/site-packages)')" \
+	  > $$(echo $@/lib/python3*/site-packages)/next.pth
+	$@/bin/python -m pip install --quiet --pre --upgrade hydra-core omegaconf || { rm -rf $@; exit 1; }
+
+test-next: $(NEXT) ## run the tests of the configuration on the newest pre-releases of Hydra and OmegaConf, in .venv-next
+	$(NEXT)/bin/python -m pip list 2>/dev/null | grep -E '^(hydra-core|omegaconf) '
+	$(NEXT)/bin/python -m pytest tests/config tests/integration/test_own_files.py
+
 reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; resumable
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \
-	  --launcher $(LAUNCHER) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DRY_RUN),--dry-run)
+	  --launcher $(LAUNCHER) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DRY_RUN),--dry-run) \
+	  $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record)
 
 report: $(READY) ## write page, verdicts, tables and figures of the runs trained so far
 	$(BIN)/unet-repro report
+
+verify: $(READY) ## check that README and page agree with the record, and train one of its runs again
+	$(BIN)/unet-repro verify $(if $(RUN),--run $(RUN))
 
 watch: $(READY) ## update the page while a suite runs elsewhere
 	$(BIN)/unet-repro report --watch
@@ -81,5 +99,5 @@ stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an u
 	$(BIN)/python benchmarks/stress.py --publish experiments/README.md
 
 clean: ## remove the virtual environment and caches, but not runs and reports
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(NEXT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,11 +5,9 @@ import os
 import sys
 from collections.abc import Iterator
 
-from rich.console import Console
-
 from unet_repro.errors import UserError
 
-DEBUG_VARIABLE = "HYDRA_FULL_ERROR"  # Hydra's own; `--debug` sets it
+DEBUG_VARIABLE = "UNET_REPRO_DEBUG"  # set by `--debug`
 
 
 @contextlib.contextmanager
@@ -21,6 +19,8 @@ def report_user_errors() -> Iterator[None]:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
         sys.stdout.flush()
+        from rich.console import Console  # noqa: PLC0415  (slow, and only errors need it)
+
         Console(stderr=True, soft_wrap=True, highlight=False).print("[bold red]error:[/]", end=" ")
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None

@@ -7,6 +7,8 @@ import time
 import pytest
 from tiny import NETWORK, STACK, unet_repro
 
+from unet_repro.commands.verbs import VERBS
+
 TINY = [*STACK, *NETWORK]
 
 
@@ -26,7 +28,7 @@ def test_the_help_lists_the_verbs_without_importing_torch(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('torch was imported for the help')")
     done = unet_repro("--help", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{':'.join(sys.path)}")
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "evaluate", "reproduce", "report", "tiles", "weights", "fetch"):
+    for verb in VERBS:
         assert verb in done.stdout
 
 
@@ -50,7 +52,15 @@ def test_tiles_refuses_512_and_names_its_neighbours(tmp_path):
         (["train", *TINY, "tiles.size=85"], "84 or 88"),
         (["train", *TINY, "tiles.size=388", "tiles.budget=1x388"], "larger than the mirrored image allows"),
         (["train", *TINY, "optimiser=adam"], "optimiser"),
-        (["train", *TINY, "optimizer.lrr=1"], "optimizer.lrr"),
+        (["train", *TINY, "optimizer.lrr=1"], "there is no setting optimizer.lrr\n  hint: did you mean optimizer.lr?"),
+        (["train", *TINY, "optimizer=adm"], "there is no optimizer=adm\n  hint: did you mean adam?"),
+        (["train", *TINY, "model.norm=none,batch"], "hint: add -m to train each of them"),
+        (["train", *TINY, "model.norm=[none"], "cannot read 'model.norm=[none'"),
+        (["train", *TINY, "--epochs"], "there is no option --epochs"),
+        (["train", "-m", *TINY, "optimizer=adam,sdg"], "there is no optimizer=sdg"),
+        (["train", *TINY[1:], "data=folder"], "data.root cannot be resolved"),
+        (["predict", "run=x"], "input is required"),
+        (["evaluate", "rum=x"], "did you mean run?"),
         (["train", *TINY, "model.width=wide"], "model.width"),
         (["train", "data=hela"], "unet-repro fetch"),
         (["train", "data=folder", "data.root=nowhere", *NETWORK], "nowhere"),
@@ -87,6 +97,13 @@ def test_train_evaluate_and_the_record_on_disk(tmp_path):
     assert "8/8" in done.stderr
     (run,) = (path.parent for path in tmp_path.glob("runs/*/result.json"))
     assert run.name in done.stdout
+    assert done.stdout.startswith("data: synthetic images, generated from a seed\n")
+    again = unet_repro("train", *TINY, "logger.mode=offline", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert f"already done: run {run.name}" in again.stdout
+    listed = unet_repro("runs", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    assert "model.width=2" in next(line for line in listed.stdout.splitlines() if run.name in line)
     assert list(run.glob("wandb/offline-run-*/*.wandb"))
     assert not (tmp_path / "outputs").exists()
     measured = unet_repro("evaluate", f"run={run}", cwd=tmp_path)

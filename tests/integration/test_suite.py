@@ -9,7 +9,7 @@ SMALL = [
     "data.num_slices=6", "data.size_px=96", *[o for o in NETWORK if not o.startswith("tiles.size")],
     "tiles.size=84",
 ]  # fmt: skip
-SUITE = ["reproduce", "--scale", "smoke", "--data", "synthetic", "--experiments", "optimizer,lr_schedule"]
+SUITE = ["reproduce", "--scale", "smoke", "--data", "synthetic", "--experiments", "optimizer,normalisation"]
 
 
 def table(folder):
@@ -33,25 +33,24 @@ def suite(tmp_path_factory):
 def test_the_suite_ends_with_a_complete_table(suite):
     folder, done = suite
     rows = table(folder)
-    assert [row["arm"] for row in rows] == [
-        "SGD 0.99, 1e-3", "Adam, 1e-3", "Adam, 3e-4", "constant", "plateau", "step", "cosine", "warmup_cosine",
-    ]  # fmt: skip
+    assert [row["arm"] for row in rows] == ["SGD", "Adam", "none", "batch", "instance"]
     assert all(row["seeds"] == "0 1" and row["planned"] == "2" for row in rows)
-    assert all(0 <= float(row["final_iou_mean"]) <= float(row["best_iou_mean"]) <= 1 for row in rows)
+    assert all(0 <= float(row["iou_pooled_mean"]) <= 1 for row in rows)
+    assert all(0 <= float(row["iou_mean"]) <= 1 for row in rows)
     assert {row["data"] for row in rows} == {"synthetic"}
-    assert "warmup_cosine" in done.stdout
+    assert "instance" in done.stdout
     markdown = (folder / "reports/ablations/table.md").read_text()
-    assert len(markdown.splitlines()) == len(rows) + 2
-    for name in ("optimizer", "lr_schedule"):
+    assert sum(line.startswith("|") for line in markdown.splitlines()) == len(rows) + 2
+    for name in ("optimizer", "normalisation"):
         assert (folder / f"reports/ablations/{name}.png").exists()
 
 
 def test_a_run_shared_by_two_comparisons_is_trained_once(suite):
     folder, _ = suite
-    assert len(results(folder)) == 2 * (3 + 5 - 1)
+    assert len(results(folder)) == 2 * (2 + 3 - 1)
     by_arm = {row["arm"]: row for row in table(folder)}
-    assert by_arm["Adam, 1e-3"]["runs"] == by_arm["constant"]["runs"]
-    assert by_arm["Adam, 1e-3"]["final_iou_mean"] == by_arm["constant"]["final_iou_mean"]
+    assert by_arm["SGD"]["runs"] == by_arm["none"]["runs"]
+    assert by_arm["SGD"]["iou_pooled_mean"] == by_arm["none"]["iou_pooled_mean"]
 
 
 def test_a_second_call_trains_nothing_and_gives_the_same_table(suite):
@@ -69,7 +68,7 @@ def test_more_seeds_train_only_the_missing_ones(suite, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     done = unet_repro(*SUITE[:-1], "optimizer", "--seeds", "3", "--jobs", "1", *SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(results(tmp_path)) == len(results(folder)) + 3
+    assert len(results(tmp_path)) == len(results(folder)) + 2
     assert {row["seeds"] for row in table(tmp_path)} == {"0 1 2"}
 
 
@@ -85,11 +84,11 @@ def test_a_failing_arm_does_not_stop_the_others(tmp_path):
     broken = "+experiment.arms.broken=['optimizer.lr=1e30']"
     done = unet_repro("train", "-m", "experiment=optimizer", "data=synthetic", *SMALL, broken, cwd=tmp_path)
     assert done.returncode == 1
-    assert "1 of 4 runs failed" in done.stderr
+    assert "1 of 3 runs failed" in done.stderr
     assert "broken" in done.stderr
     assert "learning rate 1e+30" in done.stderr
-    assert len(results(tmp_path)) == 3
-    assert [row["seeds"] for row in table(tmp_path)] == ["0", "0", "0", ""]
+    assert len(results(tmp_path)) == 2
+    assert [row["seeds"] for row in table(tmp_path)] == ["0", "0", ""]
 
 
 def test_a_sweep_that_cannot_be_composed_fails_before_any_run(tmp_path):
@@ -105,15 +104,35 @@ def test_runs_on_different_data_never_share_a_row(tmp_path):
     done = unet_repro("train", "-m", "experiment=optimizer", "data=synthetic", *sizes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = table(tmp_path)
-    assert len(rows) == 6
+    assert len(rows) == 4
     assert {row["variant"].split()[0] for row in rows} == {"data.num_slices=6", "data.num_slices=7"}
     assert {row["seeds"] for row in rows} == {"0"}
 
 
-def test_plain_hydra_sweeps_work_without_an_experiment(tmp_path):
-    done = unet_repro("train", "-m", "data=synthetic", *SMALL, "seed=0,1", "model.norm=none,batch", cwd=tmp_path)
+def test_plain_hydra_sweeps_are_one_comparison_and_end_with_their_scores(tmp_path):
+    sweep = ["train", "-m", "data=synthetic", *SMALL, "seed=0,1", "model.norm=none,batch"]
+    done = unet_repro(*sweep, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(results(tmp_path)) == 4
+    assert [row["arm"] for row in table(tmp_path)] == ["model.norm=none", "model.norm=batch"]
+    assert {(row["experiment"], row["seeds"]) for row in table(tmp_path)} == {("model.norm", "0 1")}
+    for run_id, result in results(tmp_path).items():
+        line = next(line for line in done.stdout.splitlines() if line.strip().startswith(run_id))
+        assert f"{json.loads(result.read_text())['final']['val/iou']:.3f}" in line
+        assert "model.norm=" in line
+    again = unet_repro(*sweep, cwd=tmp_path)
+    assert "already done: 4 of 4 runs" in again.stdout
+    assert all(run_id in again.stdout for run_id in results(tmp_path))
+
+
+def test_training_without_named_data_says_which_it_takes(tmp_path):
+    done = unet_repro(
+        "train", *SMALL[2:], cwd=tmp_path, UNET_REPRO_DATA=str(tmp_path / "empty"),
+        https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("data: synthetic images, generated from a seed (data=auto: isbi2012 was not found")
 
 
 def test_auto_says_loudly_which_data_and_why(tmp_path):

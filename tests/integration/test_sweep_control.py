@@ -14,7 +14,8 @@ from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import RECORD, hold
 from unet_repro.sweep.ledger import Ledger
 
-SWEEP = ["train", "-m", *STACK, *NETWORK, "experiment=optimizer"]
+SLOW = "+experiment.arms.slow=['optimizer.lr=1e-4']"
+SWEEP = ["train", "-m", *STACK, *NETWORK, "experiment=optimizer", SLOW]
 BROKEN = "+experiment.arms.broken=['optimizer.lr=1e30']"
 
 
@@ -67,17 +68,17 @@ def test_failures_are_listed_with_reason_and_place_and_only_they_are_tried_again
 
 
 def test_status_shows_each_state_and_who_trains(sweep):
-    partial, running = run_of(sweep, "Adam, 1e-3"), run_of(sweep, "Adam, 3e-4")
+    partial, running = run_of(sweep, "Adam"), run_of(sweep, "slow")
     for folder in (partial, running):
         folder.result_file.unlink()
         folder.progress.write_text(json.dumps({"step": 2, "of": 8, "seconds": 100.0}))
     with hold(running.path):
         told = status(sweep)
     assert "done" in line_of(told, "SGD")
-    assert "partial" in line_of(told, "Adam, 1e-3")
-    assert "step 2 of 8" in line_of(told, "Adam, 1e-3")
-    assert "running" in line_of(told, "Adam, 3e-4")
-    assert f"process {os.getpid()} on " in line_of(told, "Adam, 3e-4")
+    assert "partial" in line_of(told, "Adam")
+    assert "step 2 of 8" in line_of(told, "Adam")
+    assert "running" in line_of(told, "slow")
+    assert f"process {os.getpid()} on " in line_of(told, "slow")
     assert "failed" in line_of(told, "broken")
     assert "TrainingError: the loss is nan" in line_of(told, "broken")
     assert "4 runs: 1 done, 1 running, 1 partial, 1 failed" in told
@@ -85,7 +86,7 @@ def test_status_shows_each_state_and_who_trains(sweep):
 
 
 def test_a_killed_worker_is_not_called_running(sweep):
-    folder = run_of(sweep, "SGD 0.99, 1e-3")
+    folder = run_of(sweep, "SGD")
     folder.result_file.unlink()
     killed = "from pathlib import Path; import os, sys; from unet_repro.runs.lease import hold\n"
     killed += "with hold(Path(sys.argv[1])): os._exit(1)"
@@ -140,7 +141,7 @@ def test_the_suites_dry_run_needs_no_second_command(tmp_path):
     told = unet_repro("reproduce", "--dry-run", "--scale", "smoke", "--data", "synthetic", "--experiments", "optimizer",
                       "--jobs", "2", *STACK[1:], *NETWORK, cwd=tmp_path)  # fmt: skip
     assert told.returncode == 0, told.stderr
-    assert "6 runs: 6 new; time left: about" in told.stdout
+    assert "4 runs: 4 new; time left: about" in told.stdout
     assert "2 side by side" in told.stdout
     assert not list(tmp_path.iterdir())
 
@@ -159,7 +160,7 @@ def test_two_sweeps_started_at_once_share_the_work_and_both_end_well(tmp_path):
 
 
 def test_a_sweep_waits_for_a_run_that_is_held_and_takes_it_over_when_its_holder_is_gone(sweep):
-    folder = run_of(sweep, "SGD 0.99, 1e-3")
+    folder = run_of(sweep, "SGD")
     folder.result_file.unlink()
     held = "from pathlib import Path; import sys, time; from unet_repro.runs.lease import hold\n"
     held += "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"

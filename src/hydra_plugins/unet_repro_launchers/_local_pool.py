@@ -9,13 +9,14 @@ from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from hydra_plugins.unet_repro_launchers._local_jobs import Jobs, log_of, run_of
-from hydra_plugins.unet_repro_launchers._local_process import started, thread_settings
-from hydra_plugins.unet_repro_launchers._local_worker import work
+from hydra_plugins.unet_repro_launchers._jobs import Jobs, run_of, thread_settings
+from hydra_plugins.unet_repro_launchers._local_process import started
+from hydra_plugins.unet_repro_launchers._local_worker import order, work
 from unet_repro.errors import RunError, Stopped
 from unet_repro.runs.stopping import StopRequest
 
@@ -78,10 +79,10 @@ class Pool:
     def _start(self, index: int, slot: str | None) -> None:
         config = self.jobs.config(index)
         environment = {**self._threads, **({} if slot is None else {"CUDA_VISIBLE_DEVICES": slot})}
-        order = self.jobs.order(config, environment=environment, grace_s=self.grace_s)
+        ordered = order(self.jobs.call(config), environment=environment, log=_log(config), grace_s=self.grace_s)
         checkpoint = _checkpoint(config)
         reader, writer = multiprocessing.Pipe(duplex=False)
-        process = started(work, (order, writer), name=str(config.hydra.job.name), environment=self._threads)
+        process = started(work, (ordered, writer), name=str(config.hydra.job.name), environment=self._threads)
         writer.close()  # the process has its own; when that closes, it has ended
         self._working[reader] = _Attempt(index, config, slot, process, checkpoint)
 
@@ -123,7 +124,7 @@ class Pool:
         error = RunError(
             death + (f", {deaths} times in a row without a new checkpoint" if deaths > 1 else ""),
             hint="if memory ran out, use fewer hydra.launcher.jobs or a smaller tiles.budget; "
-            f"see {log_of(attempt.config)} for details; the same command retries the run",
+            f"see {_log(attempt.config)} for details; the same command retries the run",
         )
         run_of(attempt.config).fail(f"{type(error).__name__}: {error}")
         overrides = list(self.jobs.overrides[index])
@@ -141,6 +142,11 @@ class Pool:
             for attempt in self._working.values():
                 attempt.process.kill()
                 attempt.process.join()
+
+
+def _log(config: DictConfig) -> Path:
+    """The file that a job's output goes to."""
+    return Path(str(config.hydra.launcher.log))
 
 
 def _checkpoint(config: DictConfig) -> int | None:

@@ -18,12 +18,6 @@ PRELOAD = [
     "unet_repro.tracking.callback",
     "hydra_plugins.unet_repro_launchers._local_worker",
 ]
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-
-
-def thread_settings(threads: int | None) -> dict[str, str]:
-    """Environment variables that set the thread count of every library; empty for ``None``."""
-    return {} if threads is None else dict.fromkeys(_THREADS, str(threads))
 
 
 def started(

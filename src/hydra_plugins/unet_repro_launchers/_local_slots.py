@@ -16,7 +16,7 @@ def slots(
     """One entry for each job that can run in parallel.
 
     Args:
-        config: Configuration of a job; all jobs of a sweep use the same placement.
+        config: Configuration of a job; all jobs of a sweep use the same devices.
         jobs: Number of slots; ``None``: one for each GPU, else as many as the cores allow.
         threads: Threads of each job if ``trainer.threads`` is null.
         gpus: ``auto``, device names, or ``None``.
@@ -37,19 +37,19 @@ def slots(
         cores = joblib.cpu_count()  # those that this process may use
         each = (config.trainer.threads or threads or cores) * (1 if on_gpu else config.trainer.devices)
         return [None] * (jobs or max(1, cores // each))
-    places = grouped(names, config.trainer.devices if on_gpu else 1)
-    if not places:
+    groups = grouped(names, config.trainer.devices if on_gpu else 1)
+    if not groups:
         raise ConfigError(
             f"trainer.devices={config.trainer.devices}, but the launcher has only {len(names)} GPUs",
             hint="use fewer trainer.devices, or more hydra.launcher.gpus",
         )
-    if jobs is not None and jobs > len(places):
+    if jobs is not None and jobs > len(groups):
         raise ConfigError(
-            f"hydra.launcher.jobs={jobs}, but the devices {','.join(names)} are enough for only {len(places)}",
+            f"hydra.launcher.jobs={jobs}, but the devices {','.join(names)} are enough for only {len(groups)}",
             hint="use fewer jobs, or list a device once for each job that shares it: "
             f"hydra.launcher.gpus=[{','.join([*names, *names])}]",
         )
-    return [*places[:jobs]]
+    return [*groups[:jobs]]
 
 
 def grouped(names: Sequence[str], num_each: int) -> list[str]:

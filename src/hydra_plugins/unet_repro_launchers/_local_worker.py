@@ -113,8 +113,8 @@ def _print_to(log: Path) -> None:
             stream.reconfigure(line_buffering=True)  # a killed process loses no line
     faulthandler.enable()
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    place = f"process {os.getpid()} on {socket.gethostname()}" + (f", GPU {devices}" if devices else "")
-    print(f"--- {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}, {place}")
+    process = f"process {os.getpid()} on {socket.gethostname()}" + (f", GPU {devices}" if devices else "")
+    print(f"--- {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}, {process}")
 
 
 def _end_with_launcher(grace_s: float) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from hydra_plugins.unet_repro_launchers._local_jobs import Jobs, run_of
+from hydra_plugins.unet_repro_launchers._jobs import Jobs, run_of
 from unet_repro.errors import RunError, Stopped
 from unet_repro.runs.stopping import StopRequest
 

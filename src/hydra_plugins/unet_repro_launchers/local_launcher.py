@@ -60,7 +60,7 @@ class LocalLauncher(Launcher):
             Stopped: After another stop signal, once the jobs have ended.
         """
         # Imported here because Hydra imports every plugin at every start.
-        from hydra_plugins.unet_repro_launchers._local_jobs import Jobs  # noqa: PLC0415
+        from hydra_plugins.unet_repro_launchers._jobs import Jobs  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._local_pool import Pool  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._local_slots import slots  # noqa: PLC0415
 

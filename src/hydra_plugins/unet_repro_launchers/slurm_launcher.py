@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, configure_log
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititLauncher
 
 if TYPE_CHECKING:
-    from hydra_plugins.unet_repro_launchers._local_jobs import Jobs
+    from hydra_plugins.unet_repro_launchers._jobs import Jobs
 
 
 class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has no types
@@ -61,7 +61,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
             Stopped: After another stop signal, with the jobs cancelled.
         """
         # Imported here because Hydra imports every plugin at every start.
-        from hydra_plugins.unet_repro_launchers._local_jobs import Jobs  # noqa: PLC0415
+        from hydra_plugins.unet_repro_launchers._jobs import Jobs  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._slurm_watch import Watch  # noqa: PLC0415
         from unet_repro.runs.stopping import StopRequest  # noqa: PLC0415
 
@@ -116,12 +116,12 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
 
     def _sbatch(self, orders: "Jobs") -> dict[str, Any]:
         """The submitit settings that are not null."""
-        from hydra_plugins.unet_repro_launchers._local_process import thread_settings  # noqa: PLC0415
+        from hydra_plugins.unet_repro_launchers._jobs import thread_settings  # noqa: PLC0415
 
         params = {name: value for name, value in self.params.items() if value is not None}
         gpus = self.gpus_per_node
         if gpus == "auto":
-            trainer = orders.config(0).trainer  # all jobs of a sweep are placed alike
+            trainer = orders.config(0).trainer  # all jobs of a sweep use the same devices
             gpus = trainer.devices if trainer.accelerator == "gpu" else None
         if gpus is not None:
             params["gpus_per_node"] = gpus

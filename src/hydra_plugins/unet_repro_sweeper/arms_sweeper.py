@@ -26,14 +26,16 @@ class ArmsSweeper(Sweeper):
 
     Args:
         dry_run: Only print the runs, their progress, and the estimated time left.
+        only: Arms to be trained, as ``"experiment: arm"``; ``None`` for all.
+        summary: Print a table of the runs at the end.
     """
 
     hydra_context: HydraContext
     config: DictConfig
     launcher: Launcher
 
-    def __init__(self, *, dry_run: bool) -> None:
-        self.dry_run = dry_run
+    def __init__(self, *, dry_run: bool, only: Sequence[str] | None = None, summary: bool = True) -> None:
+        self.dry_run, self.only, self.summary = dry_run, only, summary
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores what Hydra passes in and creates the launcher."""
@@ -60,22 +62,27 @@ class ArmsSweeper(Sweeper):
         from unet_repro.sweep.plan import plan  # noqa: PLC0415
         from unet_repro.sweep.progress import SweepProgress  # noqa: PLC0415
         from unet_repro.sweep.run_all import train_all  # noqa: PLC0415
+        from unet_repro.sweep.summary import num_done, print_summary  # noqa: PLC0415
 
         runs_dir = Path(self.config.runs_dir)
         with report_user_errors():
             combinations = self._combinations(arguments)
             check_launcher(self.config.hydra.launcher, self._compose(combinations[0]).trainer.accelerator)
-            entries = plan(self._compose, combinations)
+            entries = plan(self._compose, combinations, only=self.only)
             if self.dry_run:
                 print_plan(entries, runs_dir, self.config.hydra.launcher, self._compose)
                 return []
             Ledger(runs_dir).record(entries)
+            if done := num_done(entries, runs_dir):
+                print(f"already done: {done} of {len(unique(entries))} runs, which are not trained again", flush=True)
             experiments = list(dict.fromkeys(entry.experiment for entry in entries))
             update_tables = partial(write_tables, runs_dir, experiments)
             with SweepProgress(unique(entries), runs_dir, update_tables) as progress:
                 failures = train_all(unique(entries), runs_dir, self._launch, show_line=progress.show_line)
             failures += self._evaluate(entries, runs_dir)
             update_tables()
+            if self.summary:
+                print_summary(entries, runs_dir)
         if failures:
             raise SweepFailed("\n".join([f"{len(failures)} of {len(unique(entries))} runs failed:", *failures]))
         return []

@@ -24,6 +24,13 @@ from unet_repro.runs.network import Checkpoint
 
 
 @dataclass(frozen=True)
+class DataSettings:
+    """Where the data are now."""
+
+    root: Path | None
+
+
+@dataclass(frozen=True)
 class EvaluateSettings:
     """See ``conf/evaluate.yaml``."""
 
@@ -36,11 +43,12 @@ class EvaluateSettings:
     precision: Literal[32, "bf16", "auto"]
     warping: bool
     output: Path | None
+    data: DataSettings
 
 
 def main(arguments: list[str]) -> None:
     """Measures runs."""
-    hydra_app.run(task, name="evaluate", arguments=arguments)
+    hydra_app.run(task, verb="evaluate", arguments=arguments)
 
 
 def task(config: DictConfig) -> None:
@@ -68,6 +76,7 @@ def task(config: DictConfig) -> None:
                     views=settings.views,
                     precision=precision,
                     warping=settings.warping,
+                    data_root=settings.data.root,
                     image_done=bar.update,
                 )
                 for group in groups

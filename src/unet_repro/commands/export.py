@@ -33,7 +33,7 @@ class ExportSettings:
 
 def main(arguments: list[str]) -> None:
     """Exports a network."""
-    hydra_app.run(task, name="export", arguments=arguments)
+    hydra_app.run(task, verb="export", arguments=arguments)
 
 
 def task(config: DictConfig) -> None:

@@ -1,26 +1,37 @@
 """Runs a function as a Hydra application on the configuration that ships with the package."""
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from unet_repro.config import conf_dir
-from unet_repro.errors import ConfigError
+from unet_repro.commands.hydra_errors import OVERRIDE_ERRORS, check_flags, explained
+from unet_repro.commands.path_arguments import quoted
+from unet_repro.commands.verbs import VERBS
+from unet_repro.conf_files import conf_dir
+from unet_repro.errors import UserError
 
 
-def run(task: Callable[[DictConfig], object], *, name: str, arguments: Sequence[str]) -> None:
-    """Composes ``conf/<name>.yaml`` with the arguments and runs the task, or sweeps it with ``-m``.
+def run(task: Callable[[DictConfig], object], *, verb: str, arguments: Sequence[str]) -> None:
+    """Composes the verb's configuration with the arguments and runs the task, or sweeps it with ``-m``.
 
     Args:
         task: A module-level function, so that worker processes can import it.
-        name: Name of the configuration.
+        verb: The verb.
         arguments: Hydra's flags and overrides.
+
+    Raises:
+        ConfigError: If Hydra rejects an argument.
     """
-    sys.argv = [f"unet-repro {name}", *arguments]
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+    check_flags(verb, arguments)
+    arguments = quoted(arguments)
+    sys.argv = [f"unet-repro {verb}", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raises errors instead of printing them and ending the process
+    with _explaining(verb, arguments):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=VERBS[verb].config)(task)()
 
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
@@ -29,8 +40,18 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: If Hydra rejects an override.
     """
+    with _explaining(name, overrides), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra.compose(name, overrides=quoted(overrides))
+
+
+@contextmanager
+def _explaining(verb: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Raises errors of Hydra and OmegaConf as this project's."""
     try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return hydra.compose(name, overrides=list(overrides))
-    except HydraException as error:
-        raise ConfigError(str(error), hint="see conf/ for the available groups and keys") from error
+        yield
+    except UserError:
+        raise
+    except (*OVERRIDE_ERRORS, ValueError) as error:
+        if (readable := explained(error, verb, arguments)) is None:
+            raise
+        raise readable from error

@@ -13,7 +13,7 @@ from unet_repro.predict import PredictSettings, predict
 
 def main(arguments: list[str]) -> None:
     """Predicts images."""
-    hydra_app.run(task, name="predict", arguments=arguments)
+    hydra_app.run(task, verb="predict", arguments=arguments)
 
 
 def task(config: DictConfig) -> None:

@@ -32,7 +32,7 @@ class SubmitSettings:
 
 def main(arguments: list[str]) -> None:
     """Writes a submission."""
-    hydra_app.run(task, name="submit-isbi", arguments=arguments)
+    hydra_app.run(task, verb="submit-isbi", arguments=arguments)
 
 
 def task(config: DictConfig) -> None:

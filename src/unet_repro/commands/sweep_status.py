@@ -1,36 +1,26 @@
 """``unet-repro sweep-status``: shows the progress of every run of a comparison. Imports nothing slow."""
 
-import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from unet_repro.commands.options import parser
 from unet_repro.errors import RunError
 from unet_repro.sweep.ledger import Ledger
-from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, time_left
+from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, terminal, time_left
 
 WATCH_EVERY_S = 2.0
-PIPE_WIDTH = 200  # columns if the output is not a terminal
 
 
 def main(arguments: list[str]) -> None:
     """Prints the status, once or repeatedly."""
-    parser = argparse.ArgumentParser(
-        prog="unet-repro sweep-status",
-        description="Shows every run of a comparison: new, running (where), partial (step), failed (why) or done.",
-    )
-    parser.add_argument("experiments", nargs="*", help="which comparisons (default: all that were started)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--watch", action="store_true", help=f"refresh every {WATCH_EVERY_S:g} s until all are done")
-    asked = parser.parse_args(arguments)
+    asked = parser("sweep-status").parse_args(arguments)
 
-    console = Console(soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+    console = terminal()
     if not asked.watch:
         console.print(_page(look(asked.runs_dir, asked.experiments)))
         return

@@ -5,18 +5,14 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from unet_repro.commands.options import parser
 from unet_repro.errors import UserError
 from unet_repro.geometry import halo, nearest_legal, output_size, smallest, tile_cost
 
 
 def main(arguments: list[str]) -> None:
     """Prints a table of legal sizes, or the given size with its neighbours."""
-    parser = argparse.ArgumentParser(prog="unet-repro tiles", description="Lists legal tile sizes of the U-Net.")
-    parser.add_argument("size", nargs="?", type=int, help="input size to check (default: list sizes up to 1024)")
-    parser.add_argument("--depth", type=int, default=4, help="max-pools of the network (default 4)")
-    parser.add_argument("--width", type=int, default=64, help="channels of the first level (default 64)")
-    parser.add_argument("--channels", type=int, default=1, help="channels of the image (default 1)")
-    asked = parser.parse_args(arguments)
+    asked = parser("tiles").parse_args(arguments)
     for name in ("width", "channels"):
         if getattr(asked, name) < 1:
             raise UserError(f"--{name} {getattr(asked, name)}: must be at least 1", hint="use 1 or more")

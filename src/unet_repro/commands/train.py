@@ -1,7 +1,9 @@
 """``unet-repro train``."""
 
 import os
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -9,10 +11,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
+from unet_repro.commands.data_choice import with_data
 from unet_repro.config import check
 from unet_repro.console import report_user_errors
-from unet_repro.evaluation.evaluations import evaluation
+from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.machine import die_with_parent
+from unet_repro.runs.folder import RunFolder
 from unet_repro.train import Result, train
 
 TRIAL_VARIABLE = "UNET_REPRO_TRIAL"  # set for a job that is a trial of a search
@@ -20,7 +24,15 @@ TRIAL_VARIABLE = "UNET_REPRO_TRIAL"  # set for a job that is a trial of a search
 
 def main(arguments: list[str]) -> None:
     """Trains one run, or sweeps."""
-    hydra_app.run(task, name="train", arguments=arguments)
+    run("train", arguments)
+
+
+def run(verb: str, arguments: list[str]) -> None:
+    """Prints which data are used, then trains or sweeps."""
+    arguments, line = with_data(verb, arguments)
+    if line:
+        print(line, flush=True)
+    hydra_app.run(task, verb=verb, arguments=arguments)
 
 
 def task(config: DictConfig) -> Result:
@@ -29,17 +41,25 @@ def task(config: DictConfig) -> Result:
         die_with_parent()
         result = train(config, on_row=_reporter())
         experiment = check(config).experiment
-        if experiment is not None and TRIAL_VARIABLE not in os.environ:
-            for name in experiment.evaluations:
-                evaluation(Path(config.runs_dir) / result["run_id"], name)
+        if experiment is not None and experiment.evaluations and TRIAL_VARIABLE not in os.environ:
+            evaluate(Path(config.runs_dir) / result["run_id"], experiment.evaluations)
         return result
     with report_user_errors():
         if config.experiment is not None and config.arm is None:
             print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")
+        started = time.time()
         result = train(config)
-        final = {key: round(value, 4) for key, value in result["final"].items()}
-        print(f"run {result['run_id']} in {config.runs_dir}/{result['run_id']}: {final}")
+        print(_summary(RunFolder(Path(config.runs_dir) / result["run_id"]), result, started=started))
     return result
+
+
+def _summary(folder: RunFolder, result: Result, *, started: float) -> str:
+    final = {key: round(value, 4) for key, value in result["final"].items()}
+    finished = folder.result_file.stat().st_mtime
+    if finished < started:
+        when = datetime.fromtimestamp(finished).astimezone()
+        return f"already done: run {folder.run_id} in {folder.path}, finished {when:%Y-%m-%d %H:%M}: {final}"
+    return f"run {folder.run_id} in {folder.path}: {final}"
 
 
 def _reporter() -> Callable[[dict[str, float]], None] | None:

@@ -1,6 +1,5 @@
 """``unet-repro wandb-dashboard``: the comparison in Weights & Biases, as code."""
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from unet_repro.commands.options import parser
 from unet_repro.commands.wandb_sync import selected_runs
 from unet_repro.errors import RunError, UserError
-from unet_repro.report.page_data import question_of
-from unet_repro.report.table import REPORT_DIR
-from unet_repro.report.verdicts import decisive, to_markdown
+from unet_repro.report.made_with import question_of
+from unet_repro.report.verdict_files import to_markdown
 from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.sweep.ledger import Ledger, unique
 from unet_repro.tracking import dashboard
@@ -31,29 +30,17 @@ _HINT = (
 
 def main(arguments: list[str]) -> None:
     """Builds or updates the workspace, the report and the verdict table."""
-    parser = argparse.ArgumentParser(
-        prog="unet-repro wandb-dashboard",
-        description="Builds the comparison in Weights & Biases: a workspace and a report with the page's panels, and "
-        "the verdict table. Upload the runs first: unet-repro wandb-sync. A repeated call updates what it built.",
-    )
-    parser.add_argument("experiments", nargs="*", help="which comparisons (default: all)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--verdicts", type=Path, default=REPORT_DIR / "verdicts.json", help="what `unet-repro report` "
-                        "wrote (default %(default)s)")  # fmt: skip
-    parser.add_argument("--entity", help="user or team (default: your W&B default)")
-    parser.add_argument("--project", help="W&B project (default: the runs' project)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be built, as JSON; needs no network")
-    asked = parser.parse_args(arguments)
+    asked = parser("wandb-dashboard").parse_args(arguments)
 
     comparisons = comparisons_of(asked.runs_dir, asked.experiments)
-    verdicts = _read_verdicts(asked.verdicts, [one.experiment for one in comparisons])
+    trials = _read_trials(asked.verdicts)
     project = asked.project or _project(asked.runs_dir, comparisons)
     if asked.dry_run:
-        print(json.dumps(_specs(project, comparisons, verdicts), indent=1))
+        print(json.dumps(_specs(project, comparisons, trials), indent=1))
         return
     check_server()
     entity = asked.entity or _attempt("find your default entity", _default_entity)
-    _build(asked.runs_dir, entity, project, comparisons, verdicts)
+    _build(asked.runs_dir, entity, project, comparisons, trials)
 
 
 def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Comparison]:
@@ -79,27 +66,27 @@ def _project(runs_dir: Path, comparisons: Sequence[Comparison]) -> str:
     return str(RunFolder(runs_dir / first).settings()["logger"]["project"])
 
 
-def _read_verdicts(path: Path, experiments: Sequence[str]) -> list[dict[str, Any]]:
-    """Verdicts of the comparisons, each with its decisive effect; empty if no report has been written yet."""
+def _read_trials(path: Path) -> list[dict[str, Any]]:
+    """The trials with their verdicts; empty if no report has been written yet."""
     if not path.exists():
         sys.stderr.write(f"note: {path} does not exist, so the verdicts are left out; `unet-repro report` writes it\n")
         return []
     try:
-        verdicts = json.loads(path.read_text())["verdicts"]
+        return list(json.loads(path.read_text())["trials"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged", hint="rewrite it with `unet-repro report`") from error
-    return [{**verdict, "decisive": decisive(verdict)} for verdict in verdicts if verdict["experiment"] in experiments]
 
 
-def _specs(project: str, comparisons: Sequence[Comparison], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _specs(project: str, comparisons: Sequence[Comparison], trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What would be sent, except for values that only the server knows."""
-    built = dashboard.report("", project, comparisons, verdicts, to_markdown(verdicts) if verdicts else "")
+    parts = dashboard.parts_of(trials, [one.experiment for one in comparisons])
+    built = dashboard.report("", project, comparisons, parts, to_markdown(trials) if trials else "")
     view = dashboard.workspace("", project, comparisons)
     return {
         "project": project,
         "workspace": json.loads(view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True)),
         "report": json.loads(built._to_model().spec.model_dump_json(by_alias=True, exclude_none=True)),
-        "verdicts": {"columns": list(dashboard.VERDICT_COLUMNS), "rows": dashboard.verdict_rows(verdicts)},
+        "verdicts": {"columns": list(dashboard.PART_COLUMNS), "rows": [list(part.values()) for part in parts]},
         "arms": dashboard.arms_by_run(comparisons),
     }
 
@@ -109,14 +96,14 @@ def _build(
     entity: str,
     project: str,
     comparisons: Sequence[Comparison],
-    verdicts: Sequence[Mapping[str, Any]],
+    trials: Sequence[Mapping[str, Any]],
 ) -> None:
+    parts = dashboard.parts_of(trials, [one.experiment for one in comparisons])
     where = f"{entity}/{project}"
     missing = _mark_arms(where, dashboard.arms_by_run(comparisons))
-    if verdicts:
-        rows = dashboard.verdict_rows(verdicts)
+    if parts:
         directory = runs_dir / "wandb-verdicts"
-        print(f"verdicts: {_attempt('upload the verdicts', lambda: log_verdicts(entity, project, rows, directory))}")
+        print(f"verdicts: {_attempt('upload the verdicts', lambda: log_verdicts(entity, project, parts, directory))}")
     made = _made(runs_dir)
     known = made.setdefault(where, {})
     view = dashboard.workspace(entity, project, comparisons)
@@ -124,8 +111,8 @@ def _build(
         view._internal_name, view._internal_id = known["workspace"]
     _attempt("save the workspace", view.save)
     known["workspace"] = [view._internal_name, view._internal_id]
-    table = to_markdown(verdicts) if verdicts else ""
-    report = dashboard.report(entity, project, comparisons, verdicts, table)
+    table = to_markdown(trials) if trials else ""
+    report = dashboard.report(entity, project, comparisons, parts, table)
     report.id = known.get("report", "")
     _attempt("save the report", report.save)
     known["report"] = report.id

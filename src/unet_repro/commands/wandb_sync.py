@@ -1,6 +1,5 @@
 """``unet-repro wandb-sync``: uploads finished runs to Weights & Biases."""
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from unet_repro.commands.options import parser
 from unet_repro.errors import RunError, UserError
 from unet_repro.files import locked
 from unet_repro.runs.folder import RunFolder
 from unet_repro.sweep.ledger import Ledger, unique
-from unet_repro.tracking.finished import about, ensure_offline_run
-from unet_repro.tracking.reading import offline_file
+from unet_repro.tracking.finished import about, ensure_offline_run, offline_file_of
 from unet_repro.tracking.upload import Upload, check_server, has_arrived
 
 
@@ -50,16 +49,7 @@ class Sorted:
 
 def main(arguments: list[str]) -> None:
     """Uploads the runs that W&B does not have yet, and prints the outcome of each."""
-    parser = argparse.ArgumentParser(
-        prog="unet-repro wandb-sync",
-        description="Uploads finished runs to Weights & Biases. Repeatable: runs already uploaded are skipped. "
-        "The exit status is 1 if a run was not uploaded.",
-    )
-    parser.add_argument("experiments", nargs="*", help="which comparisons (default: all runs)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--entity", help="user or team to upload to (default: your W&B default)")
-    parser.add_argument("--force", action="store_true", help="also upload runs that W&B already has")
-    asked = parser.parse_args(arguments)
+    asked = parser("wandb-sync").parse_args(arguments)
 
     runs = selected_runs(asked.runs_dir, asked.experiments)
     with locked(
@@ -150,7 +140,7 @@ def _prepare(run: Run, found: Sorted) -> None:
     except UserError as error:
         found.missing.append((run, error.what))
         return
-    path = offline_file(run.folder.path)
+    path = offline_file_of(run.folder)
     assert path is not None, "ensure_offline_run has written it"
     found.waiting[path.resolve()] = run
 
@@ -165,10 +155,10 @@ def _title(folder: RunFolder) -> str:
 
 
 def _is_there(folder: RunFolder) -> bool:
-    path = offline_file(folder.path)
-    if path is not None:
-        return has_arrived(path)
     try:
+        path = offline_file_of(folder)
+        if path is not None:
+            return has_arrived(path)
         return bool(folder.settings()["logger"]["mode"] == "online")  # it was uploaded while it was trained
     except RunError:  # reported when it is read again
         return False

@@ -1,9 +1,8 @@
 """``unet-repro weights``: draws the weight maps."""
 
-import argparse
-from pathlib import Path
-
+from unet_repro.commands.data_choice import with_data
 from unet_repro.commands.hydra_app import compose
+from unet_repro.commands.options import parser
 from unet_repro.config import check
 from unet_repro.data.normalise import channels_first
 from unet_repro.errors import DataError
@@ -13,16 +12,10 @@ from unet_repro.training.build import read_data
 
 def main(arguments: list[str]) -> None:
     """Draws one labelled training image with every map of ``conf/weight_map``."""
-    parser = argparse.ArgumentParser(
-        prog="unet-repro weights", description="Draws an image, its labels and every weight map side by side."
-    )
-    parser.add_argument("overrides", nargs="*", help="as for train, e.g. data=isbi2012")
-    parser.add_argument("--key", help="key of the sample, such as train/00 (default: the first training sample)")
-    parser.add_argument("--out", type=Path, default=Path("reports/weights.png"))
-    parser.add_argument("--crop", type=int, default=256, help="side of the crop to draw, in pixels")
-    asked = parser.parse_args(arguments)
-
-    data = read_data(check(compose("train", asked.overrides)))
+    asked = parser("weights").parse_args(arguments)
+    overrides, line = with_data("weights", asked.overrides)
+    print(line)
+    data = read_data(check(compose("train", overrides)))
     samples = {sample.key: sample for sample in data.samples}
     labelled = {key: sample.labels for key, sample in samples.items() if sample.labels is not None}
     key = asked.key or data.split.train[0]

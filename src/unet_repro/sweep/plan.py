@@ -2,32 +2,36 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from unet_repro.config import TrainConfig, check, make
+from unet_repro.config_nodes import Plain
 from unet_repro.errors import ConfigError
-from unet_repro.evaluation.evaluations import EVALUATIONS
+from unet_repro.evaluation.evaluations import check_sections
 from unet_repro.files import sha256
-from unet_repro.runs.identity import PLACEMENT, numbers_of
+from unet_repro.runs.identity import numbers_of
 from unet_repro.sweep.ledger import Entry
-from unet_repro.training.build import read_data, run_folder
+from unet_repro.sweep.swept import swept_arm, swept_keys, variant_of
+from unet_repro.training.build import Data, DataReader, geometry_of_model, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
-# Overrides that are not shown as a variant: tables have columns for them, or they do not affect numbers.
-_UNSPOKEN = {"experiment", "seed", "scale", "data", "trainer", "runs_dir", *(f"trainer.{name}" for name in PLACEMENT)}
-_UNSPOKEN_GROUPS = {"hydra", "logger"}
+_REPLICATES = "unet_repro.data.replicates."  # splits whose fold follows the seed
 
 
-def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]:
+def plan(
+    compose: Compose, combinations: Sequence[Sequence[str]], *, only: Collection[str] | None = None
+) -> list[Entry]:
     """Expands combinations of overrides by the arms of their experiments, seed by seed.
 
-    Everything is composed, checked and identified before any run starts.
+    Without an experiment, the swept values are the arms. Everything is composed, checked and identified before any run
+    starts.
 
     Args:
         compose: Composes overrides to a configuration.
         combinations: Overrides of single values, one list for each point of the user's sweep.
+        only: Arms to be trained, as ``"experiment: arm"``; ``None`` for all.
 
     Returns:
         Entries ordered by seed, then as given.
@@ -36,7 +40,9 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
         UserError: If the configuration or data of any run are invalid.
     """
     entries: list[Entry] = []
+    read = DataReader()
     compose = once_for_all_seeds(compose)
+    keys = swept_keys(combinations)
     for combination in combinations:
         base = check(compose(list(combination)))
         arms = base.experiment.arms if base.experiment else {}
@@ -46,11 +52,21 @@ def plan(compose: Compose, combinations: Iterable[Sequence[str]]) -> list[Entry]
                 f"experiment={name} needs a search to choose its settings, and cannot be trained by a sweep",
                 hint=f"use `unet-repro search experiment={name}`",
             )
-        if not arms:
-            entries.append(entry_of(base, base, "single", combination, combination))
+        if not arms and (swept := swept_arm(keys, combination)):
+            full = [*combination, *swept.overrides]
+            config = check(composed := compose(full))
+            shared = {
+                "given": sorted(variant_of(combination, keys).split()),
+                **_unswept(composed, base, read(base), keys),
+            }
+            entries.append(entry_of(base, config, swept.arm, full, combination, read=read, keys=keys, shared=shared))
+        elif not arms:
+            entries.append(entry_of(base, base, "single", combination, combination, read=read))
         for arm, overrides in arms.items():
+            if base.experiment and only is not None and f"{base.experiment.name}: {arm}" not in only:
+                continue
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
-            entries.append(entry_of(base, check(compose(full)), arm, full, combination))
+            entries.append(entry_of(base, check(compose(full)), arm, full, combination, read=read))
     return sorted(entries, key=lambda entry: entry.seed)
 
 
@@ -61,6 +77,9 @@ def entry_of(
     overrides: Sequence[str],
     given: Sequence[str],
     *,
+    read: Callable[[TrainConfig], Data],
+    keys: Sequence[str] = (),
+    shared: Plain | None = None,
     tuning_trials: int = 0,
 ) -> Entry:
     """One run as part of one comparison.
@@ -71,49 +90,74 @@ def entry_of(
         arm: Name of its arm.
         overrides: The overrides that it is composed from.
         given: The overrides that the user added.
+        read: Reads the data of a configuration.
+        keys: Keys of these that are swept.
+        shared: What all arms share, in place of the numbers of ``base`` and its data.
         tuning_trials: Number of trials that chose the arm's settings.
     """
-    shared = {**numbers_of(base), "seed": None, "data": read_data(base).manifest["digest"]}
+    data = read(config)
     return Entry(
         experiment=config.experiment.name if config.experiment else "single",
         arm=arm,
         seed=config.seed,
         scale=config.scale,
-        data=read_data(config).name,
-        variant=" ".join(override for override in given if not _is_unspoken(override)),
-        run_id=run_folder(config).run_id,
+        data=data.name,
+        variant=variant_of(given, keys),
+        run_id=run_folder(config, data).run_id,
         overrides=(
             *overrides,
             f"trainer.precision={config.trainer.precision}",
         ),  # auto must not be resolved again on a node
-        cost=float(make("tiles", config.tiles).batch(config.model["depth"]).input_pixels * config.trainer.max_steps),
-        comparison=sha256(json.dumps(shared, sort_keys=True))[:12],
+        cost=float(
+            make("tiles", config.tiles).batch(geometry_of_model(config)).input_pixels * config.trainer.max_steps
+        ),
+        comparison=sha256(json.dumps(shared or _shared(base, read(base)), sort_keys=True))[:12],
         speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],
-        evaluations=_evaluations(config),
+        evaluations=check_sections(config.experiment.evaluations) if config.experiment else (),
         tuning_trials=tuning_trials,
     )
 
 
-def _evaluations(config: TrainConfig) -> tuple[str, ...]:
-    """The evaluations of the run's experiment."""
-    names = config.experiment.evaluations if config.experiment else ()
-    for name in names:
-        if name not in EVALUATIONS:
-            known = ", ".join(EVALUATIONS)
-            raise ConfigError(f"experiment.evaluations: there is no {name!r}", hint=f"use one of {known}")
-    return names
+def _shared(base: TrainConfig, data: Data) -> dict[str, object]:
+    """What all runs of a comparison share; where each seed has its own fold, the source's settings, not the content."""
+    shared = {**numbers_of(base), "seed": None, "data": data.manifest["digest"]}
+    if base.split["_target_"].startswith(_REPLICATES):
+        shared["split"] = {key: value for key, value in base.split.items() if key not in ("fold", "draw_seed")}
+        shared["data"] = base.data
+    return shared
+
+
+def _unswept(composed: DictConfig, base: TrainConfig, data: Data, keys: Sequence[str]) -> Plain:
+    """What the arms of an ad-hoc sweep share: the settings without the swept ones and without what follows from these.
+
+    Args:
+        composed: Configuration of an arm; values that refer to others are kept as references.
+        base: The same, checked.
+        data: Its data.
+        keys: The swept keys.
+    """
+    fixed = _shared(base, data)
+    if {"split", "experiment"} & {key.partition(".")[0] for key in keys}:
+        fixed["data"] = data.name
+    if "experiment" in keys:  # its files may set anything
+        return {"data": fixed["data"]}
+    raw = OmegaConf.to_container(composed, resolve=False)
+    assert isinstance(raw, dict), "a configuration is a mapping"
+    shared: Plain = {key: raw.get(key) for key in numbers_of(base) if key != "seed"}
+    shared["trainer"] = {key: raw["trainer"].get(key) for key in numbers_of(base)["trainer"]}
+    for key in keys:
+        node, target = key.replace("/", ".").split("."), shared
+        while len(node) > 1 and isinstance(target.get(node[0]), dict):
+            target = target[node.pop(0)]
+        target.pop(node[0], None)
+    return {"data": fixed["data"], **shared}
 
 
 def _speed(config: TrainConfig) -> dict[str, object]:
     """The settings that determine the time per pixel."""
     trainer = config.trainer
-    placed = [trainer.accelerator, trainer.devices, trainer.threads, trainer.precision, trainer.compile]
-    return {"model": {**config.model, "dropout": None}, "tile": config.tiles["size"], "trainer": placed}
-
-
-def _is_unspoken(override: str) -> bool:
-    key = override.lstrip("+~").split("=")[0]
-    return key in _UNSPOKEN or key.replace("/", ".").split(".")[0] in _UNSPOKEN_GROUPS
+    devices = [trainer.accelerator, trainer.devices, trainer.threads, trainer.precision, trainer.compile]
+    return {"model": {**config.model, "dropout": None}, "tile": config.tiles["size"], "trainer": devices}
 
 
 def once_for_all_seeds(compose: Compose) -> Compose:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +16,8 @@ from unet_repro.sweep.ledger import Entry, Ledger, unique
 
 # Seconds of training for one unit of ``Entry.cost``, by ``Entry.speed_class``.
 Speeds = Mapping[str, float]
+STATES = {"done": "green", "running": "cyan", "failed": "bold red", "partial": "yellow", "new": ""}  # -> style
+_PIPE_WIDTH = 200  # columns
 _NO_REASON = "for no known reason"
 
 
@@ -68,13 +70,19 @@ def status(entry: Entry, runs_dir: Path, speeds: Speeds) -> RunStatus:
     speed = speeds.get(entry.speed_class)
     left = None if speed is None else entry.cost * (1 - folder.share_done()) * speed
     steps = f"step {progress['step']:.0f} of {progress['of']:.0f}" if progress else ""
-    if folder.state == "done":
-        return RunStatus(entry, "done", "", 0.0)
-    if folder.running:
-        return RunStatus(entry, "running", ", ".join(filter(None, [str(folder.holder() or ""), steps])), left)
-    if folder.state == "failed":
-        return RunStatus(entry, "failed", f"{first_line(folder.error)} ({folder.error})", left)
-    return RunStatus(entry, folder.state, steps if folder.state == "partial" else "", left)
+    state = state_of(folder)
+    note = steps if state == "partial" else ""
+    if state == "running":
+        note = ", ".join(filter(None, [str(folder.holder() or ""), steps]))
+    elif state == "failed":
+        note = f"{first_line(folder.error)} ({folder.error})"
+    return RunStatus(entry, state, note, 0.0 if state == "done" else left)
+
+
+def state_of(folder: RunFolder) -> str:
+    """``new``, ``running``, ``partial``, ``failed`` or ``done``."""
+    state = folder.state
+    return "running" if state != "done" and folder.running else state
 
 
 def first_line(path: Path) -> str:
@@ -130,15 +138,29 @@ def tables(found: Sequence[RunStatus]) -> Group:
 
 
 def _table(runs: Sequence[RunStatus]) -> Table:
-    first = runs[0].entry
-    title = ", ".join(filter(None, [first.experiment, first.data, f"scale {first.scale}", first.variant]))
-    lines = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("arm", "seed", "run", "state", "", "time left"):
-        lines.add_column(heading, overflow="fold", no_wrap=heading == "run")
-    styles = {"done": "green", "running": "cyan", "failed": "bold red", "partial": "yellow", "new": ""}
+    lines = empty_table(("arm", "seed", "run", "state", "", "time left"), title=title_of(runs[0].entry))
     for run in runs:
         left = "" if run.state == "done" else "?" if run.seconds_left is None else in_words(run.seconds_left)
-        state = Text(run.state, style=styles[run.state])
+        state = Text(run.state, style=STATES[run.state])
         # As Text, so that names and error messages are not parsed as markup.
         lines.add_row(Text(run.entry.arm), str(run.entry.seed), run.entry.run_id, state, Text(run.note), left)
     return lines
+
+
+def title_of(entry: Entry) -> str:
+    """The title of an entry's comparison."""
+    return ", ".join(filter(None, [entry.experiment, entry.data, f"scale {entry.scale}", entry.variant]))
+
+
+def empty_table(headings: Sequence[str], *, title: str | None = None) -> Table:
+    """A terminal table whose run ids stay in one piece."""
+    lines = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        lines.add_column(heading, overflow="fold", no_wrap=heading == "run")
+    return lines
+
+
+def terminal() -> Console:
+    """The terminal, or, for a pipe or file, a console wide enough for a line per run."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_PIPE_WIDTH)

@@ -6,7 +6,7 @@ import torch
 
 from unet_repro.config import TrainConfig
 from unet_repro.machine import autocast, use_machine
-from unet_repro.training.build import build
+from unet_repro.training.build import build, read_data
 
 STEPS = 2  # timed steps, after one for warm-up and compilation
 
@@ -24,7 +24,7 @@ def seconds_for(config: TrainConfig) -> float | None:
     if trainer.accelerator == "gpu" and not torch.cuda.is_available():
         return None
     use_machine(trainer.threads)
-    data, task = build(config)
+    data, task = build(config, read_data(config))
     data.setup("fit")
     device = torch.device("cuda" if trainer.accelerator == "gpu" else "cpu")
     task.to(device, torch.float64 if trainer.precision == "64-true" else None).train()
@@ -48,4 +48,5 @@ def seconds_for(config: TrainConfig) -> float | None:
     with autocast(device, trainer.precision):
         task.predict_image(data.val_images[0].image).sum().item()
     image_s = time.monotonic() - started
-    return trainer.max_steps * step_s + trainer.max_steps / trainer.val_every * len(data.val_images) * image_s
+    num_images = len(data.val_images) + len(data.threshold_images)
+    return trainer.max_steps * step_s + trainer.max_steps / trainer.val_every * num_images * image_s

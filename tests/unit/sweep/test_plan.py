@@ -63,10 +63,77 @@ def test_settings_that_a_search_must_choose_are_not_swept():
 
 def test_runs_know_what_is_to_be_measured_on_them():
     entries = planned("experiment=overlap_tile")
-    assert [entry.evaluations for entry in entries] == [("val", "overlap_tile")]
+    assert [entry.evaluations for entry in entries] == [("scores", "border", "seam")]
     assert planned()[0].evaluations == ()
 
 
 def test_an_unknown_evaluation_is_refused_before_any_work():
     with pytest.raises(ConfigError, match="there is no 'nonsense'"):
         planned("experiment=overlap_tile", "experiment.evaluations=[nonsense]")
+
+
+def test_seeds_of_one_comparison_belong_together_although_each_holds_out_another_fold():
+    first, second = (planned("experiment=optimizer", f"seed={seed}")[0] for seed in (100, 101))
+    assert first.run_id != second.run_id
+    assert first.comparison == second.comparison
+    assert planned("experiment=optimizer", "seed=100", "split.gap=0")[0].comparison != first.comparison
+    assert planned("experiment=optimizer", "seed=100", "model.dropout=0")[0].comparison != first.comparison
+    assert planned("experiment=optimizer", "seed=100", "data.num_slices=7")[0].comparison != first.comparison
+
+
+def test_swept_values_are_the_arms_of_one_comparison():
+    points = [["model.norm=none", "seed=0"], ["model.norm=none", "seed=1"], ["model.norm=batch", "seed=0"]]
+    entries = planned_points([[*point, "tiles.size=252"] for point in points])
+    assert [(one.experiment, one.arm, one.seed) for one in entries] == [
+        ("model.norm", "model.norm=none", 0),
+        ("model.norm", "model.norm=batch", 0),
+        ("model.norm", "model.norm=none", 1),
+    ]
+    assert len({one.comparison for one in entries}) == 1
+    assert {one.variant for one in entries} == {"data.num_slices=6 tiles.size=252"}
+    (alone,) = planned_points([["model.norm=batch", "tiles.size=252"]])
+    assert alone.run_id == entries[1].run_id, "names of arms are not part of a run's identity"
+    assert (alone.experiment, alone.arm) == ("single", "single")
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "name"),
+    [
+        ("optimizer", ["sgd", "adam"], "optimizer-swept"),
+        ("trainer.max_steps", ["80", "120"], "trainer.max_steps"),
+        ("split", ["contiguous", "random"], "split-swept"),
+        ("experiment", ["own_data"], "single"),
+    ],
+)
+def test_arms_that_change_what_follows_from_them_are_one_comparison(key, values, name):
+    entries = planned_points([[f"{key}={value}"] for value in values])
+    assert {one.experiment for one in entries} == {name}
+    assert len({one.comparison for one in entries}) == 1
+    assert len({one.run_id for one in entries}) == len(values)
+
+
+def test_a_setting_that_all_arms_share_tells_comparisons_apart():
+    one, two = (
+        planned_points([[f"model.norm={norm}", f"tiles.size={size}"] for norm in ("none", "batch")])[0].comparison
+        for size in (252, 380)
+    )
+    assert one != two
+
+
+def test_swept_data_and_scales_are_tables_of_their_own():
+    entries = planned_points([["scale=cpu"], ["scale=smoke"]])
+    assert {one.experiment for one in entries} == {"single"}
+    assert len({one.comparison for one in entries}) == 2
+
+
+def test_the_configuration_of_a_swept_run_names_its_comparison_and_arm():
+    entry = planned_points([["model.norm=none"], ["model.norm=batch"]])[1]
+    config = check(compose("train", list(entry.overrides)))
+    assert (config.experiment.name, config.arm) == ("model.norm", "model.norm=batch")
+    assert entry.evaluations == config.experiment.evaluations == ()
+
+
+def planned_points(points):
+    return plan(
+        lambda given: compose("train", given), [["data=synthetic", "data.num_slices=6", *one] for one in points]
+    )

@@ -161,9 +161,9 @@ def locate(name: str) -> Path:
     there = [root for root in search_roots() if (root / found.folder).is_dir()]
     for root in sorted(there, key=lambda root: not _complete(found, root)):  # prefer a complete set
         return root / found.folder
-    places = " and ".join(str((root / found.folder).absolute()) for root in search_roots())
+    folders = " and ".join(str((root / found.folder).absolute()) for root in search_roots())
     raise DataError(
-        f"data set {found.name} was not found: looked for {places}",
+        f"data set {found.name} was not found: looked for {folders}",
         hint=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that contains {found.folder}",
     )
 
@@ -272,3 +272,17 @@ def auto(timeout_s: float = 10.0, *, base_url: str | None = None) -> tuple[str, 
     except DataError as error:
         return "synthetic", f"isbi2012 was not found and could not be fetched within {timeout_s:g} s: {error.what}"
     return "isbi2012", f"fetched into {folder}"
+
+
+class Undecided:
+    """``data=auto``, which the command line replaces by the choice of ``auto`` before it composes a configuration.
+
+    Raises:
+        DataError: If it was not replaced.
+    """
+
+    def __init__(self) -> None:
+        raise DataError(
+            "data=auto was not replaced by a data set",
+            hint="only the command line chooses; here name one, such as data=isbi2012 or data=synthetic",
+        )

@@ -1,15 +1,17 @@
-"""The jobs of one launch; each is composed when it is needed."""
+"""The jobs of one launch, for every launcher; each job is composed when it is needed."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from hydra_plugins.unet_repro_launchers._local_worker import Order, order
 from unet_repro.runs.folder import RunFolder
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 class Jobs:
@@ -46,17 +48,16 @@ class Jobs:
             config.hydra.job.id = f"{config.hydra.job.name}_{config.hydra.job.num}"
         return config
 
-    def order(self, config: DictConfig, *, environment: dict[str, str], grace_s: float) -> Order:
-        """The order that the job's process receives."""
-        job = (self.function, self.context, Singleton.get_state(), config)
-        return order(job, environment=environment, log=log_of(config), grace_s=grace_s)
-
-
-def log_of(config: DictConfig) -> Path:
-    """The file that a job's output goes to."""
-    return Path(str(config.hydra.launcher.log))
+    def call(self, config: DictConfig) -> tuple[Any, ...]:
+        """Task function, Hydra's context and singletons, and the configuration: what another process needs."""
+        return self.function, self.context, Singleton.get_state(), config
 
 
 def run_of(config: DictConfig) -> RunFolder:
     """The run that a job trains; the sweeper sets the job's name to the run id."""
     return RunFolder(Path(str(config.runs_dir)) / str(config.hydra.job.name))
+
+
+def thread_settings(threads: int | None) -> dict[str, str]:
+    """Environment variables that set the thread count of every library; empty for ``None``."""
+    return {} if threads is None else dict.fromkeys(_THREADS, str(threads))

@@ -1,0 +1,115 @@
+"""Errors of Hydra and OmegaConf in this project's form: what is wrong, where, and how to fix it."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from unet_repro import conf_files
+from unet_repro.commands.arguments import choices_of, config_dirs
+from unet_repro.commands.verbs import HYDRA_FLAGS, VERBS
+from unet_repro.errors import ConfigError
+
+# What a wrong override may raise. Hydra raises a bare ValueError for a group's option that is not a name.
+OVERRIDE_ERRORS = (HydraException, OmegaConfBaseException)
+_NOT_A_NAME = "Config group override must be a string"
+_FLAGS = {
+    "-m", "--multirun", "-c", "--cfg", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir", "-cn",
+    "--config-name", "-cp", "--config-path", "-r", "--run", "--hydra-help", "--version",
+}  # fmt: skip
+
+
+def check_flags(verb: str, arguments: Sequence[str]) -> None:
+    """Rejects a flag that Hydra does not have.
+
+    Raises:
+        ConfigError: For the first such flag.
+    """
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag.startswith("-") and flag not in _FLAGS:
+            keys = {key.rpartition(".")[2]: key for key in conf_files.composed(_config(verb), {})}
+            near = _near(flag.lstrip("-").replace("-", "_"), keys)
+            hint = (
+                f"did you mean {keys[near]}=...?"
+                if near
+                else f"settings are KEY=VALUE; flags are {'; '.join(HYDRA_FLAGS)}"
+            )
+            raise ConfigError(f"there is no option {flag}", hint=hint)
+
+
+def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigError | None:
+    """The error in this project's form; ``None`` for a ``ValueError`` that an override did not cause.
+
+    Args:
+        error: What Hydra or OmegaConf raised.
+        verb: The verb.
+        arguments: Its arguments.
+    """
+    if isinstance(error, MissingConfigException):
+        return _no_option(error, verb)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
+    text = str(error)
+    help_hint = f"`unet-repro {verb} --help` lists groups and settings"
+    what, hint = text.splitlines()[0] if text else type(error).__name__, help_hint
+    if found := re.match(r"Could not (?:override|delete from config\.) '([^']*)'", text):
+        what, hint = f"there is no setting {found[1]}", _similar(found[1], verb, arguments) or help_hint
+    elif found := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^=]*)=(.*)'", text):
+        what = f"{found[1]}={found[2]} has several values"
+        hint = f"add -m to train each of them; a list is written {found[1]}=[{found[2]}]"
+    elif found := re.match(r"Could not append to config\. An item is already at '([^']*)'", text):
+        what, hint = f"{found[1]} has a value already", f"write {found[1]}=..., without +"
+    elif text.startswith(_NOT_A_NAME):
+        what = "a group's option must be a name, not a number or null"
+    elif isinstance(error, OmegaConfBaseException) and error.full_key:
+        what, hint = f"{error.full_key}: {what}", f"give {error.full_key} another value"
+    elif not isinstance(error, OVERRIDE_ERRORS):
+        return None
+    return ConfigError(what, hint=hint)
+
+
+def _no_option(error: MissingConfigException, verb: str) -> ConfigError:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    known = list(error.options or [])
+    where = re.match(r"In '([^']*)'", str(error))
+    inside = f", which {where[1]}.yaml names" if where and where[1] not in (_config(verb), "hydra/config") else ""
+    near = _near(option, known)
+    hint = f"use one of {', '.join(known)}" if known else f"see the files of conf/{group}"
+    return ConfigError(f"there is no {group}={option}{inside}", hint=f"did you mean {near}? {hint}" if near else hint)
+
+
+def _unreadable(error: OverrideParseException) -> ConfigError:
+    lines = [line.strip() for line in str(error).splitlines()]
+    reason = next(line for line in lines if line and not line.startswith("Error parsing"))
+    reason = "there is no =" if "missing EQUAL" in reason else reason.partition(": ")[2] or reason
+    return ConfigError(
+        f"cannot read {error.override!r}: {reason}",
+        hint="write KEY=VALUE; quote lists and special characters: 'key=[1,2]', 'key=\"a=b, c\"'",
+    )
+
+
+def _similar(key: str, verb: str, arguments: Sequence[str]) -> str | None:
+    """A hint at settings and groups whose names are similar."""
+    folders = config_dirs(arguments)
+    choices = conf_files.chosen(_config(verb), choices_of(verb, arguments), folders)
+    if "/" not in key and "." not in key and (group := _near(key, choices)):
+        return f"did you mean {group}=...?"
+    settings = conf_files.composed(_config(verb), choices, folders)
+    node, _, name = key.rpartition(".")
+    beside = {one.rpartition(".")[2]: one for one in settings if one.rpartition(".")[0] == node}
+    if near := _near(name, beside):
+        return f"did you mean {beside[near]}?"
+    if node and beside:
+        return f"known there: {', '.join(beside.values())}"
+    return f"did you mean {near}?" if (near := _near(key, settings)) else None
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def _config(verb: str) -> str:
+    return VERBS[verb].config or "train"

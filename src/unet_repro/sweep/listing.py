@@ -1,0 +1,120 @@
+"""Lists the runs of a folder, those of comparisons and single ones, from what is on disk. Imports nothing slow."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from unet_repro.errors import RunError, UserError
+from unet_repro.runs.folder import RunFolder
+from unet_repro.sweep.setting import in_words
+from unet_repro.sweep.status import STATES, empty_table, first_line, state_of
+from unet_repro.sweep.summary import SCORES, scores
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One run.
+
+    Attributes:
+        run_id: Its id.
+        setting: What differs from the defaults, as overrides.
+        data: Its data set.
+        scale: Its scale.
+        seed: Its seed.
+        scores: Texts of ``SCORES``.
+        when: When it finished, or was last worked on.
+        state: ``new``, ``running``, ``partial``, ``failed`` or ``done``.
+        note: Its progress, or why it failed.
+    """
+
+    run_id: str
+    setting: str
+    data: str
+    scale: str
+    seed: str
+    scores: tuple[str, ...]
+    when: datetime
+    state: str
+    note: str
+
+
+def listed(runs_dir: Path, *, state: str | None = None, sort: Literal["when", "score"] = "when") -> list[ListedRun]:
+    """All runs of a folder.
+
+    Args:
+        runs_dir: The folder.
+        state: Only runs in this state.
+        sort: Latest first, or best ``iou_pooled`` first.
+
+    Raises:
+        RunError: If it has no runs.
+    """
+    folders = [RunFolder(path.parent) for path in runs_dir.glob("*/config.yaml")]
+    if not folders:
+        raise RunError(f"there are no runs in {runs_dir}", hint="train one, or name the folder of the runs")
+    runs = sorted((_listed(folder) for folder in folders), key=lambda run: run.when, reverse=True)
+    if sort == "score":
+        at = list(SCORES).index("iou_pooled")
+        runs.sort(key=lambda run: float(run.scores[at].replace("-", "-1")), reverse=True)
+    return [run for run in runs if state in (None, run.state)]
+
+
+def table(runs: Sequence[ListedRun]) -> Table:
+    """The runs as a terminal table."""
+    lines = empty_table(("run", "setting", "data", "scale", "seed", *SCORES, "when", "state"))
+    for run in runs:
+        state = Text(run.state, style=STATES.get(run.state, ""))
+        if run.note:
+            state.append(f": {run.note}", style="default")
+        lines.add_row(
+            run.run_id, Text(run.setting), Text(run.data), run.scale, run.seed, *run.scores,
+            f"{run.when:%Y-%m-%d %H:%M}", state,
+        )  # fmt: skip
+    return lines
+
+
+def _listed(folder: RunFolder) -> ListedRun:
+    """A run; one whose files are damaged is listed with the reason."""
+    try:
+        settings, result = folder.settings(), folder.result()
+        progress = folder.progress_now() or {}
+        data = _data(folder, settings)
+    except UserError as error:
+        return ListedRun(folder.run_id, "?", "?", "?", "?", ("-",) * len(SCORES), _when(folder), "failed", error.what)
+    state = state_of(folder)
+    note = first_line(folder.error) if state == "failed" else ""
+    if state in ("running", "partial") and progress:
+        note = f"step {progress['step']:.0f} of {progress['of']:.0f}"
+    return ListedRun(
+        run_id=folder.run_id,
+        setting=in_words(settings),
+        data=data,
+        scale=str(settings.get("scale")),
+        seed=str(settings.get("seed")),
+        scores=tuple(scores(result)),
+        when=_when(folder),
+        state=state,
+        note=note,
+    )
+
+
+def _data(folder: RunFolder, settings: dict[str, Any]) -> str:
+    """The source's name, and its folder if the user named one."""
+    try:
+        name = str(json.loads(folder.manifest.read_text())["source"])
+    except (OSError, ValueError, KeyError):
+        name = str(settings["data"]["_target_"]).rpartition(".")[2].lower()
+    root = settings["data"].get("root")
+    return f"{name} {root}" if root else name
+
+
+def _when(folder: RunFolder) -> datetime:
+    files = (folder.result_file, folder.error, folder.progress, folder.config)
+    latest = max((path.stat().st_mtime for path in files[1:] if path.exists()), default=0.0)
+    return datetime.fromtimestamp(files[0].stat().st_mtime if files[0].exists() else latest).astimezone()

@@ -1,0 +1,99 @@
+import os
+import signal
+import time
+
+import pytest
+
+from unet_repro.commands import sequential
+from unet_repro.commands.sequential import deadline, rounds, settle
+from unet_repro.errors import RunError, Stopped, SweepFailed
+from unet_repro.trial.replicates import Cell
+from unet_repro.trial.results import Trial
+
+CELLS = tuple(Cell(100 + seed, "split", arm, seed % 5) for seed in range(3) for arm in ("a", "b"))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Cells that have been trained; the trial needs those of ``CELLS`` that are not."""
+    done = set()
+
+    def judge(records, scale, *, claims):
+        missing = tuple(cell for cell in CELLS if cell not in done)
+        return Trial(scale, "isbi2012", (), missing, len(done))
+
+    monkeypatch.setattr(sequential, "judge", judge)
+    return done
+
+
+def test_a_sweep_is_made_for_each_set_of_arms_with_all_its_seeds():
+    assert list(rounds([*CELLS[:4], CELLS[5]])) == [
+        ["experiment=split", "seed=100,101", "hydra.sweeper.only=['split: a','split: b']"],
+        ["experiment=split", "seed=102", "hydra.sweeper.only=['split: b']"],
+    ]
+
+
+def test_rounds_are_trained_until_nothing_is_missing(trained):
+    asked = []
+
+    def train(overrides):
+        asked.append(overrides[1])
+        trained.update(CELLS[: 2 * len(asked)])  # each round leaves some to the next
+
+    trial = settle(list, train, scale="laptop", experiments=["split"])
+    assert trial.missing == ()
+    assert asked == ["seed=100,101,102", "seed=101,102", "seed=102"]
+
+
+def test_a_round_without_progress_ends_the_suite_with_its_failure(trained):
+    with pytest.raises(RunError, match="6 runs are still missing"):
+        settle(list, lambda overrides: None, scale="laptop", experiments=["split"])
+
+    def fail(overrides):
+        raise SweepFailed("1 of 6 runs failed")
+
+    with pytest.raises(SweepFailed, match="1 of 6"):
+        settle(list, fail, scale="laptop", experiments=["split"])
+
+
+def test_failed_runs_do_not_end_a_suite_that_makes_progress(trained):
+    def train(overrides):
+        before = len(trained)
+        trained.update(CELLS[: before + 2])
+        raise SweepFailed("others failed")
+
+    assert settle(list, train, scale="laptop", experiments=["split"]).missing == ()
+
+
+def test_parts_of_other_comparisons_are_left_alone():
+    (claim,) = sequential._parts_of(["split"])
+    assert [part.experiment for part in claim.parts] == ["split"]
+    whole = {part.id for claim in sequential.CLAIMS for part in claim.parts}
+    experiments = {part.experiment for claim in sequential.CLAIMS for part in claim.parts}
+    assert {part.id for claim in sequential._parts_of(sorted(experiments)) for part in claim.parts} == whole
+
+
+def test_a_deadline_stops_its_block_and_says_so(capsys):
+    with deadline(0.2 / 3600):
+        time.sleep(30)
+    assert "hours are over" in capsys.readouterr().err
+
+
+def test_another_stop_signal_is_passed_on():
+    handler = signal.getsignal(signal.SIGTERM)
+
+    @deadline(None)
+    def terminated():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    with pytest.raises(Stopped) as stopped:
+        terminated()
+    assert stopped.value.signum == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_block_that_ends_in_time_is_not_stopped():
+    with deadline(0.2 / 3600):
+        pass
+    time.sleep(0.4)

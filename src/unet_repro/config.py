@@ -1,30 +1,29 @@
 """The schema of the composed configuration: a misspelt or missing key, or a wrong type, fails before any work.
 
-The top level is the dataclass below. A node with ``_target_`` must match the signature of its target: the annotations
-of a constructor are the schema of its configuration, so the two cannot diverge.
+The top level is the dataclass below; nodes with ``_target_`` are checked by ``config_nodes``.
 """
 
-import difflib
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from unet_repro.conf_files import conf_dir as conf_dir  # noqa: PLC0414  # exported
+from unet_repro.config_nodes import OBSERVES, Plain, check_names, check_node, check_nodes, validated
 from unet_repro.errors import ConfigError, UserError
 
-Plain = dict[str, Any]
 Mode = Literal["online", "offline", "disabled"]
 Settings = TypeVar("Settings")
 
 # ``${fraction:0.1,${trainer.max_steps}}``: a share of a number of steps, at least one step.
 OmegaConf.register_new_resolver("fraction", lambda share, whole: max(1, round(share * whole)), replace=True)
+# ``${quotient:${trainer.max_steps},${trainer.val_every}}``, ``${modulo:${seed},5}``: of whole numbers.
+OmegaConf.register_new_resolver("quotient", lambda whole, part: whole // part, replace=True)
+OmegaConf.register_new_resolver("modulo", lambda whole, part: whole % part, replace=True)
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,31 @@ class TrainerSettings:
     devices: int = 1
     deterministic: bool = False
     save_every_s: float = 30.0
+    threshold_images: int = 6
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: Literal["norm", "value"] | None = None
+    accumulate_grad_batches: int | None = None
 
 
 @dataclass(frozen=True)
 class LoggerSettings:
-    """What is logged to W&B; see ``conf/logger``."""
+    """Where a run is mirrored; see ``conf/logger``.
 
-    mode: Mode
-    project: str
-    panel_images: int
+    Attributes:
+        mode: Whether W&B has the run, and whether it is sent at once.
+        project: W&B project.
+        panel_images: Validation images in W&B's panel.
+        entity: W&B user or team; ``None`` for the user's default.
+        dir: Folder of W&B's offline files; ``None`` for the run's folder.
+        others: Further loggers by name, each a node with ``_target_``. In YAML they stand beside ``mode``.
+    """
+
+    mode: Mode = "disabled"
+    project: str = "unet-repro"
+    panel_images: int = 0
+    entity: str | None = None
+    dir: str | None = None
+    others: dict[str, Plain] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +77,18 @@ class ExperimentSettings:
     question: str
     claim: str
     arms: dict[str, list[str]]
-    evaluations: tuple[str, ...] = ("val",)
+    evaluations: tuple[str, ...] = ("scores",)
     searched: bool = False  # its arms' settings are chosen by `unet-repro search`
+    suite: Literal["core", "all"] | None = None  # whether `unet-repro reproduce` trains it by default, or with all
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The complete settings of a training. Nodes with ``_target_`` are checked against their target's signature."""
+    """The complete settings of a training. Nodes with ``_target_`` are checked against their target's signature.
+
+    An option that defaults to ``None`` is left out of ``plain`` while it is ``None``, and so out of a run's identity:
+    adding such an option keeps the identities of existing runs.
+    """
 
     data: Plain
     split: Plain
@@ -85,25 +105,34 @@ class TrainConfig:
     scale: str
     seed: int
     runs_dir: str
+    rates: dict[str, float] = field(default_factory=dict)  # the scale's learning rates, to which others refer
+    callbacks: dict[str, Plain] | None = None
+
+    def plain(self) -> Plain:
+        """The settings as plain containers, which ``check`` accepts again."""
+        return _plain(self)
+
+
+def _plain(settings: Any) -> Plain:
+    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
+    unset = {one.name for one in fields(settings) if one.default is None and values[one.name] is None}
+    return {
+        name: _plain(value) if is_dataclass(value) else value for name, value in values.items() if name not in unset
+    }
 
 
 _SECTIONS = {"trainer": TrainerSettings, "logger": LoggerSettings, "experiment": ExperimentSettings}
 
+# Arguments that the code supplies to a logger that accepts them, unless they are set: see ``tracking.loggers``.
+_LOGGER_ARGUMENTS = ("save_dir", "run")
 # Arguments that the code supplies on instantiation: see ``training.build``.
 _SUPPLIED = {
     "split": {"samples"},
-    "weight_map": {"instances", "class_counts"},
+    "weight_map": {"instances", "class_counts", "classes"},
     "optimizer": {"params"},
     "schedule": {"optimizer"},
     "model": {"in_channels", "num_classes"},
 }
-
-
-def conf_dir() -> Path:
-    """The folder of the configuration: inside an installed wheel, beside ``src`` in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def check(config: DictConfig) -> TrainConfig:
@@ -119,29 +148,44 @@ def check(config: DictConfig) -> TrainConfig:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(
-            f"the configuration cannot be resolved: {str(error).splitlines()[0]}", hint="give the key a value"
+            f"{error.full_key} cannot be resolved: {str(error).splitlines()[0]}", hint=f"add {error.full_key}=..."
         ) from error
     assert isinstance(plain, dict), "a configuration is a mapping"
     settings = {str(key): value for key, value in plain.items()}
-    known = {field.name for field in fields(TrainConfig)}
-    _check_names("", settings, known, known)
+    check_names("", settings, *_names_of(TrainConfig))
+    settings["logger"] = _check_loggers(settings["logger"])
+    settings["callbacks"] = check_nodes("callbacks", settings.get("callbacks"))
     for node, schema in _SECTIONS.items():
         if isinstance(settings[node], dict):
-            names = [field.name for field in fields(schema)]
-            needed = [field.name for field in fields(schema) if field.default is MISSING]
-            _check_names(f"{node}.", settings[node], names, needed)
-    for node in known:
-        if isinstance(settings[node], dict) and "_target_" in settings[node]:
-            settings[node] = _check_node(node, settings[node], _SUPPLIED.get(node, set()))
-    checked: TrainConfig = _validated("", TypeAdapter(TrainConfig), settings)
+            check_names(f"{node}.", settings[node], *_names_of(schema))
+    for node, value in settings.items():
+        if isinstance(value, dict) and "_target_" in value:
+            settings[node] = check_node(node, value, supplied=_SUPPLIED.get(node, ()))
+    checked: TrainConfig = validated("", TypeAdapter(TrainConfig), settings)
     if not 0 <= checked.seed < 2**32:
         raise ConfigError(f"seed={checked.seed} is not valid", hint="use 0 to 4294967295")
-    trainer = checked.trainer
+    return replace(checked, trainer=_check_trainer(checked.trainer))
+
+
+def _check_loggers(logger: Any) -> Any:
+    """Moves the loggers that stand beside ``mode`` to ``others``, and checks them."""
+    if not isinstance(logger, dict):
+        return logger
+    beside = {name: node for name, node in logger.items() if isinstance(node, dict) and "_target_" in node}
+    kept = {name: value for name, value in logger.items() if name not in beside}
+    nodes = {**(kept.get("others") or {}), **beside}
+    return {**kept, "others": check_nodes("logger", nodes, optional=_LOGGER_ARGUMENTS)}
+
+
+def _check_trainer(trainer: TrainerSettings) -> TrainerSettings:
+    """Checks the values, and resolves those that are part of a run's identity."""
     if trainer.save_every_s < 0 or trainer.devices < 1:
         raise ConfigError(
             f"trainer.save_every_s={trainer.save_every_s} or trainer.devices={trainer.devices} is too small",
             hint="use save_every_s of 0 or more seconds, and 1 device or more",
         )
+    if trainer.threshold_images < 0:
+        raise ConfigError(f"trainer.threshold_images={trainer.threshold_images} is negative", hint="use 0 for none")
     if trainer.max_val_images is not None and trainer.max_val_images < 1:
         raise ConfigError(f"trainer.max_val_images={trainer.max_val_images} must be at least 1", hint="use 1 or null")
     if not 0 < trainer.val_every <= trainer.max_steps or trainer.max_steps % trainer.val_every:
@@ -149,81 +193,38 @@ def check(config: DictConfig) -> TrainConfig:
             f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_every={trainer.val_every}",
             hint="choose values for which the last step is validated",
         )
+    clip, algorithm, batches = (
+        trainer.gradient_clip_val,
+        trainer.gradient_clip_algorithm,
+        trainer.accumulate_grad_batches,
+    )
+    if clip is not None and clip <= 0:
+        raise ConfigError(f"trainer.gradient_clip_val={clip} must be above 0", hint="use null for no clipping")
+    if clip is None and algorithm is not None:
+        raise ConfigError(
+            f"trainer.gradient_clip_algorithm={algorithm} has no effect without trainer.gradient_clip_val",
+            hint="set trainer.gradient_clip_val=1.0, for example",
+        )
+    if batches is not None and batches < 1:
+        raise ConfigError(f"trainer.accumulate_grad_batches={batches} must be at least 1", hint="use 1 or null")
+    # A default that is written out is the same setting as one that is not.
+    trainer = replace(
+        trainer,
+        gradient_clip_algorithm=None if algorithm == "norm" else algorithm,
+        accumulate_grad_batches=None if batches == 1 else batches,
+    )
     if trainer.precision == "auto":  # the resolved value is part of a run's identity
         from unet_repro.machine import multiplies_bf16  # noqa: PLC0415  (imports torch, which is slow)
 
         is_native = multiplies_bf16("cuda" if trainer.accelerator == "gpu" else "cpu")
-        return replace(checked, trainer=replace(trainer, precision="bf16-mixed" if is_native else "32-true"))
-    return checked
+        return replace(trainer, precision="bf16-mixed" if is_native else "32-true")
+    return trainer
 
 
-def _check_node(path: str, node: Mapping[str, Any], supplied: set[str]) -> Plain:
-    """The node with its values converted to the types in its target's signature, recursively."""
-    target = _target(path, str(node["_target_"]))
-    arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(target).parameters.items()
-        if name not in supplied and name != "self"
-    }
-    needed = {name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty}
-    _check_names(f"{path}.", arguments, parameters, needed)
-    hints = _hints(target)
-    checked = dict(node)
-    for name, value in arguments.items():
-        if isinstance(value, dict) and "_target_" in value:
-            checked[name] = _check_node(f"{path}.{name}", value, _SUPPLIED.get(path, set()))
-        elif name in hints:
-            checked[name] = _check_value(f"{path}.{name}", hints[name], value)
-    return checked
-
-
-def _target(path: str, dotted: str) -> Callable[..., Any]:
-    try:
-        return get_object(dotted)  # type: ignore[no-any-return]
-    except (InstantiationException, ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{path}._target_={dotted} cannot be imported", hint="name an importable object") from error
-
-
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of the parameters; empty if they use names that a library imports for type checking only."""
-    try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except NameError:
-        return {}
-
-
-def _check_names(path: str, given: Mapping[str, Any], known: Iterable[str], needed: Iterable[str]) -> None:
-    known = list(known)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {path}{near[0]}?" if near else f"known here: {', '.join(sorted(known)) or 'nothing'}"
-            raise ConfigError(f"unknown configuration key {path}{name}", hint=hint)
-    for name in needed:
-        if name not in given:
-            raise ConfigError(f"missing configuration key {path}{name}", hint=f"set {path}{name}=...")
-
-
-def _check_value(path: str, hint: Any, value: Any) -> Any:
-    try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
-        return value  # a type without a pydantic schema: its constructor checks it
-    return _validated(path, adapter, value)
-
-
-def _validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        # Inside a node pydantic also lists the members of a union, which would confuse the user.
-        loc = [part for part in first["loc"] if not path or isinstance(part, int)]
-        where = ".".join([path, *map(str, loc)]).strip(".")
-        raise ConfigError(
-            f"{where}={first['input']!r} is not valid: {first['msg'].lower()}", hint=f"change {where}"
-        ) from error
+def _names_of(schema: type[Any]) -> tuple[list[str], list[str]]:
+    """The names of a dataclass's fields, and of those without a default."""
+    needed = [one.name for one in fields(schema) if one.default is MISSING and one.default_factory is MISSING]
+    return [one.name for one in fields(schema)], needed
 
 
 def typed(schema: type[Settings], config: DictConfig) -> Settings:
@@ -240,7 +241,7 @@ def typed(schema: type[Settings], config: DictConfig) -> Settings:
         if OmegaConf.is_missing(config, name):
             raise ConfigError(f"{name} is required", hint=f"add {name}=...")
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    return _validated("", TypeAdapter(schema), plain)  # type: ignore[no-any-return]
+    return validated("", TypeAdapter(schema), plain)  # type: ignore[no-any-return]
 
 
 def make(path: str, node: Plain, **supplied: Any) -> Any:
@@ -256,7 +257,7 @@ def make(path: str, node: Plain, **supplied: Any) -> Any:
         UserError: Raised by the target itself.
     """
     try:
-        return instantiate(node, **supplied)
+        return instantiate({key: value for key, value in node.items() if key != OBSERVES}, **supplied)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError):

@@ -4,7 +4,8 @@
 class UserError(Exception):
     """A mistake in the input, the configuration or the environment, not in the program.
 
-    The command line prints it without a traceback (unless ``--debug``) and exits with status 2.
+    Errors about values are also ``ValueError``s. The command line prints any of them without a traceback (unless
+    ``--debug``) and exits with status 2.
 
     Args:
         what: One sentence: what is wrong, with the offending value and where it was found.
@@ -32,15 +33,15 @@ def _rebuild(kind: type[UserError], what: str, hint: str) -> UserError:
     return kind(what, hint=hint)
 
 
-class ConfigError(UserError):
+class ConfigError(UserError, ValueError):
     """A key or value of the configuration that is unknown, missing or of the wrong type."""
 
 
-class DataError(UserError):
+class DataError(UserError, ValueError):
     """Files that are missing, unreadable, unpaired or invalid."""
 
 
-class GeometryError(UserError):
+class GeometryError(UserError, ValueError):
     """A tile size that unpadded convolutions cannot process."""
 
 

@@ -1,27 +1,27 @@
 """The training pipeline: trains one run, or returns its result if it is done. The stages are in other modules."""
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
-from unet_repro.config import TrainConfig, check
-from unet_repro.data.datamodule import TileData
+from unet_repro.config import check
 from unet_repro.errors import Abandoned, RunHeld, Stopped
 from unet_repro.files import sha256
 from unet_repro.machine import check_device
-from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.network import describe_network
 from unet_repro.runs.provenance import provenance
 from unet_repro.runs.recorder import OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
-from unet_repro.tracking.mirror import mirror_finished, online_mirror
+from unet_repro.tracking.loggers import make_loggers
+from unet_repro.tracking.mirror import mirror_finished, mirrors
 from unet_repro.tracking.step_bar import StepBar
-from unet_repro.training.build import build, read_data, run_folder
+from unet_repro.training.build import Training, prepare, read_data, run_folder
 from unet_repro.training.fit import fit, recorder_of
-from unet_repro.training.task import SegmentationTask
 
 Result = dict[str, Any]
 
@@ -44,16 +44,19 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
     """
     config = check(composed)
     check_device(config.trainer.accelerator, config.trainer.devices, compiles=config.trainer.compile)
-    folder = run_folder(config)
+    source = read_data(config)
+    folder = run_folder(config, source)
     if (result := folder.result()) is not None:
         return result
-    data, task = build(config)
+    training = prepare(config, source)
+    loggers = make_loggers(config.plain(), directory=folder.path, source=source.name)
     stop = StopRequest()
     try:
         with folder.hold() as lease:
             if (result := folder.result()) is not None:  # another process was quicker
                 return result
-            return _attempt(config, folder, data, task, lease=lease, stop=stop, on_row=on_row)
+            folder.begin(config.plain(), source.manifest)
+            return _attempt(training, loggers, lease=lease, stop=stop, on_row=on_row)
     except Stopped as stopped:
         # A scheduler's handler requeues the job and exits; the checkpoint is written and the run is released.
         if (handler := stop.previous_handler(stopped.signum)) is not None:
@@ -62,33 +65,26 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
 
 
 def _attempt(
-    config: TrainConfig,
-    folder: RunFolder,
-    data: TileData,
-    task: SegmentationTask,
-    *,
-    lease: Lease,
-    stop: StopRequest,
-    on_row: OnRow | None,
+    training: Training, loggers: Sequence[Logger], *, lease: Lease, stop: StopRequest, on_row: OnRow | None
 ) -> Result:
     """Trains to the end, or leaves what the next attempt needs."""
-    folder.begin(asdict(config), read_data(config).manifest)
+    config, folder, data = training.config, training.folder, training.tiles
     describe_network(folder, data.normalisation, data.class_names)
     try:
-        recorder = recorder_of(config, folder, task, lease=lease, stop=stop, on_row=on_row)
+        recorder = recorder_of(training, lease=lease, stop=stop, on_row=on_row)
         bar = [StepBar()] if config.trainer.progress else []
         data.setup("fit")
-        with online_mirror(config, source=read_data(config).name, recorder=recorder, data=data) as mirror:
-            fit(config, recorder, data, task, [*mirror, *bar])
+        with mirrors(config, source=training.source.name, recorder=recorder, data=data, loggers=loggers) as opened:
+            fit(training, recorder, mirrors=[*opened, *bar], loggers=loggers)
         recorder.write_best()
-        result = _result(config, folder, data, task, recorder)
+        result = _result(training, recorder)
         proven = {**recorder.provenance(), **folder.placement(), "made_by": provenance(config.trainer.accelerator)}
         mirror_finished(
             config,
             directory=folder.path,
             rows=recorder.rows,
             outcome={**proven, **result},
-            task=task,
+            task=training.task,
             images=data.val_images,
             class_names=data.class_names,
         )
@@ -101,17 +97,16 @@ def _attempt(
     return result
 
 
-def _result(
-    config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask, recorder: Recorder
-) -> Result:
+def _result(training: Training, recorder: Recorder) -> Result:
     """The run's result: a function of configuration and data, independent of interruptions."""
+    config, task = training.config, training.task
     return {
-        "run_id": folder.run_id,
-        "data": read_data(config).name,
+        "run_id": training.folder.run_id,
+        "data": training.source.name,
         "scale": config.scale,
         "seed": config.seed,
         "steps": config.trainer.max_steps,
-        "batch": asdict(data.batch),
+        "batch": asdict(training.tiles.batch),
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "final": recorder.rows[-1],
         "best": recorder.best,

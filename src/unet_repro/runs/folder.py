@@ -23,14 +23,16 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from unet_repro.data.splits import Manifest
 from unet_repro.errors import RunError
 from unet_repro.files import replacing
 from unet_repro.runs.lease import Holder, Lease, hold, is_running, read_holder
+
+if TYPE_CHECKING:  # slow to import, and lists of runs are fast
+    from unet_repro.data.splits import Manifest
 
 State = Literal["new", "partial", "done", "failed"]
 
@@ -148,7 +150,7 @@ class RunFolder:
         progress = self.progress_now()
         return progress["step"] / progress["of"] if progress else 0.0
 
-    def begin(self, config: dict[str, Any], manifest: Manifest) -> None:
+    def begin(self, config: dict[str, Any], manifest: "Manifest") -> None:
         """Creates the folder and records the configuration and the data.
 
         Raises:
@@ -161,7 +163,7 @@ class RunFolder:
         write_atomically(self.manifest, json.dumps(manifest, indent=1))
         self.error.unlink(missing_ok=True)
 
-    def check_manifest(self, manifest: Manifest) -> None:
+    def check_manifest(self, manifest: "Manifest") -> None:
         """Checks that the data are those that the run was started with.
 
         Raises:

@@ -2,27 +2,29 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 from typing import Any
 
+from unet_repro.conf_files import PLACEMENT
 from unet_repro.config import TrainConfig
+from unet_repro.config_nodes import OBSERVES
 from unet_repro.data.splits import Manifest
 
 # Increased whenever a change to the code changes the numbers of some run, so that old runs are not reused.
 CODE_VERSION = 2
 
-_NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir"}
-PLACEMENT = {"accelerator", "devices", "deterministic", "threads", "num_workers", "save_every_s", "progress"}
+_NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir", "rates"}
 
 
 def numbers_of(config: TrainConfig) -> dict[str, Any]:
     """The part of a configuration that can change a run's numbers: no paths, no logging, no hardware placement.
 
-    The data settings are also left out: the content of the data is identified by the manifest.
+    The data settings are also left out: the content of the data is identified by the manifest. Callbacks count in their
+    order, without their names and without those marked ``_observes_: true``.
     """
-    plain = {key: value for key, value in asdict(config).items() if key not in _NOT_NUMBERS}
+    plain = {key: value for key, value in config.plain().items() if key not in _NOT_NUMBERS}
     plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key not in PLACEMENT}
-    return plain
+    callbacks = [node for node in plain.pop("callbacks", {}).values() if not node.get(OBSERVES)]
+    return {**plain, "callbacks": callbacks} if callbacks else plain
 
 
 def run_id(config: TrainConfig, manifest: Manifest) -> str:

@@ -1,18 +1,28 @@
-"""``network.json``: what a run needs, with a checkpoint, to predict without its training images."""
+"""``network.json``: what a run needs, with a checkpoint, to predict without its training images.
 
+Tensor names: C channels, H W image, K classes.
+"""
+
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from omegaconf import DictConfig
+from torch import Tensor, nn
 
 from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.normalise import Normalisation
-from unet_repro.errors import RunError
-from unet_repro.models.unet import UNet
+from unet_repro.errors import DataError, RunError
+from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.inference.rotations import Views, average_views
+from unet_repro.models.protocol import tile_geometry
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+from unet_repro.tile_geometry import TileGeometry
 
 Checkpoint = Literal["best", "last"]
 
@@ -24,14 +34,14 @@ class Network:
     Attributes:
         folder: The run's folder.
         config: The run's settings.
-        net: The network, on the CPU, in float32 and evaluation mode.
+        net: The network, on the CPU, in float32 and evaluation mode; ``network.net.to("cuda")`` moves it.
         normalisation: Statistics of its training images.
         class_names: Names of class 0, 1, ...
     """
 
     folder: RunFolder
     config: TrainConfig
-    net: UNet
+    net: nn.Module
     normalisation: Normalisation
     class_names: tuple[str, ...]
 
@@ -45,6 +55,44 @@ class Network:
         """Channels of its images."""
         return len(self.normalisation.mean)
 
+    @functools.cached_property
+    def geometry(self) -> TileGeometry:
+        """Its legal tiles."""
+        return tile_geometry(self.net)
+
+    def predict(self, image: npt.ArrayLike, *, views: Views = 1) -> npt.NDArray[np.uint8]:
+        """The most likely class of every pixel; see ``predict_proba``.
+
+        Returns:
+            Class indices ``(H, W)`` uint8; their names are ``class_names``.
+        """
+        return np.asarray(self.predict_proba(image, views=views).argmax(0), np.uint8)
+
+    def predict_proba(self, image: npt.ArrayLike, *, views: Views = 1) -> npt.NDArray[np.float32]:
+        """Class probabilities of an image of any size, by overlap-tiles on the device of ``net``.
+
+        Args:
+            image: Grey values as stored, ``(H, W)`` or ``(C, H, W)``; they are normalised like the training images.
+            views: Averages over this number of rotated views, see ``inference.rotations``.
+
+        Returns:
+            ``(K, H, W)`` float32, sums to 1 over K.
+
+        Raises:
+            ConfigError: If the number of views is not supported.
+            DataError: If the image has another shape, other channels, or values that are not finite.
+        """
+        pixels = np.asarray(image)
+        if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+            raise DataError(f"an image has shape {pixels.shape}", hint="pass one (H, W) or (C, H, W) image at a time")
+        if not np.isfinite(pixels).all():
+            raise DataError("the image contains NaN or infinite values", hint="replace them first")
+        mean_KHW = average_views(self._scores, self.normalisation.apply(pixels), views)
+        return mean_KHW.cpu().numpy()
+
+    def _scores(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
+        return predict(self.net, image_CHW, plan_tiles((image_CHW.shape[1], image_CHW.shape[2]), self.geometry))
+
 
 def describe_network(folder: RunFolder, normalisation: Normalisation, class_names: tuple[str, ...]) -> None:
     """Writes ``network.json``.
@@ -56,18 +104,23 @@ def describe_network(folder: RunFolder, normalisation: Normalisation, class_name
     write_atomically(folder.network, json.dumps(described, indent=1))
 
 
-def open_network(run: Path, checkpoint: Checkpoint = "best") -> Network:
+def open_network(run: Path | str, checkpoint: Checkpoint = "best") -> Network:
     """Opens a run's network with the weights of a checkpoint; its training data are not needed.
+
+    Args:
+        run: The run's folder, such as ``runs/<run_id>``.
+        checkpoint: The weights at the best mean IoU on validation, or the last ones.
 
     Raises:
         RunError: If the folder is not a run, or ``network.json`` or the checkpoint is missing or damaged.
         TrainingError: If the checkpoint is of another architecture than in ``config.yaml``.
     """
-    folder = open_run(run)
+    folder = open_run(Path(run))
     try:
-        config = check(DictConfig(folder.settings()))
+        composed = DictConfig(folder.settings())
     except (ValueError, TypeError) as error:
         raise RunError(f"{folder.config} is damaged", hint="restore it, or train the run again") from error
+    config = check(composed)
     if not folder.network.exists():
         raise RunError(
             f"{folder.network} is missing: the run was trained before such files were written",

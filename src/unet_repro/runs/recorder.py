@@ -64,6 +64,7 @@ class Recorder(Callback):
         self.seconds_before = self.saving_before = self.saving = 0.0
         self.attempts = 1
         self._before_validation: dict[str, Any] | None = None
+        self._step = 0  # the latest complete step
         self._hosts: dist.ProcessGroup | None = None  # for a run on several devices: decides without waiting for a GPU
         self._started = self._reported_at = self._saved = time.monotonic()
         self._save_took = 0.0
@@ -88,6 +89,7 @@ class Recorder(Callback):
         self.stop.listen()
         self._hosts = dist.new_group(backend="gloo") if trainer.world_size > 1 else None
         self._started = self._saved = time.monotonic()
+        self._step = trainer.global_step
         if self.rows:
             self._write_history()
         elif self.lease is not None:
@@ -99,6 +101,9 @@ class Recorder(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Between steps: stops on request, saves if it is time, and records the progress."""
+        if trainer.global_step == self._step:  # gradients are accumulated, which a checkpoint does not contain
+            return
+        self._step = trainer.global_step
         if self.lease is not None:
             self.lease.check()
         validates = trainer.global_step % self.val_every == 0
@@ -118,7 +123,7 @@ class Recorder(Callback):
         if trainer.world_size == 1 and self.stop.asked is not None:
             self._stop(trainer, back=True)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Records the measures; a checkpoint taken after it contains its row."""
         measured = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {"step": trainer.global_step, **dict(sorted(measured.items()))}
@@ -126,9 +131,9 @@ class Recorder(Callback):
         self.seconds_at.append(self.seconds)
         if self.best is None or row[self.monitor] > self.best[self.monitor]:
             self.best = row
-            self.best_weights = {
-                name: tensor.detach().to("cpu", copy=True) for name, tensor in pl_module.state_dict().items()
-            }
+            # As a checkpoint has them: a callback that validates averaged weights also saves these.
+            weights = self._content(trainer)["state_dict"]
+            self.best_weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
         self._write_history()
         self._before_validation = self._copy(trainer) if self.val_every == 1 else None
         ends = trainer.global_step == trainer.max_steps

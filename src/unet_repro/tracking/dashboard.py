@@ -13,7 +13,7 @@ from unet_repro.tracking.grouping import KEY
 from unet_repro.tracking.wandb_run import STEP_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
@@ -23,9 +23,9 @@ CURVES = (("val/iou", "mean IoU"), ("val/loss", "validation cross-entropy"), ("t
 FINAL = "final/val/iou"
 COORDINATES = ("optimizer", "lr", "schedule", "tile_size", "weight_map", "norm", "width")
 TITLE = "U-Net on trial"
-VERDICT_COLUMNS = (
-    "claim", "statement", "verdict", "label", "measure", "contrast", "effect", "low", "high", "p_holm", "seeds",
-    "seeds_needed", "scale", "data",
+PART_COLUMNS = (
+    "claim", "part", "experiment", "question", "word", "found", "sure", "replicates", "look", "next_look", "scale",
+    "data",
 )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def workspace(entity: str, project: str, comparisons: Sequence[Comparison]) -> w
 
 
 def report(
-    entity: str, project: str, comparisons: Sequence[Comparison], verdicts: Sequence[Mapping[str, Any]], table: str
+    entity: str, project: str, comparisons: Sequence[Comparison], parts: Sequence[Mapping[str, Any]], table: str
 ) -> wr.Report:
     """A report: the verdict table first, then the panels of each comparison over its own runs.
 
@@ -81,7 +81,7 @@ def report(
         entity: User or team.
         project: W&B project.
         comparisons: The comparisons to show.
-        verdicts: Verdicts as in ``verdicts.json``.
+        parts: The claims' parts, from ``parts_of``.
         table: The verdicts as a Markdown table.
     """
     import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
@@ -89,32 +89,41 @@ def report(
     blocks: list[Any] = [wr.H1("Verdicts")]
     blocks += [wr.MarkdownBlock(table) if table else wr.P("No verdicts yet: run `unet-repro report` first.")]
     for one in comparisons:
-        judged = [verdict for verdict in verdicts if verdict["experiment"] == one.experiment]
+        judged = [part for part in parts if part["experiment"] == one.experiment]
         runs = wr.Runset(
             entity=entity, project=project, name=one.title, groupby=[f"config.{one.key}"],
             filters=f"Metric('ID') in {list(one.arms)}",
         )  # fmt: skip
         blocks += [wr.H1(one.title), wr.P(one.question)]
-        blocks += [wr.P(f"{v['claim']}: {v['verdict']} ({v['label']}). {v['reason']}") for v in judged]
+        blocks += [
+            wr.P(f"{part['part']}: {part['word']} ({part['scale']}, {part['data']}). {part['found']}")
+            for part in judged
+        ]
         blocks.append(wr.PanelGrid(runsets=[runs], panels=_panels(one)))
     description = "Claims of the 2015 U-Net, tested with several seeds."
     return wr.Report(entity=entity, project=project, title=TITLE, description=description, blocks=blocks, width="fluid")
 
 
-def verdict_rows(verdicts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """The verdict table's rows: each claim with its decisive effect."""
-    rows = []
-    for verdict in verdicts:
-        effect = verdict.get("decisive") or {}
-        found = {
-            "measure": effect.get("measure"),
-            "contrast": effect.get("name"),
-            "effect": effect.get("estimate"),
-            "low": effect.get("low"),
-            "high": effect.get("high"),
-        }
-        rows.append([{**verdict, **found}.get(name) for name in VERDICT_COLUMNS])
-    return rows
+def parts_of(trials: Iterable[Mapping[str, Any]], experiments: Collection[str]) -> list[dict[str, Any]]:
+    """The parts of all claims on these comparisons, each with the columns of the verdict table.
+
+    Args:
+        trials: Trials as in ``verdicts.json``.
+        experiments: Names of the comparisons.
+    """
+    found = []
+    for trial in trials:
+        for claim in trial["claims"]:
+            for part in claim["parts"]:
+                about = {
+                    **part,
+                    "claim": claim["id"],
+                    "part": part["id"],
+                    "scale": trial["scale"],
+                    "data": trial["data"],
+                }
+                found.append({name: about.get(name) for name in PART_COLUMNS})
+    return [part for part in found if part["experiment"] in experiments]
 
 
 def _panels(one: Comparison) -> list[Any]:

@@ -8,6 +8,7 @@ from unet_repro.runs.folder import RunFolder
 from unet_repro.tracking.grouping import KEY, groupable
 from unet_repro.tracking.offline import is_complete, write_offline_run
 from unet_repro.tracking.panels import Panel
+from unet_repro.tracking.reading import offline_file
 
 
 def about(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, Any]:
@@ -19,16 +20,42 @@ def about(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, A
         source: Name of the data source.
 
     Returns:
-        ``project``, ``run_id``, ``name``, ``group``, ``tags`` and ``job_type``.
+        ``project``, ``entity``, ``run_id``, ``name``, ``group``, ``tags`` and ``job_type``.
     """
     return {
         "project": config["logger"]["project"],
+        "entity": config["logger"].get("entity"),
         "run_id": run_id,
         "name": f"{config['arm'] or run_id}, seed {config['seed']}",
         "group": config["experiment"]["name"] if config["experiment"] else "single",
         "tags": [config["scale"], source],
         "job_type": "train",
     }
+
+
+def described(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, Any]:
+    """The settings that a logger shows: the configuration, and short keys for grouping and filtering."""
+    return {**config, KEY: groupable(config, run_id=run_id, source=source)}
+
+
+def wandb_dir(directory: Path, config: Mapping[str, Any]) -> Path:
+    """The folder in which W&B creates its folder ``wandb``: the run's own, or one below ``logger.dir``.
+
+    Args:
+        directory: The run's folder.
+        config: The resolved configuration, as plain containers.
+    """
+    elsewhere = config["logger"].get("dir")
+    return Path(elsewhere) / directory.name if elsewhere else directory
+
+
+def offline_file_of(folder: RunFolder) -> Path | None:
+    """The file of the run's only offline W&B run; ``None`` if there is none, or more than one.
+
+    Raises:
+        RunError: If the run's configuration is missing or damaged.
+    """
+    return offline_file(wandb_dir(folder.path, folder.settings()))
 
 
 def summary_of(outcome: Mapping[str, Any]) -> dict[str, float]:
@@ -67,9 +94,9 @@ def write_finished(
         UserError: See ``write_offline_run``.
     """
     return write_offline_run(
-        directory=directory,
+        directory=wandb_dir(directory, config),
         **about(config, run_id=outcome["run_id"], source=outcome["data"]),
-        config={**config, KEY: groupable(config, run_id=outcome["run_id"], source=outcome["data"])},
+        config=described(config, run_id=outcome["run_id"], source=outcome["data"]),
         rows=rows,
         panel=panel,
         summary=summary_of(outcome),
@@ -90,8 +117,8 @@ def ensure_offline_run(folder: RunFolder) -> bool:
     """
     outcome = folder.outcome()
     assert outcome is not None, "the run must be finished"
-    rows = folder.history_rows()
-    if is_complete(folder.path, run_id=folder.run_id, num_rows=len(rows)):
+    rows, config = folder.history_rows(), folder.settings()
+    if is_complete(wandb_dir(folder.path, config), run_id=folder.run_id, num_rows=len(rows)):
         return False
-    write_finished(folder.path, config=folder.settings(), rows=rows, outcome=outcome, panel=None)
+    write_finished(folder.path, config=config, rows=rows, outcome=outcome, panel=None)
     return True

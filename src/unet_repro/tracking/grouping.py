@@ -15,8 +15,9 @@ def groupable(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[st
         source: Name of the data source.
 
     Returns:
-        ``experiment``, ``claim``, ``arm``, ``seed``, ``scale``, ``data``, ``split``, ``tile_size``, ``budget``,
-        ``augment``, ``weight_map``, ``width``, ``norm``, ``optimizer``, ``lr``, ``schedule``, ``steps``, ``run_id``.
+        ``experiment``, ``claim``, ``arm``, ``seed``, ``fold``, ``scale``, ``data``, ``split``, ``tile_size``,
+        ``budget``, ``augment``, ``weight_map``, ``width``, ``norm``, ``optimizer``, ``lr``, ``schedule``, ``steps``,
+        ``run_id``.
 
     >>> config = {"seed": 0, "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.001}}
     >>> {key: value for key, value in groupable(config, run_id="ab", source="isbi2012").items() if value is not None}
@@ -35,6 +36,7 @@ def groupable(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[st
         "claim": value("experiment", "claim"),
         "arm": config.get("arm"),
         "seed": config.get("seed"),
+        "fold": value("split", "fold"),
         "scale": config.get("scale"),
         "data": source,
         "split": target("split"),

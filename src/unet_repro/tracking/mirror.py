@@ -1,55 +1,60 @@
-"""W&B hooks of a training: one call before it, for online runs, and one after it, for offline runs."""
+"""Mirrors of a training: callbacks during it, and the offline W&B run after it. The run's folder is the truth."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from unet_repro.tracking.finished import about, write_finished
-from unet_repro.tracking.grouping import KEY, groupable
+from unet_repro.tracking.finished import about, described, wandb_dir, write_finished
+from unet_repro.tracking.loggers import LoggerMirror, remove_earlier
 from unet_repro.tracking.wandb_run import open_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from lightning.pytorch import Callback
+    from lightning.pytorch.loggers.logger import Logger
+
     from unet_repro.config import TrainConfig
     from unet_repro.data.datamodule import TileData, WholeImages
     from unet_repro.runs.recorder import Recorder
-    from unet_repro.tracking.callback import WandbMirror
     from unet_repro.training.task import SegmentationTask
 
 
 @contextmanager
-def online_mirror(
-    config: TrainConfig, *, source: str, recorder: Recorder, data: TileData
-) -> Iterator[list[WandbMirror]]:
-    """Opens or resumes the W&B run of a training, and ends it with the block.
+def mirrors(
+    config: TrainConfig, *, source: str, recorder: Recorder, data: TileData, loggers: Sequence[Logger]
+) -> Iterator[list[Callback]]:
+    """Opens what mirrors a training while it runs: its loggers, and W&B if it is online, whose run ends with the block.
 
     Args:
         config: The training's configuration.
         source: Name of the data source.
-        recorder: The recorder, which precedes the mirror in the trainer's callbacks; its folder's name is the run id.
+        recorder: The recorder, which precedes the mirrors in the trainer's callbacks; its folder's name is the run id.
         data: The data, set up for fitting.
+        loggers: The run's loggers except W&B.
 
     Yields:
-        The callback in a list, which is empty unless ``logger.mode`` is ``online``.
+        The callbacks.
 
     Raises:
         UserError: If there is no API key, or the server does not respond.
     """
+    plain, directory = config.plain(), recorder.folder.path
+    settings = described(plain, run_id=directory.name, source=source)
+    remove_earlier(loggers, directory)
+    opened: list[Callback] = [LoggerMirror(loggers, recorder, settings)] if loggers else []
     if config.logger.mode != "online":
-        yield []
+        yield opened
         return
     from unet_repro.tracking.callback import WandbMirror  # noqa: PLC0415  (imports wandb, which is slow)
 
-    plain, directory = asdict(config), recorder.folder.path
     run = open_run(
         mode="online",
         **about(plain, run_id=directory.name, source=source),
-        config={**plain, KEY: groupable(plain, run_id=directory.name, source=source)},
-        directory=directory,
+        config=settings,
+        directory=wandb_dir(directory, plain),
         class_names=data.class_names,
     )
     assert run is not None, "only disabled runs are None"
@@ -61,7 +66,7 @@ def online_mirror(
         num_images=config.logger.panel_images,
     )
     try:
-        yield [mirror]
+        yield [*opened, mirror]
     except BaseException:
         mirror.close(exit_code=1)
         raise
@@ -100,4 +105,4 @@ def mirror_finished(
     from unet_repro.tracking.callback import validation_panel  # noqa: PLC0415  (imports wandb, which is slow)
 
     panel = validation_panel(task, images, class_names=class_names, num_images=config.logger.panel_images)
-    write_finished(directory, config=asdict(config), rows=rows, outcome=outcome, panel=panel)
+    write_finished(directory, config=config.plain(), rows=rows, outcome=outcome, panel=panel)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unet_repro.data.labels import IGNORED
 from unet_repro.tracking.wandb_run import STEP_KEY
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Panel:
     Attributes:
         keys: Names of the images, shown as captions.
         images: Each ``(H, W)`` or ``(C, H, W)`` float32, any range.
-        truths: Each ``(H, W)`` uint8 class indices.
+        truths: Each ``(H, W)`` uint8 class indices, or ``labels.IGNORED``.
         predictions: Each ``(H, W)`` uint8 class indices.
         class_names: Names of class 0, 1, ...
 
@@ -66,8 +67,9 @@ class Panel:
             for mask in masks:
                 if mask.shape != image.shape[-2:]:
                     raise ValueError(f"{key}: a mask of {mask.shape} does not fit an image of {image.shape}")
-                if mask.max() >= len(self.class_names):
-                    raise ValueError(f"{key}: class {mask.max()} has no name among {list(self.class_names)}")
+                highest = mask[mask != IGNORED].max(initial=0)
+                if highest >= len(self.class_names):
+                    raise ValueError(f"{key}: class {highest} has no name among {list(self.class_names)}")
 
 
 def log_panel(run: wandb.Run, panel: Panel, *, step: int) -> None:
@@ -83,6 +85,8 @@ def log_panel(run: wandb.Run, panel: Panel, *, step: int) -> None:
     import wandb  # noqa: PLC0415  (slow, and only needed where a run is open)
 
     labels = dict(enumerate(panel.class_names))
+    if any((truth == IGNORED).any() for truth in panel.truths):
+        labels[IGNORED] = "ignored"
     height, width = (max(image.shape[axis] for image in panel.images) for axis in (-2, -1))
     shown = []
     for key, image, truth, prediction in zip(panel.keys, panel.images, panel.truths, panel.predictions, strict=True):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _RUN_KEYS = {
     "id": "run_id", "name": "display_name", "group": "run_group",
-    "project": "project", "job_type": "job_type", "tags": "tags",
+    "entity": "entity", "project": "project", "job_type": "job_type", "tags": "tags",
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ class OfflineRun:
 
     Attributes:
         folder: The run's folder.
-        run: id, name, group, project, job type and tags; empty if they are not in the file.
+        run: id, name, group, entity, project, job type and tags; empty if they are not in the file.
         config: Nested.
         history: One row per ``log``; values that are not finite are strings, as in W&B.
         summary: Latest values.

@@ -1,23 +1,23 @@
 """The verdict table as a separate W&B run with a fixed id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unet_repro.tracking.dashboard import VERDICT_COLUMNS
+from unet_repro.tracking.dashboard import PART_COLUMNS
 from unet_repro.tracking.wandb_run import finish, open_run
 
 RUN_ID = "verdicts"
 JOB_TYPE = "trial"
 
 
-def log_verdicts(entity: str, project: str, rows: Sequence[Sequence[Any]], directory: Path) -> str:
+def log_verdicts(entity: str, project: str, parts: Sequence[Mapping[str, Any]], directory: Path) -> str:
     """Uploads the table, replacing an older one.
 
     Args:
         entity: User or team.
         project: W&B project.
-        rows: Rows from ``dashboard.verdict_rows``.
+        parts: The claims' parts, from ``dashboard.parts_of``.
         directory: Folder for W&B's files.
 
     Returns:
@@ -42,7 +42,8 @@ def log_verdicts(entity: str, project: str, rows: Sequence[Sequence[Any]], direc
         class_names=(),
     )
     assert run is not None, "only disabled runs are None"
-    table = wandb.Table(columns=list(VERDICT_COLUMNS), data=[list(row) for row in rows], allow_mixed_types=True)
+    rows = [[part[name] for name in PART_COLUMNS] for part in parts]
+    table = wandb.Table(columns=list(PART_COLUMNS), data=rows, allow_mixed_types=True)
     run.log({"verdicts": table})
     address = str(run.url)
     finish(run)

@@ -1,22 +1,26 @@
 """Builds the data, the task and the run folder of a configuration."""
 
-import functools
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
+from torch import nn
 
 from unet_repro.config import TrainConfig, make
+from unet_repro.config_nodes import Plain
 from unet_repro.data.datamodule import TileData
+from unet_repro.data.normalise import channels_first
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Manifest, Split, manifest
 from unet_repro.errors import ConfigError
 from unet_repro.machine import memory_order
+from unet_repro.models.protocol import first_width, tile_geometry
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
-from unet_repro.training.ranks import SharedDropout
+from unet_repro.tile_geometry import TileGeometry
+from unet_repro.training.ranks import share_dropout
 from unet_repro.training.task import SegmentationTask
 
 
@@ -29,60 +33,147 @@ class Data:
     samples: list[Sample]
     split: Split
     manifest: Manifest
+    whole: list[Sample]  # before a split that divides images
 
 
 def read_data(config: TrainConfig) -> Data:
-    """Reads and splits the source, and hashes the samples; cached for the same settings."""
-    return _read_data(json.dumps([config.data, config.split], sort_keys=True))
+    """Reads and splits the source, and hashes the samples."""
+    source = make("data", config.data)
+    samples = source.samples()  # first, since the names of classes may follow from the labels
+    return _split(source.name, source.class_names, samples, config.split)
 
 
-@functools.lru_cache(maxsize=2)
-def _read_data(settings: str) -> Data:
-    data, split = json.loads(settings)
-    source = make("data", data)
-    samples = source.samples()
-    parts = make("split", split)(samples)
-    return Data(source.name, source.class_names, samples, parts, manifest(source.name, samples, parts))
+def _split(name: str, class_names: tuple[str, ...], samples: list[Sample], split: Plain) -> Data:
+    found = make("split", split)(samples)
+    parts, used = found if isinstance(found, tuple) else (found, samples)
+    return Data(name, class_names, used, parts, manifest(name, used, parts, num_classes=len(class_names)), samples)
 
 
-def run_folder(config: TrainConfig) -> RunFolder:
-    """The folder of the run with this configuration and these data, whether trained or not."""
-    return RunFolder(Path(config.runs_dir) / run_id(config, read_data(config).manifest))
+class DataReader:
+    """Reads data for many configurations, each source and split once, for as long as this object lives."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Plain, Plain, Data]] = []
+
+    def __call__(self, config: TrainConfig) -> Data:
+        """The data of a configuration."""
+        for source, split, data in self._known:
+            if (source, split) == (config.data, config.split):
+                return data
+        known = next((data for source, _, data in self._known if source == config.data), None)
+        data = read_data(config) if known is None else _split(known.name, known.class_names, known.whole, config.split)
+        self._known.append((config.data, config.split, data))
+        return data
 
 
-def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTask]:
-    """Builds data and untrained task of a configuration; deterministic.
+def run_folder(config: TrainConfig, data: Data | None = None) -> RunFolder:
+    """The folder of the run with this configuration and these data, whether trained or not.
 
     Args:
         config: The configuration.
+        data: Its data; ``None`` reads them.
+    """
+    return RunFolder(Path(config.runs_dir) / run_id(config, (data or read_data(config)).manifest))
+
+
+def make_callbacks(nodes: Mapping[str, Plain] | None) -> list[Callback]:
+    """The callbacks of a configuration, in its order.
+
+    Raises:
+        ConfigError: If a target is not a Lightning callback, or rejects its arguments.
+    """
+    callbacks = []
+    for name, node in (nodes or {}).items():
+        callback = make(f"callbacks.{name}", node)
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callbacks.{name}._target_={node['_target_']} is not a Lightning callback",
+                hint="name a subclass of lightning.pytorch.Callback",
+            )
+        callbacks.append(callback)
+    return callbacks
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training consists of, built from one configuration.
+
+    Attributes:
+        config: The configuration.
+        source: Its data.
+        folder: The run's folder.
+        tiles: Its training tiles and validation images.
+        task: Its task, untrained.
+        callbacks: Its callbacks.
+    """
+
+    config: TrainConfig
+    source: Data
+    folder: RunFolder
+    tiles: TileData
+    task: SegmentationTask
+    callbacks: list[Callback]
+
+
+def prepare(config: TrainConfig, source: Data, rank: int = 0) -> Training:
+    """Builds a training; deterministic.
+
+    Args:
+        config: The configuration.
+        source: Its data.
         rank: Rank of the device that it is for.
     """
-    data = read_data(config)
+    tiles, task = build(config, source, rank)
+    return Training(config, source, run_folder(config, source), tiles, task, make_callbacks(config.callbacks))
+
+
+def geometry_of_model(config: TrainConfig) -> TileGeometry:
+    """The tile geometry of a configured network, without its weights and without changing the random state.
+
+    Raises:
+        GeometryError: If the network neither declares it nor allows deriving it.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return tile_geometry(make("model", config.model, in_channels=1, num_classes=2))
+
+
+def build(config: TrainConfig, data: Data, rank: int = 0) -> tuple[TileData, SegmentationTask]:
+    """Builds tiles and untrained task of a configuration; deterministic.
+
+    Args:
+        config: The configuration.
+        data: Its data.
+        rank: Rank of the device that it is for.
+    """
     seed_everything(config.seed, verbose=False)
+    channels = len(channels_first(data.samples[0].image))
+    net = make("model", config.model, in_channels=channels, num_classes=len(data.class_names))
     tiles = TileData(
         samples=data.samples,
         split=data.split,
         class_names=data.class_names,
         tiles=make("tiles", config.tiles),
-        depth=config.model["depth"],
+        depth=tile_geometry(net),
         augment=make("augment", config.augment),
         weight_map=make("weight_map", config.weight_map),
         max_steps=config.trainer.max_steps,
+        batches_per_step=config.trainer.accumulate_grad_batches or 1,
         seed=config.seed,
         num_workers=config.trainer.num_workers,
         max_val_images=config.trainer.max_val_images,
+        threshold_images=config.trainer.threshold_images,
     )
-    net = make("model", config.model, in_channels=tiles.in_channels, num_classes=len(data.class_names))
     if config.trainer.devices > 1:
-        _check_share(config, tiles)
-        net.dropout = SharedDropout(net.dropout.p, rank, config.trainer.devices)
+        _check_share(config, tiles, net)
+        share_dropout(net, rank, config.trainer.devices)
     task = SegmentationTask(
         net=net,
         optimizer=make("optimizer", config.optimizer),
         schedule=make("schedule", config.schedule),
         class_names=data.class_names,
         seed=config.seed,
-        order=training_order(config),
+        order=training_order(config, net),
+        ignores=tiles.ignores,
     )
     try:
         task.configure_optimizers()
@@ -93,13 +184,13 @@ def build(config: TrainConfig, rank: int = 0) -> tuple[TileData, SegmentationTas
     return tiles, task
 
 
-def training_order(config: TrainConfig) -> torch.memory_format:
+def training_order(config: TrainConfig, net: nn.Module) -> torch.memory_format:
     """Memory format of a training's images and weights."""
     device = "cuda" if config.trainer.accelerator == "gpu" else "cpu"
-    return memory_order(device, config.model["width"], training=True, precision=config.trainer.precision)
+    return memory_order(device, first_width(net), training=True, precision=config.trainer.precision)
 
 
-def _check_share(config: TrainConfig, tiles: TileData) -> None:
+def _check_share(config: TrainConfig, tiles: TileData, net: nn.Module) -> None:
     """Checks that the run can be divided among its devices."""
     devices, num_tiles = config.trainer.devices, tiles.batch.num_tiles
     if num_tiles % devices:
@@ -112,7 +203,8 @@ def _check_share(config: TrainConfig, tiles: TileData) -> None:
             f"trainer.devices={devices} cannot divide {len(tiles.samples['val'])} validation images",
             hint="use fewer devices, or more validation images",
         )
-    if config.model["norm"] == "batch" and config.trainer.accelerator == "cpu":
+    has_batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
+    if has_batch_norm and config.trainer.accelerator == "cpu":
         raise ConfigError(
             "batch norm over several CPU processes is not supported: torch synchronises it only on GPUs",
             hint="use model.norm=instance or group, or trainer.devices=1",

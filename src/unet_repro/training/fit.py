@@ -3,14 +3,15 @@
 import copy
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers.logger import DummyLogger, Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from unet_repro.config import TrainConfig
-from unet_repro.data.datamodule import TileData
+from unet_repro.errors import ConfigError, TrainingError
 from unet_repro.machine import (
     autocast,
     faster_threads,
@@ -20,31 +21,20 @@ from unet_repro.machine import (
     usable_cores,
     use_machine,
 )
-from unet_repro.runs.checkpoint import CheckpointInMemory, check_architecture, resume_point
-from unet_repro.runs.folder import RunFolder
+from unet_repro.models.protocol import dtype_of
+from unet_repro.runs.checkpoint import CheckpointInMemory, check_architecture, read_checkpoint, resume_point
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.recorder import OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
-from unet_repro.training.build import build, training_order
+from unet_repro.training.build import Training, prepare, read_data
 from unet_repro.training.ranks import beside
-from unet_repro.training.task import SegmentationTask
 
 
-def recorder_of(
-    config: TrainConfig,
-    folder: RunFolder,
-    task: SegmentationTask,
-    *,
-    lease: Lease | None,
-    stop: StopRequest,
-    on_row: OnRow | None = None,
-) -> Recorder:
+def recorder_of(training: Training, *, lease: Lease | None, stop: StopRequest, on_row: OnRow | None = None) -> Recorder:
     """The recorder of a training, with the checkpoint that it resumes from.
 
     Args:
-        config: The run's settings.
-        folder: Its folder, after ``begin``.
-        task: Its task, untrained.
+        training: The training; its folder exists.
         lease: This worker's lock on the folder; ``None`` in the further processes of a run on several devices.
         stop: Records stop requests.
         on_row: Called with each row of history; its exceptions end the training.
@@ -53,52 +43,62 @@ def recorder_of(
         RunError: If there are checkpoints, but none is usable.
         TrainingError: If the checkpoint is of another architecture.
     """
-    resumed = resume_point(folder)
+    resumed = resume_point(training.folder)
     if resumed is not None:
-        check_architecture(task.net, resumed["state_dict"], folder.path)
+        check_architecture(training.task.net, resumed["state_dict"], training.folder.path)
     return Recorder(
-        folder,
+        training.folder,
         lease=lease,
         memory=CheckpointInMemory(resumed),
         stop=stop,
-        val_every=config.trainer.val_every,
-        save_every_s=config.trainer.save_every_s,
+        val_every=training.config.trainer.val_every,
+        save_every_s=training.config.trainer.save_every_s,
         on_row=on_row,
     )
 
 
-def fit(
-    config: TrainConfig, recorder: Recorder, data: TileData, task: SegmentationTask, callbacks: Sequence[Callback]
-) -> None:
+def fit(training: Training, recorder: Recorder, *, mirrors: Sequence[Callback], loggers: Sequence[Logger]) -> None:
     """Trains in this process, and in further processes if the run uses several devices.
 
     Args:
-        config: The run's settings.
-        recorder: Records the training, and has the checkpoint to resume from.
-        data: The run's data.
-        task: Its task.
-        callbacks: Called after the recorder.
+        training: The training; its task receives the weights of the last checkpoint.
+        recorder: Records it, and has the checkpoint to resume from.
+        mirrors: Callbacks that are called after the recorder.
+        loggers: For callbacks that log on their own.
+
+    Raises:
+        ConfigError: If Lightning rejects the callbacks or the trainer's options.
+        TrainingError: If a callback ends the training early.
     """
-    threads = _threads(config, recorder.folder, data, task)
-    recorder.folder.place({"threads": threads, "instruction_set": instruction_set()})
-    with beside(_fit_beside, (config, recorder.folder.path, threads), config.trainer.devices):
-        _fit(config, recorder, data, task, threads=threads, callbacks=callbacks)
+    trainer = training.config.trainer
+    threads = _threads(training)
+    training.folder.place({"threads": threads, "instruction_set": instruction_set()})
+    with beside(_fit_beside, (training.config, threads), trainer.devices):
+        _fit(training, recorder, threads=threads, mirrors=mirrors, loggers=loggers)
+    step = recorder.rows[-1]["step"] if recorder.rows else 0
+    if step != trainer.max_steps:
+        raise TrainingError(
+            f"a callback ended the training at step {step} of {trainer.max_steps}",
+            hint="remove it, since runs of a comparison train equally long, or set trainer.max_steps",
+        )
+    # Not always the weights in memory: a callback may replace them when the training ends.
+    training.task.load_state_dict(read_checkpoint(training.folder.last)["state_dict"])
 
 
-def _threads(config: TrainConfig, folder: RunFolder, data: TileData, task: SegmentationTask) -> int:
+def _threads(training: Training) -> int:
     """Threads of a training: as set, as at the run's start (sums depend on it), from the environment, or the faster.
 
     A copy of the network is timed on noise, so the run itself is not affected.
     """
-    trainer = config.trainer
-    threads = trainer.threads or folder.placement().get("threads") or given_threads()
+    trainer, task, batch = training.config.trainer, training.task, training.tiles.batch
+    threads = trainer.threads or training.folder.placement().get("threads") or given_threads()
     why = ""
     if threads is None and (trainer.accelerator == "gpu" or trainer.devices > 1):
         threads = max(1, usable_cores() // trainer.devices)
     elif threads is None:
-        net, order = copy.deepcopy(task.net).train(), training_order(config)
-        images = torch.randn(data.batch.num_tiles, data.in_channels, data.batch.tile_size, data.batch.tile_size)
-        images = images.to(net.head.weight.dtype, memory_format=order)
+        net, order = copy.deepcopy(task.net).train(), task.order
+        images = torch.randn(batch.num_tiles, training.tiles.in_channels, batch.tile_size, batch.tile_size)
+        images = images.to(dtype_of(net), memory_format=order)
 
         def step() -> None:
             with autocast(images.device, trainer.precision):
@@ -107,41 +107,54 @@ def _threads(config: TrainConfig, folder: RunFolder, data: TileData, task: Segme
         threads = faster_threads(step)
         why = f" (the faster of 1 and {cores} here)" if (cores := usable_cores()) > 1 else ""
     if trainer.progress:
-        kind = "channels-last" if training_order(config) == torch.channels_last else "default"
+        kind = "channels-last" if task.order == torch.channels_last else "default"
         many = "1 thread" if threads == 1 else f"{threads} threads"
         sys.stderr.write(f"{trainer.precision}, {many}{why}, {kind} memory order, {instruction_set()}\n")
     return threads
 
 
 def _fit(
-    config: TrainConfig,
+    training: Training,
     recorder: Recorder,
-    data: TileData,
-    task: SegmentationTask,
     *,
     threads: int,
-    callbacks: Sequence[Callback] = (),
+    mirrors: Sequence[Callback] = (),
+    loggers: Sequence[Logger],
 ) -> None:
+    config, task = training.config, training.task
+    # The recorder follows the run's own callbacks, so that a checkpoint has their state after the step.
+    callbacks = [*training.callbacks, recorder, *mirrors]
     quiet_lightning()
     use_machine(threads)
     if config.trainer.precision == "64-true":
         task.net.double()  # Lightning would convert only after loading a checkpoint's weights in float32
-    data.setup("fit")
+    training.tiles.setup("fit")
     if config.trainer.compile:
         task.net.compile()
-    trainer = _trainer(config, recorder, callbacks)
-    with recorder.stop:
-        # The content of the checkpoint is already in memory.
-        ckpt_path = None if recorder.memory.resumed is None else recorder.folder.last
-        trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        trainer = _trainer(config, recorder, callbacks, loggers)
+        with recorder.stop:
+            # The content of the checkpoint is already in memory.
+            ckpt_path = None if recorder.memory.resumed is None else recorder.folder.last
+            trainer.fit(task, datamodule=training.tiles, ckpt_path=ckpt_path, weights_only=True)
+    except MisconfigurationException as error:
+        raise ConfigError(
+            f"Lightning rejected the training: {error}", hint="change callbacks.*, logger.* or trainer.*"
+        ) from error
 
 
-def _trainer(config: TrainConfig, recorder: Recorder, callbacks: Sequence[Callback]) -> Trainer:
+def _trainer(
+    config: TrainConfig, recorder: Recorder, callbacks: Sequence[Callback], loggers: Sequence[Logger]
+) -> Trainer:
     several, precision = config.trainer.devices > 1, config.trainer.precision
     assert precision != "auto", "config.check resolves it"
+    batches_per_step = config.trainer.accumulate_grad_batches or 1
     return Trainer(
         max_steps=config.trainer.max_steps,
-        val_check_interval=config.trainer.val_every,
+        val_check_interval=config.trainer.val_every * batches_per_step,
+        accumulate_grad_batches=batches_per_step,
+        gradient_clip_val=config.trainer.gradient_clip_val,
+        gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         check_val_every_n_epoch=None,
         accelerator=config.trainer.accelerator,
         devices=config.trainer.devices,
@@ -152,8 +165,8 @@ def _trainer(config: TrainConfig, recorder: Recorder, callbacks: Sequence[Callba
         deterministic=config.trainer.deterministic,
         benchmark=not config.trainer.deterministic,
         plugins=[LightningEnvironment(), recorder.memory],  # not a scheduler's: the launcher requeues jobs
-        logger=False,  # W&B mirrors the recorder: Lightning would log a validation one step early
-        callbacks=[recorder, *callbacks],
+        logger=list(loggers) or False,
+        callbacks=list(callbacks),
         default_root_dir=recorder.folder.path,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -162,8 +175,9 @@ def _trainer(config: TrainConfig, recorder: Recorder, callbacks: Sequence[Callba
     )
 
 
-def _fit_beside(config: TrainConfig, path: Path, threads: int, rank: int) -> None:
+def _fit_beside(config: TrainConfig, threads: int, rank: int) -> None:
     """The fit on a further device: the same, without a record."""
-    data, task = build(config, rank)
-    recorder = recorder_of(config, RunFolder(path), task, lease=None, stop=StopRequest())
-    _fit(config, recorder, data, task, threads=threads)
+    training = prepare(config, read_data(config), rank)
+    recorder = recorder_of(training, lease=None, stop=StopRequest())
+    silent = [DummyLogger() for _ in config.logger.others or {}]
+    _fit(training, recorder, threads=threads, loggers=silent)

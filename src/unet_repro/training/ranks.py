@@ -46,6 +46,14 @@ class SharedDropout(nn.Module):
         return x_BCHW * mask[self.rank * share : (self.rank + 1) * share]
 
 
+def share_dropout(net: nn.Module, rank: int, num_devices: int) -> None:
+    """Replaces every ``torch.nn.Dropout`` of a network by a ``SharedDropout``."""
+    found = [(parent, name, child) for parent in net.modules() for name, child in parent.named_children()]
+    for parent, name, child in found:
+        if isinstance(child, nn.Dropout):
+            setattr(parent, name, SharedDropout(child.p, rank, num_devices))
+
+
 @contextlib.contextmanager
 def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_devices: int) -> Iterator[None]:
     """Runs ``function(*arguments, rank)`` in a process for each further device; the block runs as the first device.

@@ -17,11 +17,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from unet_repro.data.datamodule import TrainBatch, WholeImage
+from unet_repro.data.labels import IGNORED
 from unet_repro.errors import TrainingError
 from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.metrics.pixel import PixelMeasures
-from unet_repro.models.unet import UNet
-from unet_repro.training.losses import summed_cross_entropy, weighted_mean, weighted_mean_across
+from unet_repro.metrics.thresholds import THRESHOLDS, best_threshold, iou_at
+from unet_repro.models.protocol import dtype_of, tile_geometry
+from unet_repro.training.losses import mean_of_known, summed_cross_entropy, weighted_mean, weighted_mean_across
 
 
 class SegmentationTask(LightningModule):
@@ -29,31 +31,36 @@ class SegmentationTask(LightningModule):
 
     Logged: ``train/loss`` (weighted, the training loss) and ``train/ce`` (unweighted), means over the steps since the
     last validation; ``val/loss`` (unweighted cross-entropy over all pixels), ``val/iou``, ``val/iou_<class>``,
-    ``val/dice``, ``val/pixel_error``, ``val/iou_stepped``.
+    ``val/dice``, ``val/pixel_error``, ``val/iou_stepped``. If a second validation loader has whole training images, and
+    there are two classes: ``val/threshold``, the threshold with the highest mean IoU on these, and ``val/iou_own``, the
+    mean over validation images of the IoU (mean over classes) at that threshold.
 
     Args:
-        net: The network.
+        net: The network; see ``models.protocol``.
         optimizer: Maps parameters to an optimizer.
         schedule: Maps an optimizer to a learning-rate schedule, in steps; a plateau schedule monitors ``val/loss``.
         class_names: Names of the K classes.
         seed: The run's seed; dropout at a step depends only on the seed and the step.
         order: Memory format of weights and images in training.
+        ignores: Whether classes may be ``labels.IGNORED``; such pixels have no loss and are in no measure.
     """
 
     def __init__(
         self,
         *,
-        net: UNet,
+        net: torch.nn.Module,
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
         class_names: tuple[str, ...],
         seed: int,
         order: torch.memory_format = torch.channels_last,
+        ignores: bool = False,
     ) -> None:
         super().__init__()
         self.net = net.to(memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
         self.make_optimizer, self.make_schedule = optimizer, schedule
-        self.seed, self.order = seed, order
+        self.geometry = tile_geometry(net)
+        self.seed, self.order, self.ignores = seed, order, ignores
         self.last_good_step = 0
         self.plateau: ReduceLROnPlateau | None = None
         self.measures = PixelMeasures(class_names)
@@ -62,6 +69,8 @@ class SegmentationTask(LightningModule):
         self._rate = float("nan")  # learning rate of that step
         self._train_sums = torch.zeros(3, dtype=torch.float64)  # loss, cross-entropy, steps
         self._val_sums = torch.zeros(2, dtype=torch.float64)  # cross-entropy, pixels
+        # Sums over validation images, and over training images: IoU at each threshold, images.
+        self._own_sums = torch.zeros(2, len(THRESHOLDS) + 1, dtype=torch.float64)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Class scores ``(B, K, h, w)``."""
@@ -85,7 +94,7 @@ class SegmentationTask(LightningModule):
         self._unread = None
 
     def on_train_batch_start(self, batch: TrainBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """Makes dropout a function of (seed, step): Lightning does not restore torch's random state on resume.
+        """Makes dropout a function of (seed, batch): Lightning does not restore torch's random state on resume.
 
         Raises:
             TrainingError: If the loss of the previous step is not finite.
@@ -93,19 +102,26 @@ class SegmentationTask(LightningModule):
         self._read_losses()
         self._rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
         # Hashed, not packed: torch's CPU generator uses only the lower 32 bits of a seed.
-        torch.manual_seed(int(np.random.SeedSequence((self.seed, 3, self.global_step)).generate_state(1)[0]))
+        per_step = self.trainer.accumulate_grad_batches
+        number = self.global_step * per_step + batch_idx % per_step
+        torch.manual_seed(int(np.random.SeedSequence((self.seed, 3, number)).generate_state(1)[0]))
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Weighted cross-entropy of one step's tiles; whether it is finite is checked a step later, without waiting."""
         x_BCHW, classes_Bhw, weights_Bhw = batch
         scores_BKhw = self.net(x_BCHW.contiguous(memory_format=self.order))
         scores_BKhw = scores_BKhw.to(torch.promote_types(scores_BKhw.dtype, torch.float32))
-        losses_Bhw = F.cross_entropy(scores_BKhw, classes_Bhw.long(), reduction="none")
+        losses_Bhw = F.cross_entropy(scores_BKhw, classes_Bhw.long(), reduction="none", ignore_index=IGNORED)
+        known_Bhw = classes_Bhw != IGNORED if self.ignores else None
+        if known_Bhw is not None:
+            weights_Bhw = weights_Bhw * known_Bhw  # interpolated weights may be positive on ignored pixels
         if dist.is_initialized():
-            loss, weighted, plain = weighted_mean_across(losses_Bhw, weights_Bhw)
+            loss, weighted, plain = weighted_mean_across(losses_Bhw, weights_Bhw, known_Bhw)
         else:
             loss = weighted_mean(losses_Bhw, weights_Bhw)
-            weighted, plain = loss.detach(), losses_Bhw.detach().mean()
+            of_known = losses_Bhw.detach()
+            weighted = loss.detach()
+            plain = of_known.mean() if known_Bhw is None else mean_of_known(of_known, known_Bhw)
         values, copied = torch.stack([weighted, plain]).double(), None
         if values.is_cuda:
             values = values.to("cpu", non_blocking=True)  # into pinned memory
@@ -138,20 +154,25 @@ class SegmentationTask(LightningModule):
         """
         self._read_losses()
 
-    def validation_step(self, batch: WholeImage, batch_idx: int) -> None:  # noqa: ARG002
-        """Predicts one whole image by mirrored overlap-tiles, without augmentation."""
+    def validation_step(self, batch: WholeImage, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+        """Predicts one whole image by mirrored overlap-tiles, without augmentation; loader 1 has training images."""
         scores_KHW = self.predict_image(batch.image)
         classes_HW = torch.from_numpy(batch.classes).to(self.device).long()
+        if len(scores_KHW) == 2:
+            iou_T = iou_at(scores_KHW.softmax(0)[1], classes_HW)
+            self._own_sums[dataloader_idx] += torch.cat([iou_T, torch.ones(1, dtype=torch.float64)])
+        if dataloader_idx == 1:
+            return
         total = summed_cross_entropy(scores_KHW, classes_HW).item()
-        self._val_sums += torch.tensor([total, classes_HW.numel()], dtype=torch.float64)
+        self._val_sums += torch.tensor([total, int((classes_HW != IGNORED).sum())], dtype=torch.float64)
         predicted_HW = scores_KHW.argmax(0)
         self.measures.update(predicted_HW, classes_HW)
         self.shown[batch.key] = predicted_HW.to("cpu", torch.uint8)
 
     def predict_image(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
         """Class scores ``(K, H, W)`` of a normalised image ``(C, H, W)``."""
-        plan = plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), self.net.depth)
-        precision = self.net.head.weight.dtype  # images are float32; a network may be float64
+        plan = plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), self.geometry)
+        precision = dtype_of(self.net)  # images are float32; a network may be float64
         # Not self.net(...), which may be compiled, and would be recompiled for every image size.
         return predict(lambda x_BCHW: self.net.forward(x_BCHW.to(precision)), image_CHW, plan, device=self.device)
 
@@ -161,13 +182,20 @@ class SegmentationTask(LightningModule):
         self.measures.reset()
         if self.trainer.world_size > 1:
             self._val_sums = self._sum_over_devices(self._val_sums)
+            self._own_sums = self._sum_over_devices(self._own_sums)
         measures["val/loss"] = (self._val_sums[0] / self._val_sums[1]).float()
         self._val_sums = torch.zeros(2, dtype=torch.float64)
+        judged, own = self._own_sums
+        if own[-1] > 0:
+            chosen = best_threshold((own[:-1] / own[-1]).numpy())
+            measures["val/threshold"] = torch.tensor(THRESHOLDS[chosen])
+            measures["val/iou_own"] = (judged[chosen] / judged[-1]).float()
+        self._own_sums = torch.zeros_like(self._own_sums)
         if self._train_sums[2] > 0:
             measures["train/loss"], measures["train/ce"] = (self._train_sums[:2] / self._train_sums[2]).float()
             measures["lr"] = torch.tensor(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
             self._train_sums.zero_()
-        self.log_dict(measures)
+        self.log_dict(measures, logger=False)  # loggers mirror the recorder: Lightning would log a step early
         if self.plateau is not None:
             self.plateau.step(float(measures["val/loss"]))
 

@@ -2,13 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check, make
 from unet_repro.data.normalise import Normalisation
-from unet_repro.errors import RunError, TrainingError
+from unet_repro.errors import ConfigError, DataError, RunError, TrainingError
+from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.runs.checkpoint import write_checkpoint
 from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.runs.network import describe_network, open_network
@@ -42,6 +44,35 @@ def test_weights_statistics_and_names_come_back(run):
     assert not network.net.training
     x = torch.zeros(1, 3, 44, 44)
     torch.testing.assert_close(network.net(x), net.eval()(x), rtol=0, atol=0)
+
+
+def test_a_run_given_as_text_predicts_stored_images_of_any_size(run):
+    folder, net = run
+    network = open_network(str(folder.path))
+    image = np.random.default_rng(0).integers(0, 9, (3, 70, 50)).astype(np.uint8)
+    scores = predict(net, network.normalisation.apply(image), plan_tiles((70, 50), 2))
+    probabilities = network.predict_proba(image)
+    np.testing.assert_allclose(probabilities, scores.softmax(0).numpy(), atol=1e-6)
+    classes = network.predict(image)
+    assert (classes.shape, classes.dtype) == ((70, 50), np.uint8)
+    np.testing.assert_array_equal(classes, probabilities.argmax(0))
+    turned = network.predict_proba(np.rot90(image, axes=(1, 2)), views=4)
+    np.testing.assert_allclose(np.rot90(network.predict_proba(image, views=4), axes=(1, 2)), turned, atol=1e-6)
+
+
+def test_arrays_that_cannot_be_predicted_are_refused(run):
+    network = open_network(run[0].path)
+    image = np.zeros((3, 40, 40))
+    for wrong, message in (
+        (image[0], "has 1 channels"),
+        (image[:, :0], "shape"),
+        (image[None], "shape"),
+        (image + np.nan, "NaN"),
+    ):
+        with pytest.raises(DataError, match=message):
+            network.predict(wrong)
+    with pytest.raises(ConfigError, match="views=3"):
+        network.predict(image, views=3)
 
 
 def test_a_run_without_its_checkpoint_is_refused(run):

@@ -1,5 +1,6 @@
 """A run written by W&B offline, read back from its file; nothing here leaves the machine."""
 
+import json
 import os
 import socket
 import subprocess
@@ -89,6 +90,7 @@ def test_run_carries_identity_and_nested_config(tmp_path: Path) -> None:
         "id": "0123abcd",
         "name": "adam seed 1",
         "group": "optimizer",
+        "entity": None,
         "project": "unet-repro",
         "job_type": "train",
         "tags": ["cpu", "isbi2012"],
@@ -147,6 +149,18 @@ def test_panel_keeps_images_masks_and_class_names(tmp_path: Path, panel: dict[st
     assert {key.rpartition("_wandb_delimeter_")[2]: entry["value"] for key, entry in labels.items()} == {
         kind: {"0": "membrane", "1": "cell"} for kind in ("prediction", "ground_truth")
     }
+
+
+def test_ignored_pixels_are_shown_under_a_name_of_their_own(tmp_path: Path, panel: dict[str, Any]) -> None:
+    panel["truths"][0] = panel["truths"][0].copy()
+    panel["truths"][0][:3] = 255
+    offline = opened(tmp_path)
+    log_panel(offline, Panel(**panel), step=0)
+    finish(offline)
+    run = written(tmp_path)
+    path = run.history[0]["val/panel"]["all_masks"][0]["ground_truth"]["path"]
+    np.testing.assert_array_equal(media(run, path), panel["truths"][0])
+    assert "ignored" in json.dumps(run.config["_wandb"]["mask/class_labels"])
 
 
 def test_smaller_images_are_filled_up_below_and_to_the_right(tmp_path: Path, panel: dict[str, Any]) -> None:

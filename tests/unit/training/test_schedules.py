@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from unet_repro.training.schedules import constant, warmup_cosine, warmup_cosine_factor
+from unet_repro.errors import ConfigError
+from unet_repro.training.schedules import constant, constant_then_linear, warmup_cosine, warmup_cosine_factor
 
 
 def rates(make, steps, lr=0.2):
@@ -59,7 +60,39 @@ def test_constant_leaves_the_rate_alone():
     assert rates(constant, 5) == [0.2] * 5
 
 
-@pytest.mark.parametrize("make", [constant, lambda o: warmup_cosine(o, warmup_steps=2, max_steps=9)])
+@settings(deadline=None)
+@given(max_steps=st.integers(1, 200), share=st.floats(0, 1))
+def test_the_rate_is_constant_and_then_falls_on_a_line_that_ends_at_zero(max_steps, share):
+    seen = rates(lambda optimizer: constant_then_linear(optimizer, max_steps=max_steps, tail_share=share), max_steps, 1)
+    tail = max(1, round(share * max_steps))
+
+    assert seen[: max_steps - tail + 1] == [1.0] * (max_steps - tail + 1)
+    assert seen[max_steps - tail :] == pytest.approx([(tail - n) / tail for n in range(tail)])
+
+
+def test_the_laptops_rate_falls_over_its_last_250_steps():
+    seen = rates(lambda optimizer: constant_then_linear(optimizer, max_steps=1000, tail_share=0.25), 1000, 3e-3)
+
+    assert seen[:751] == [3e-3] * 751
+    assert seen[751] == pytest.approx(3e-3 * 249 / 250)
+    assert seen[875] == pytest.approx(1.5e-3)
+    assert seen[999] == pytest.approx(3e-3 / 250)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_tail_longer_than_the_training_is_refused(share):
+    with pytest.raises(ConfigError, match="tail_share"):
+        rates(lambda optimizer: constant_then_linear(optimizer, max_steps=9, tail_share=share), 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        constant,
+        lambda o: warmup_cosine(o, warmup_steps=2, max_steps=9),
+        lambda o: constant_then_linear(o, max_steps=9, tail_share=0.8),
+    ],
+)
 def test_a_restored_schedule_goes_on_where_it_was(make):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
     schedule = make(optimizer)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from unet_repro.data.datamodule import WholeImage
 from unet_repro.errors import TrainingError
 from unet_repro.geometry import covering, halo
-from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.metrics.pixel import confusion, iou_per_class, pixel_measures
 from unet_repro.models.unet import UNet
 from unet_repro.training.schedules import constant
 from unet_repro.training.task import SegmentationTask
@@ -61,17 +61,17 @@ def pictures(sizes=((40, 36), (17, 50))):
 
 
 class Batches(LightningDataModule):
-    """Ready batches from the trainer's current step on, and ready pictures."""
+    """Ready batches from the trainer's current step on, and ready pictures; ``own`` are training images."""
 
-    def __init__(self, train, val):
+    def __init__(self, train, val, own=()):
         super().__init__()
-        self.train, self.val = train, val
+        self.train, self.val = train, [val, own] if own else [val]
 
     def train_dataloader(self):
         return DataLoader(self.train[self.trainer.global_step :], batch_size=None)
 
     def val_dataloader(self):
-        return DataLoader(self.val, batch_size=None, collate_fn=lambda picture: picture)
+        return [DataLoader(images, batch_size=None, collate_fn=lambda picture: picture) for images in self.val]
 
 
 class Watch(Callback):
@@ -88,7 +88,7 @@ class Watch(Callback):
         self.logged.append({name: value.item() for name, value in trainer.callback_metrics.items()})
 
 
-def fit(task, train, val=None, *, val_every=None, callbacks=(), ckpt_path=None, max_steps=None):
+def fit(task, train, val=None, *, own=(), val_every=None, callbacks=(), ckpt_path=None, max_steps=None):
     watch = Watch()
     trainer = Trainer(
         accelerator="cpu",
@@ -102,7 +102,7 @@ def fit(task, train, val=None, *, val_every=None, callbacks=(), ckpt_path=None, 
         enable_model_summary=False,
         callbacks=[watch, *callbacks],
     )
-    trainer.fit(task, datamodule=Batches(train, val or pictures()), ckpt_path=ckpt_path, weights_only=True)
+    trainer.fit(task, datamodule=Batches(train, val or pictures(), own), ckpt_path=ckpt_path, weights_only=True)
     return trainer, watch
 
 
@@ -173,6 +173,35 @@ def test_measures_are_those_of_whole_images_predicted_at_once():
     for key, classes in predicted.items():
         assert task.shown[key].dtype == torch.uint8
         assert torch.equal(task.shown[key].long(), classes)
+
+
+def own_threshold(net, own, judged):
+    """The threshold of the highest mean IoU on some images, and the mean IoU on others at it, one after another."""
+
+    def mean_iou(images, threshold):
+        scores = []
+        for image in images:
+            called = whole_scores(net, image.image).softmax(0)[1] > threshold
+            matrix = confusion(called.long(), torch.from_numpy(image.classes).long(), 2)
+            scores.append(iou_per_class(matrix).mean().item())
+        return np.mean(scores)
+
+    grid = [0.05 * step for step in range(1, 20)]
+    threshold = max(grid, key=lambda at: (mean_iou(own, at), -abs(at - 0.5)))
+    return threshold, mean_iou(judged, threshold)
+
+
+def test_a_threshold_chosen_on_training_images_judges_the_validation_images():
+    task = make_task(lr=0.3)
+    own = [WholeImage(f"t/{n}", *image[1:]) for n, image in enumerate(pictures(((30, 41), (25, 25), (50, 20))))]
+    _, watch = fit(task, tiles(3), pictures(), own=own, val_every=1)
+    threshold, iou = own_threshold(task.net, own, pictures())
+
+    assert watch.logged[-1]["val/threshold"] == pytest.approx(threshold)
+    assert watch.logged[-1]["val/iou_own"] == pytest.approx(iou, abs=1e-6)
+    expected, predicted = validated(task.net, pictures())
+    assert {name: watch.logged[-1][name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert set(task.shown) == set(predicted)
 
 
 def test_every_validation_starts_afresh():
@@ -359,3 +388,80 @@ def test_the_network_is_called_through_the_task():
     x = torch.randn(1, 1, TILE, TILE)
 
     assert torch.equal(task(x), task.net(x))
+
+
+# --- several classes and ignored pixels ------------------------------------------------------------------------------
+
+
+def make_three_class_task(**settings):
+    torch.manual_seed(0)
+    return SegmentationTask(
+        net=UNet(width=3, depth=DEPTH, dropout=0.0, num_classes=3),
+        optimizer=partial(torch.optim.SGD, lr=0.05),
+        schedule=constant,
+        class_names=("background", "nucleus", "cytoplasm"),
+        seed=0,
+        ignores=True,
+        **settings,
+    )
+
+
+def step_on(task, batch):
+    """The loss of a batch, and the gradient of the class scores."""
+    seen = []
+    handle = task.net.register_forward_hook(lambda module, inputs, scores: seen.append(scores))
+    loss = task.training_step(batch, 0)
+    handle.remove()
+    return loss, torch.autograd.grad(loss, seen[0])[0], seen[0].detach()
+
+
+def test_ignored_pixels_have_exactly_no_gradient_and_the_others_that_of_the_mean_over_them(monkeypatch):
+    task = make_three_class_task()
+    monkeypatch.setattr(SegmentationTask, "global_step", 0)
+    x, _, weights = tiles(1)[0]
+    classes = torch.randint(3, weights.shape, generator=torch.Generator().manual_seed(1))
+    classes[:, :5], classes[1, 7:, 3] = 255, 255
+    loss, gradient, scores = step_on(task, (x, classes.byte(), weights))
+
+    known = classes != 255
+    assert known.any()
+    assert not gradient.movedim(1, -1)[~known].any()
+    target = torch.where(known, classes, 0)
+    per_pixel = -scores.log_softmax(1).gather(1, target[:, None])[:, 0]
+    shares = weights[known] / weights[known].sum()
+    torch.testing.assert_close(loss.detach(), (per_pixel[known] * shares).sum())
+    expected = (scores.softmax(1) - torch.nn.functional.one_hot(target, 3).movedim(-1, 1)).movedim(1, -1)[known]
+    torch.testing.assert_close(gradient.movedim(1, -1)[known], expected * shares[:, None])
+
+
+def test_a_step_of_ignored_pixels_only_changes_nothing(monkeypatch):
+    task = make_three_class_task()
+    monkeypatch.setattr(SegmentationTask, "global_step", 0)
+    x, classes, weights = tiles(1)[0]
+    loss, gradient, _ = step_on(task, (x, torch.full_like(classes, 255).byte(), weights))
+
+    assert loss.item() == 0
+    assert not gradient.any()
+
+
+def test_validation_of_three_classes_leaves_ignored_pixels_out():
+    rng = np.random.default_rng(0)
+    images = [
+        WholeImage(one.key, one.image, rng.integers(0, 3, one.classes.shape).astype(np.uint8)) for one in pictures()
+    ]
+    for one in images:
+        one.classes[:, :9] = 255
+    task, x = make_three_class_task(), tiles(1)
+    _, watch = fit(task, x, images)
+
+    entropies, matrix = [], torch.zeros(3, 3, dtype=torch.long)
+    for one in images:
+        scores = whole_scores(task.net, one.image)[:, :, 9:]
+        classes = torch.from_numpy(one.classes[:, 9:]).long()
+        entropies.append(cross_entropy(scores[None], classes[None], reduction="none").flatten())
+        matrix += torch.bincount((3 * classes + scores.argmax(0)).flatten(), minlength=9).reshape(3, 3)
+    iou = iou_per_class(matrix)
+    assert watch.logged[-1]["val/loss"] == pytest.approx(torch.cat(entropies).mean().item(), rel=1e-5)
+    assert watch.logged[-1]["val/iou"] == pytest.approx(iou.mean().item(), rel=1e-6)
+    for name, value in zip(("background", "nucleus", "cytoplasm"), iou, strict=True):
+        assert watch.logged[-1][f"val/iou_{name}"] == pytest.approx(value.item(), rel=1e-6)

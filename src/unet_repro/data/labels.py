@@ -5,7 +5,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-NUM_CLASSES = 2  # background (or membrane) and cell interior, in every source
+NUM_CLASSES = 2  # background (or membrane) and cell interior, in every source but a user's own classes
+IGNORED = 255  # class of pixels that are neither trained on nor measured
 
 Labels = npt.NDArray[np.int32]
 
@@ -47,6 +48,36 @@ def classes_from_instances(instances: Labels) -> npt.NDArray[np.uint8]:
     return np.asarray((instances > 0) & (highest == lowest), np.uint8)
 
 
+def instances_from_classes(classes: npt.NDArray[np.uint8]) -> Labels:
+    """Numbers the 4-connected pieces of every class but 0 and ``IGNORED``, class by class.
+
+    Args:
+        classes: ``(H, W)`` uint8.
+
+    Returns:
+        ``(H, W)`` int32, 0 = background or ignored.
+
+    >>> instances_from_classes(np.array([[1, 2, 0, 255, 1]], np.uint8))
+    array([[1, 3, 0, 0, 2]], dtype=int32)
+    """
+    instances, before = np.zeros(classes.shape, np.int32), 0
+    for number in np.flatnonzero(np.bincount(classes.ravel(), minlength=IGNORED)[1:IGNORED]) + 1:
+        pieces = instances_from_mask(classes == number)
+        instances += np.where(pieces > 0, pieces + before, 0)
+        before += int(pieces.max())
+    return instances
+
+
+def classes_of(instances: Labels, classes: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
+    """The classes of an image: those given, or those that follow from its instances.
+
+    Args:
+        instances: ``(H, W)`` int32.
+        classes: ``(H, W)`` uint8 with ``IGNORED``, or ``None``.
+    """
+    return classes_from_instances(instances) if classes is None else classes
+
+
 def extreme_ids(
     instances: Labels, footprint: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -64,16 +95,17 @@ def extreme_ids(
     return np.asarray(cv2.dilate(ids, footprint), np.float64), np.asarray(lowest, np.float64)
 
 
-def class_counts(classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Counts the pixels of every class.
+def class_counts(classes: npt.NDArray[np.uint8], num_classes: int = NUM_CLASSES) -> npt.NDArray[np.float64]:
+    """Counts the pixels of every class; ignored pixels are not counted.
 
     Args:
-        classes: Class indices of any shape.
+        classes: Class indices of any shape, below ``num_classes`` or ``IGNORED``.
+        num_classes: K.
 
     Returns:
         ``(K,)`` float64.
 
-    >>> class_counts(np.array([[0, 1, 1]], np.uint8))
+    >>> class_counts(np.array([[0, 1, 1, 255]], np.uint8))
     array([1., 2.])
     """
-    return np.bincount(classes.ravel(), minlength=NUM_CLASSES).astype(np.float64)
+    return np.bincount(classes.ravel(), minlength=num_classes)[:num_classes].astype(np.float64)

@@ -19,6 +19,8 @@ class Sample:
         part: Whether the publisher provides it for training or as the test set.
         image: ``(H, W)`` or ``(C, H, W)``, as stored (uint8, uint16 or float32), not normalised.
         labels: ``(H, W)`` int32 instance labels, 0 = background; ``None`` where there is no public truth.
+        classes: ``(H, W)`` uint8, for labels with more than two classes or ignored pixels (``labels.IGNORED``);
+            ``None`` if they follow from ``labels``, see ``labels.classes_of``.
     """
 
     key: str
@@ -26,6 +28,7 @@ class Sample:
     part: Part
     image: npt.NDArray[np.generic]
     labels: npt.NDArray[np.int32] | None
+    classes: npt.NDArray[np.uint8] | None = None
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from unet_repro.data.labels import NUM_CLASSES
 from unet_repro.data.sample import Sample
 from unet_repro.errors import DataError
 from unet_repro.files import sha256
@@ -41,13 +42,13 @@ def contiguous(
     _check_gap(gap)
     train: list[str] = []
     val: list[str] = []
-    for keys in _sequences(samples):
+    for keys in labelled_sequences(samples):
         held_out = max(1, round(val_share * len(keys)))
         train += keys[: max(0, len(keys) - held_out - gap)]
         val += keys[len(keys) - held_out :]
     if num_train is not None:
         train = _evenly(train, num_train)
-    return _checked(Split(tuple(train), tuple(val), _test_keys(samples)), "contiguous")
+    return checked(Split(tuple(train), tuple(val), _test_keys(samples)), "contiguous")
 
 
 def held_out(samples: Sequence[Sample], *, val_share: float = 0.2, test_share: float = 0.2, gap: int = 1) -> Split:
@@ -70,14 +71,14 @@ def held_out(samples: Sequence[Sample], *, val_share: float = 0.2, test_share: f
     train: list[str] = []
     val: list[str] = []
     test: list[str] = []
-    for keys in _sequences(samples):
+    for keys in labelled_sequences(samples):
         num_val, num_test = (max(1, round(share * len(keys))) for share in (val_share, test_share))
         first_test = len(keys) - num_test
         first_val = max(0, first_test - gap - num_val)
         test += keys[first_test:]
         val += keys[first_val : max(0, first_test - gap)]
         train += keys[: max(0, first_val - gap)]
-    return _checked(Split(tuple(train), tuple(val), tuple(test)), "held_out")
+    return checked(Split(tuple(train), tuple(val), tuple(test)), "held_out")
 
 
 def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1) -> Split:
@@ -91,12 +92,12 @@ def kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: 
         raise DataError(f"split.fold={fold} does not exist", hint=f"use 0 to {num_folds - 1}, or raise split.num_folds")
     train: list[str] = []
     val: list[str] = []
-    for keys in _sequences(samples):
+    for keys in labelled_sequences(samples):
         edges = np.linspace(0, len(keys), num_folds + 1).round().astype(int)
         first, last = int(edges[fold]), int(edges[fold + 1])
         train += keys[: max(0, first - gap)] + keys[last + gap :]
         val += keys[first:last]
-    return _checked(Split(tuple(train), tuple(val), _test_keys(samples)), "kfold")
+    return checked(Split(tuple(train), tuple(val), _test_keys(samples)), "kfold")
 
 
 def sequence(
@@ -118,7 +119,7 @@ def sequence(
             )
     inside = contiguous([sample for sample in samples if sample.sequence == train], val_share=val_share, gap=gap)
     tested = tuple(sample.key for sample in samples if sample.sequence == test and sample.labels is not None)
-    return _checked(Split(inside.train, inside.val, tested), "sequence")
+    return checked(Split(inside.train, inside.val, tested), "sequence")
 
 
 def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) -> Split:
@@ -128,11 +129,11 @@ def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) 
         DataError: If a part would be empty.
     """
     _check_share(val_share)
-    keys = [key for sequence_keys in _sequences(samples) for key in sequence_keys]
+    keys = [key for sequence_keys in labelled_sequences(samples) for key in sequence_keys]
     held_out = max(1, round(val_share * len(keys)))
     chosen = set(np.random.default_rng(seed).permutation(len(keys))[:held_out].tolist())
     val = tuple(key for index, key in enumerate(keys) if index in chosen)
-    return _checked(Split(tuple(k for k in keys if k not in set(val)), val, _test_keys(samples)), "random")
+    return checked(Split(tuple(k for k in keys if k not in set(val)), val, _test_keys(samples)), "random")
 
 
 def random_kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0, gap: int = 1, seed: int = 0) -> Split:
@@ -151,7 +152,7 @@ def random_kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0
         DataError: If there is no such fold or a part would be empty.
     """
     blocks = kfold(samples, num_folds=num_folds, fold=fold, gap=gap)
-    keys = [key for sequence_keys in _sequences(samples) for key in sequence_keys]
+    keys = [key for sequence_keys in labelled_sequences(samples) for key in sequence_keys]
     sizes = [len(kfold(samples, num_folds=num_folds, fold=index, gap=0).val) for index in range(num_folds)]
     order = np.random.default_rng(seed).permutation(len(keys)).tolist()
     first = sum(sizes[:fold])
@@ -160,14 +161,20 @@ def random_kfold(samples: Sequence[Sample], *, num_folds: int = 5, fold: int = 0
     trained = set(others[: len(blocks.train)])
     train = tuple(key for index, key in enumerate(keys) if index in trained)
     val = tuple(key for index, key in enumerate(keys) if index in chosen)
-    return _checked(Split(train, val, _test_keys(samples)), "random_kfold")
+    return checked(Split(train, val, _test_keys(samples)), "random_kfold")
 
 
 Manifest = dict[str, object]
 
 
-def manifest(source_name: str, samples: Sequence[Sample], split: Split) -> Manifest:
+def manifest(source_name: str, samples: Sequence[Sample], split: Split, *, num_classes: int = NUM_CLASSES) -> Manifest:
     """Records what a run is trained and evaluated on: parts by key, and the SHA-256 of every image and label array.
+
+    Args:
+        source_name: Name of the source.
+        samples: All samples.
+        split: The keys of each part.
+        num_classes: Recorded if it is not two, like the classes of samples that have their own.
 
     Returns:
         Plain containers; ``digest`` is the SHA-256 over everything else.
@@ -177,17 +184,20 @@ def manifest(source_name: str, samples: Sequence[Sample], split: Split) -> Manif
         sample.key: {
             "image": sha256(sample.image),
             "labels": None if sample.labels is None else sha256(sample.labels),
+            **({} if sample.classes is None else {"classes": sha256(sample.classes)}),
         }
         for sample in samples
         if sample.key in used
     }
     body: Manifest = {"source": source_name, "split": asdict(split), "samples": content}
+    if num_classes != NUM_CLASSES:
+        body["num_classes"] = num_classes
     canonical = json.dumps(body, sort_keys=True)
     # Through JSON once, so that a manifest in memory equals the one read back from a file.
     return {**json.loads(canonical), "digest": sha256(canonical)}
 
 
-def _sequences(samples: Sequence[Sample]) -> list[list[str]]:
+def labelled_sequences(samples: Sequence[Sample]) -> list[list[str]]:
     """Keys of the labelled training samples, by sequence, in the given order."""
     by_name: dict[str, list[str]] = {}
     for sample in samples:
@@ -202,6 +212,8 @@ def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
 
 def _evenly(keys: list[str], number: int) -> list[str]:
     """The given number of keys, from the first to the last, evenly spaced."""
+    if not keys:
+        raise DataError("no samples are left for training", hint="use more labelled images, or split=within")
     if not 0 < number <= len(keys):
         raise DataError(
             f"split.num_train={number} must be between 1 and the {len(keys)} samples left for training",
@@ -220,11 +232,11 @@ def _check_gap(gap: int) -> None:
         raise DataError(f"split.gap={gap} must not be negative", hint="use 0 or more")
 
 
-def _checked(split: Split, name: str) -> Split:
+def checked(split: Split, name: str) -> Split:
     for part in ("train", "val"):
         if not getattr(split, part):
             raise DataError(
                 f"split={name} leaves no {part} samples",
-                hint="use more labelled images, a smaller split.gap, or another split",
+                hint="use more labelled images, a smaller split.gap, or split=within, which divides each image",
             )
     return split

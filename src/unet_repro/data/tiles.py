@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unet_repro.errors import ConfigError, GeometryError
-from unet_repro.geometry import Batch, BudgetUnit, batch_for_budget, output_size
+from unet_repro.geometry import Batch, BudgetUnit, Depth, batch_for_budget, nearest_legal, output_size
 
 Pixels = npt.NDArray[np.float32]
 
@@ -59,12 +59,15 @@ class Tiles:
     budget: str | int
     unit: BudgetUnit = "input"
 
-    def batch(self, depth: int) -> Batch:
+    def batch(self, depth: Depth = 4) -> Batch:
         """The number of tiles per step that is nearest to the budget.
+
+        Args:
+            depth: Number of max-pools of the network, or its geometry.
 
         Raises:
             ConfigError: If the budget is neither a number nor ``NxS``.
-            GeometryError: If a size is not legal for this depth.
+            GeometryError: If a size is not legal for the network.
 
         >>> Tiles(size=252, budget="1x572").batch(depth=4).num_tiles
         5
@@ -79,8 +82,14 @@ class Tiles:
         output_size(self.size, depth)
         return batch_for_budget(self.size, pixels, self.unit, depth)
 
-    def check_fits(self, height: int, width: int, name: str) -> None:
+    def check_fits(self, height: int, width: int, name: str, depth: Depth = 4) -> None:
         """Rejects a tile that is larger than the image mirrored once at each border.
+
+        Args:
+            height: Rows of the image.
+            width: Columns of the image.
+            name: The image, for messages.
+            depth: Number of max-pools of the network, or its geometry.
 
         Raises:
             GeometryError: If the tile is longer than three times the image less its two shared border pixels.
@@ -90,8 +99,20 @@ class Tiles:
             raise GeometryError(
                 f"tile size {self.size} is larger than the mirrored image allows: {name} has {height} x {width} "
                 f"pixels, which mirrored once at each border gives {limit}",
-                hint=f"use tiles.size of at most {limit}, or larger images",
+                hint=_that_fits(limit, depth),
             )
+
+
+def _that_fits(limit: int, depth: Depth) -> str:
+    """What to do about tiles above a limit: the largest legal size, or the depth of a U-Net that has one."""
+    largest = nearest_legal(limit, depth)[0]
+    if largest <= limit:
+        return f"use tiles.size={largest} (the largest that is legal) or less, or larger images"
+    for shallower in range(4, 0, -1):
+        largest = nearest_legal(limit, shallower)[0]
+        if largest <= limit:
+            return f"use model.depth={shallower} tiles.size={largest}, or larger images"
+    return "use larger images"
 
 
 def draw_center(rng: np.random.Generator, height: int, width: int) -> tuple[float, float]:
@@ -101,3 +122,18 @@ def draw_center(rng: np.random.Generator, height: int, width: int) -> tuple[floa
         Row and column of a pixel, as floats.
     """
     return float(rng.integers(height)), float(rng.integers(width))
+
+
+def draw_known(rng: np.random.Generator, known: npt.NDArray[np.intp], width: int) -> tuple[float, float]:
+    """Draws a tile's centre, uniform over the pixels that are not ignored.
+
+    Args:
+        rng: A generator.
+        known: Flat indices of these pixels, at least one.
+        width: Columns of the image.
+
+    Returns:
+        Row and column of a pixel, as floats.
+    """
+    row, column = divmod(int(known[rng.integers(len(known))]), width)
+    return float(row), float(column)

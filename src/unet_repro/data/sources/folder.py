@@ -1,100 +1,22 @@
-"""A user's own images: ``images/`` and ``labels/`` paired by file name, PNG or TIFF, single or multi-page."""
+"""A user's own images: ``images/`` and ``labels/`` paired by file name, of any format that ``stacks`` reads."""
 
-import re
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from unet_repro.data.labels import Labels, instances_from_mask
-from unet_repro.data.read import SUFFIXES, Image, read_label_pages, read_pages
+from unet_repro.data.drawn.read import SUFFIXES as DRAWN
+from unet_repro.data.drawn.read import read_drawn_labels
+from unet_repro.data.labels import IGNORED, Labels, classes_of
+from unet_repro.data.meaning.decide import LabelKind, decide
+from unet_repro.data.meaning.meaning import BACKGROUND_AND_CELL, Meaning
+from unet_repro.data.read import Image, read_label_pages, read_pages
 from unet_repro.data.sample import Part, Sample
+from unet_repro.data.sources.pairing import image_files, label_files, pair
 from unet_repro.errors import DataError
-
-LabelKind = Literal["auto", "binary", "instances"]
-
-_OTHER_IMAGES = (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".webp")
-
-
-def natural_key(text: str) -> tuple[tuple[str, int], ...]:
-    """Sorts numbers inside names by value.
-
-    >>> sorted(["t10", "t9", "t09b"], key=natural_key)
-    ['t9', 't09b', 't10']
-    """
-    return tuple((word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", text)[:-1])
-
-
-def image_files(folder: Path) -> dict[str, Path]:
-    """Finds the image files of a folder by their stem, in natural order.
-
-    Raises:
-        DataError: If the folder is missing or empty, or has unsupported image files, or two files with one stem.
-    """
-    if not folder.is_dir():
-        raise DataError(f"folder {folder} is missing", hint="create it, and put PNG or TIFF files there")
-    paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    others = sorted(path.name for path in paths if path.suffix.lower() in _OTHER_IMAGES)
-    if others:
-        raise DataError(
-            f"{folder} has {len(others)} files that are neither PNG nor TIFF: {', '.join(others[:5])}",
-            hint="save them as PNG or TIFF",
-        )
-    paths = sorted(
-        (path for path in paths if path.suffix.lower() in SUFFIXES),
-        key=lambda path: (natural_key(path.stem), path.name),
-    )
-    twice = [stem for stem, times in Counter(path.stem for path in paths).items() if times > 1]
-    if twice:
-        raise DataError(f"{folder} has several files named {', '.join(twice[:5])}", hint="keep one of each")
-    if not paths:
-        raise DataError(f"no PNG or TIFF file in {folder}", hint="put the images there")
-    return {path.stem: path for path in paths}
-
-
-def pair(images: dict[str, Path], labels: dict[str, Path]) -> list[tuple[Path, Path]]:
-    """Pairs images and labels by stem, in the order of the images.
-
-    Raises:
-        DataError: If an image or a label has no partner.
-    """
-    for have, other, what in ((images, labels, "label"), (labels, images, "image")):
-        alone = [str(path) for stem, path in have.items() if stem not in other]
-        if alone:
-            raise DataError(
-                f"{len(alone)} files have no {what} of the same name: {', '.join(alone[:5])}",
-                hint=f"give the {what} the same name (suffixes may differ), or remove the file",
-            )
-    return [(path, labels[stem]) for stem, path in images.items()]
-
-
-def to_instances(labels: list[Labels], kind: LabelKind) -> list[Labels]:
-    """Turns stored label values into instance labels.
-
-    Args:
-        labels: All labels of the set, ``(H, W)`` int32 each.
-        kind: ``binary`` numbers the connected components of the one non-zero value; ``instances`` keeps the values;
-            ``auto`` treats a set as binary if it has 0 and at most one other value.
-
-    Returns:
-        ``(H, W)`` int32 each, 0 = background.
-
-    Raises:
-        DataError: If ``kind`` is ``binary`` and the labels have more values.
-
-    >>> to_instances([np.array([[255, 0, 255]], np.int32)], "auto")
-    [array([[1, 0, 2]], dtype=int32)]
-    """
-    values = sorted({int(value) for label in labels for value in np.unique(label)})
-    binary = len(values) <= 2 and 0 in values
-    if kind == "binary" and not binary:
-        raise DataError(
-            f"labels have {len(values)} values ({', '.join(map(str, values[:5]))} ...), expected 0 and one other",
-            hint="save masks as 0 and 255, or set labels=instances",
-        )
-    return [instances_from_mask(label) for label in labels] if binary and kind != "instances" else labels
+from unet_repro.stacks.choice import Channels, Choice, Series
+from unet_repro.stacks.names import left_out, stem
 
 
 @dataclass(frozen=True)
@@ -103,21 +25,30 @@ class _Page:
     sequence: str
     part: Part
     path: Path
+    truth: Path | None
     image: Image
-    labels: Labels | None
+    stored: Labels | None
 
 
 class Folder:
     """Source of a user's own images.
 
     ``root/images`` and ``root/labels`` are for training; ``root/test/images`` and ``root/test/labels`` are optional.
-    Every page of a multi-page TIFF is a sample, ``stem/003``, and the file is a sequence; all single-page images form
-    one sequence.
+    Every page of a multi-page file is a sample, ``stem/003``, and the file is a sequence; all single-page images form
+    one sequence. A page of a multi-page file whose label page is blank is left out, as not annotated.
 
     Args:
         root: The folder that contains ``images`` and ``labels``.
-        labels: Meaning of label values, see ``to_instances``.
-        class_names: Names of background and foreground.
+        labels: Meaning of label values, see ``meaning.decide``.
+        classes: Names of the classes, background first; ``None`` for default names.
+        ignore: Stored label value of pixels that are neither trained on nor measured.
+        channels: Numbers or names of the images' channels; ``None`` for all.
+        series: Number or name of the image in files that hold several.
+        raw: Whether values of WhiteIsZero images and labels are taken as stored instead of as viewers show them.
+
+    Attributes:
+        class_names: Names of the classes; complete after ``samples``.
+        notes: What was decided and left out, one sentence each; complete after ``samples``.
     """
 
     name = "folder"
@@ -127,99 +58,180 @@ class Folder:
         *,
         root: str | Path,
         labels: LabelKind = "auto",
-        class_names: tuple[str, ...] = ("background", "cell"),
+        classes: tuple[str, ...] | None = None,
+        ignore: int | None = None,
+        channels: Channels = None,
+        series: Series = None,
+        raw: bool = False,
     ) -> None:
-        if labels not in ("auto", "binary", "instances"):
-            raise DataError(f"unknown labels {labels!r}", hint="use auto, binary or instances")
-        self.root = Path(root)
+        if labels not in ("auto", "binary", "instances", "classes"):
+            raise DataError(f"unknown labels {labels!r}", hint="use auto, binary, instances or classes")
+        self.root = Path(root).expanduser()
         self.labels: LabelKind = labels
-        self.class_names = tuple(class_names)
+        self.classes, self.ignore = classes, ignore
+        self.choice = Choice(channels=channels, series=series, raw=raw)
+        self.class_names = BACKGROUND_AND_CELL if classes is None else tuple(classes)
+        self.notes: tuple[str, ...] = ()
 
     def samples(self) -> list[Sample]:
-        """Reads and checks everything, training images first.
+        """Reads and checks everything, training images first, and prints ``notes``.
 
         Raises:
-            DataError: If files are missing, unpaired, unreadable or inconsistent, or if the training labels are only
-                background or only foreground.
+            DataError: If files are missing, unpaired, unreadable or inconsistent, if the meaning of the labels is
+                ambiguous, or if the training labels are of one class.
         """
         if not self.root.is_dir():
             raise DataError(f"folder {self.root} is missing", hint="check the path; it must contain images and labels")
-        pages = _read_part(self.root, "train")
-        if (self.root / "test").is_dir():
-            pages += _read_part(self.root / "test", "test")
-        _check_alike(pages)
-        instances = iter(to_instances([page.labels for page in pages if page.labels is not None], self.labels))
-        samples = [
-            Sample(
-                key=page.key,
-                sequence=page.sequence,
-                part=page.part,
-                image=page.image,
-                labels=None if page.labels is None else next(instances),
-            )
-            for page in pages
+        notes = [
+            f"{folder} has files that are not taken: {', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
+            for folder, also in ((self.root / "images", ()), (self.root / "labels", DRAWN))
+            if (others := left_out(folder, also))
         ]
+        pages = _annotated(self._read_part(self.root, "train", notes), self.ignore, notes)
+        if (self.root / "test").is_dir():
+            pages += self._read_part(self.root / "test", "test", notes)
+        _check_alike(pages)
+        drawn = [page.truth.suffix.lower() in DRAWN for page in pages if page.truth is not None]
+        meaning = decide(
+            [page.stored for page in pages if page.stored is not None],
+            labels="instances" if self.labels == "auto" and all(drawn) and drawn else self.labels,
+            classes=self.classes,
+            ignore=self.ignore,
+        )
+        samples = _known([_sample(page, meaning) for page in pages], notes)
         _check_classes(samples, self.root)
+        self.class_names = meaning.class_names
+        self.notes = (f"labels are {'; '.join(meaning.reasons)}", *meaning.warnings, *notes)
+        sys.stderr.writelines(f"note: {each}\n" for each in self.notes)
         return samples
 
+    def _read_part(self, root: Path, part: Part, notes: list[str]) -> list[_Page]:
+        images = image_files(root / "images")
+        # Training needs labels; a test set may have none, but then the folder must be absent.
+        if part == "train" or (root / "labels").is_dir():
+            labels, more = label_files(root / "labels", images)
+            paired: list[tuple[Path, Path | None]] = [*pair(images, labels)]
+            notes += more
+        else:
+            paired = [(path, None) for path in images.values()]
+        prefix = "" if part == "train" else "test/"
+        pages = []
+        for path, truth in paired:
+            own = read_pages(path, self.choice)
+            stored: Sequence[Labels | None] = [None] * len(own)
+            if truth is not None:
+                stored = self._read_truth(truth, path, own, notes)
+            pages += _pages_of(path, truth, own, stored, part=part, prefix=prefix)
+        return pages
 
-def _read_part(root: Path, part: Part) -> list[_Page]:
-    images = image_files(root / "images")
-    # Training needs labels; a test set may have none, but then the folder must be absent.
-    if part == "train" or (root / "labels").is_dir():
-        paired: list[tuple[Path, Path | None]] = [*pair(images, image_files(root / "labels"))]
-    else:
-        paired = [(path, None) for path in images.values()]
-    prefix = "" if part == "train" else "test/"
-    return [page for path, truth in paired for page in _read_file(path, truth, part, prefix)]
+    def _read_truth(self, truth: Path, path: Path, images: list[Image], notes: list[str]) -> list[Labels]:
+        if truth.suffix.lower() not in DRAWN:
+            return read_label_pages(truth, Choice(raw=self.choice.raw))
+        if self.labels == "classes" and self.classes is None:
+            raise DataError(
+                f"{truth} has drawn objects, and labels=classes, but no numbers of their classes",
+                hint="add classes=[background,...] with the names that are used there",
+            )
+        classes = self.classes if self.labels == "classes" else None
+        height, width = images[0].shape[-2:]
+        stored, more = read_drawn_labels(truth, path.name, (height, width), len(images), classes)
+        notes += more
+        return stored
 
 
-def _read_file(path: Path, truth: Path | None, part: Part, prefix: str) -> list[_Page]:
-    images = read_pages(path)
-    labels = [None] * len(images) if truth is None else read_label_pages(truth)
-    if len(labels) != len(images):
+def _pages_of(
+    path: Path,
+    truth: Path | None,
+    images: list[Image],
+    stored: Sequence[Labels | None],
+    *,
+    part: Part,
+    prefix: str,
+) -> list[_Page]:
+    """The pages of a file, each with its label, whose number and size are checked."""
+    if len(stored) != len(images):
         raise DataError(
-            f"{path} has {len(images)} pages, its label {truth} has {len(labels)}",
+            f"{path} has {len(images)} pages, its label {truth} has {len(stored)}",
             hint="save as many label pages as image pages",
         )
-    if truth is not None and labels[0] is not None and images[0].shape[-2:] != labels[0].shape:
+    if stored[0] is not None and images[0].shape[-2:] != stored[0].shape:
         raise DataError(
-            f"{path} is {images[0].shape[-2:]} pixels, its label {truth} is {labels[0].shape}; expected one size",
+            f"{path} is {images[0].shape[-2:]} pixels, its label {truth} is {stored[0].shape}; expected one size",
             hint="export both at the same size",
         )
-    stem = f"{prefix}{path.stem}"
+    key = f"{prefix}{stem(path)}"
     if len(images) == 1:
-        return [_Page(stem, f"{prefix}{path.parent.name}", part, path, images[0], labels[0])]
+        return [_Page(key, f"{prefix}{path.parent.name}", part, path, truth, images[0], stored[0])]
     digits = max(3, len(str(len(images) - 1)))  # so that keys sort in page order
     return [
-        _Page(f"{stem}/{i:0{digits}d}", stem, part, path, image, label)
-        for i, (image, label) in enumerate(zip(images, labels, strict=True))
+        _Page(f"{key}/{i:0{digits}d}", key, part, path, truth, image, label)
+        for i, (image, label) in enumerate(zip(images, stored, strict=True))
     ]
+
+
+def _annotated(pages: list[_Page], ignore: int | None, notes: list[str]) -> list[_Page]:
+    """The pages without those of multi-page files whose label page is blank while others of the file are not."""
+    blank = {page.key for page in pages if page.stored is not None and not _is_drawn(page.stored, ignore)}
+    drawn = {page.path for page in pages if page.key not in blank}
+    left = {page.key: page.path for page in pages if page.key in blank and page.path in drawn}
+    for path in dict.fromkeys(left.values()):
+        keys = [key for key, own in left.items() if own == path]
+        notes.append(
+            f"{path}: {len(keys)} pages without any label are left out as not annotated: {', '.join(keys[:5])}"
+            + (" ..." if len(keys) > 5 else "")
+        )
+    return [page for page in pages if page.key not in left]
+
+
+def _is_drawn(stored: Labels, ignore: int | None) -> bool:
+    return bool(((stored != 0) & (stored != ignore)).any()) if ignore is not None else bool(stored.any())
+
+
+def _sample(page: _Page, meaning: Meaning) -> Sample:
+    labels, classes = (None, None) if page.stored is None else meaning.apply(page.stored)
+    return Sample(
+        key=page.key, sequence=page.sequence, part=page.part, image=page.image, labels=labels, classes=classes
+    )
+
+
+def _known(samples: list[Sample], notes: list[str]) -> list[Sample]:
+    """The samples without those of which every pixel is ignored."""
+    left = [one.key for one in samples if one.classes is not None and (one.classes == IGNORED).all()]
+    if left:
+        notes.append(f"{len(left)} images without any pixel that is not ignored are left out: {', '.join(left[:5])}")
+    return [one for one in samples if one.key not in left]
 
 
 def _check_alike(pages: list[_Page]) -> None:
     """Checks that all images have the same number of channels and the same type, and that keys are unique."""
     first = pages[0]
     for page in pages:
-        if (page.image.ndim, page.image.dtype) != (first.image.ndim, first.image.dtype):
-            kinds = [
-                f"{one.path} is {'RGB' if one.image.ndim == 3 else 'grey'} {one.image.dtype}" for one in (first, page)
-            ]
+        if _kind(page.image) != _kind(first.image):
+            kinds = [f"{one.path} is {_kind(one.image)}" for one in (first, page)]
             raise DataError(f"images differ in kind: {', '.join(kinds)}", hint="convert all images to one kind")
     twice = [key for key, times in Counter(page.key for page in pages).items() if times > 1]
     if twice:
         raise DataError(f"two images have the same name: {', '.join(twice[:5])}", hint="rename one file")
 
 
+def _kind(image: Image) -> str:
+    """Channels and type, such as ``grey uint8`` or ``RGB uint8``."""
+    channels = 1 if image.ndim == 2 else image.shape[0]
+    name = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+    return f"{name} {image.dtype}"
+
+
 def _check_classes(samples: list[Sample], root: Path) -> None:
-    foreground = [sample.labels > 0 for sample in samples if sample.part == "train" and sample.labels is not None]
+    """Checks that the training labels have pixels of two classes."""
+    classes = [classes_of(one.labels, one.classes) for one in samples if one.part == "train" and one.labels is not None]
+    objects = [one.labels > 0 for one in samples if one.part == "train" and one.labels is not None]
     what = None
-    if not any(mask.any() for mask in foreground):
+    if not any(mask.any() for mask in objects):
         what = "background"
-    elif all(mask.all() for mask in foreground):
+    elif not any((one == 0).any() for one in classes):
         what = "foreground"
     if what is not None:
         raise DataError(
-            f"the {len(foreground)} labels in {root / 'labels'} are only {what}: there is nothing to learn",
+            f"the {len(classes)} labels in {root / 'labels'} are only {what}: there is nothing to learn",
             hint="check that these are the label files, and that 0 means background",
         )

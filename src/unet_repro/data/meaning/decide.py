@@ -1,0 +1,158 @@
+"""Decides what the stored values of a set of label images mean, with reasons; asks where that is ambiguous."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from unet_repro.data.labels import IGNORED, Labels
+from unet_repro.data.meaning.evidence import Evidence, distinct, some
+from unet_repro.data.meaning.many_values import as_classes, classes_or_instances, refuse_outlines
+from unet_repro.data.meaning.meaning import BACKGROUND_AND_CELL, Meaning, listed
+from unet_repro.errors import DataError
+
+LabelKind = Literal["auto", "binary", "instances", "classes"]
+
+_FULL_SCALE = {1, 255, 65535}  # foreground of masks, as different programs write it
+_SMALL = 100  # values up to this beside 255 show that 255 is the conventional value of pixels to leave out
+
+
+def decide(
+    pages: Sequence[Labels],
+    *,
+    labels: LabelKind = "auto",
+    classes: Sequence[str] | None = None,
+    ignore: int | None = None,
+) -> Meaning:
+    """Decides the meaning of a set of label pages.
+
+    Args:
+        pages: ``(H, W)`` int32 each, values as stored.
+        labels: ``auto`` decides by the values; others are what the user says: ``binary`` (0 and one other value),
+            ``instances`` (object numbers), ``classes`` (values in ascending order are class 0, 1, ...).
+        classes: Names of the classes, background first; more than two names imply ``classes``.
+        ignore: Stored value of pixels to ignore; ``None``: with ``auto`` and ``classes``, 255 beside small numbers.
+
+    Raises:
+        DataError: If the values contradict the settings, or their meaning is ambiguous.
+
+    >>> decide([np.array([[0, 1, 1], [0, 255, 255]])]).ignore
+    255
+    """
+    names = None if classes is None else _checked_names(classes, labels)
+    if names is not None and len(names) > len(BACKGROUND_AND_CELL):
+        labels = "classes"
+    stored = [distinct(page) for page in pages]
+    occurring = {value for values in stored for value in values}
+    reasons, warnings = [], []
+    if ignore is None:
+        is_open = labels == "auto" or (labels == "classes" and (names is None or len(names) != len(occurring)))
+        if is_open and _has_conventional_ignore(stored):
+            ignore = IGNORED
+            reasons.append("255 beside small numbers: such pixels are ignored (else set data.labels=instances)")
+    elif ignore not in occurring:
+        warnings.append(f"no label has the ignored value {ignore}")
+    per_page = [tuple(value for value in values if value != ignore) for values in stored]
+    if labels == "classes":
+        meaning = as_classes(occurring - {ignore}, names, "by data.labels or data.classes")
+    elif labels == "instances":
+        meaning = Meaning("instances", names or BACKGROUND_AND_CELL, reasons=("instance numbers, by data.labels",))
+    else:
+        meaning = _from_values(pages, per_page, names, ignore, is_binary=labels == "binary")
+    return replace(
+        meaning,
+        ignore=ignore,
+        reasons=(*meaning.reasons, *reasons),
+        warnings=(*meaning.warnings, *warnings),
+    )
+
+
+def _from_values(
+    pages: Sequence[Labels],
+    per_page: Sequence[tuple[int, ...]],
+    names: tuple[str, ...] | None,
+    ignore: int | None,
+    *,
+    is_binary: bool,
+) -> Meaning:
+    """The meaning of labels said to be binary, or of which nothing is said."""
+    others = sorted({value for values in per_page for value in values} - {0})
+    has_zero = any(0 in values for values in per_page)
+    two_valued = all(len(values) <= 1 or (len(values) == 2 and values[0] == 0) for values in per_page)
+    looked_at = some([page for page, values in zip(pages, per_page, strict=True) if any(values)])
+    evidence = [Evidence(page if ignore is None else np.where(page == ignore, 0, page)) for page in looked_at]
+    if two_valued and (len(others) <= 1 or (has_zero and set(others) <= _FULL_SCALE)):
+        if not is_binary:
+            refuse_outlines(evidence, "binary")
+        files = Counter(value for values in per_page for value in values if value != 0)
+        what = " and ".join(f"{value} in {number} images" for value, number in sorted(files.items()))
+        return Meaning(
+            "binary", names or BACKGROUND_AND_CELL, reasons=(f"masks: 0 and one other value ({what or 'none'})",)
+        )
+    if any(one.cut is not None for one in evidence):
+        return _with_grey_edges(evidence, names)
+    if is_binary:
+        values = [*([0] if has_zero else []), *others]
+        raise DataError(
+            f"labels have {len(values)} values ({listed(values)}), expected 0 and one other",
+            hint="save masks as 0 and 255, name the value of pixels to leave out with data.ignore=, "
+            "or set data.labels=instances or data.labels=classes",
+        )
+    return classes_or_instances(evidence, others, names, has_zero=has_zero, zero_is_ignored=ignore == 0)
+
+
+def _with_grey_edges(evidence: Sequence[Evidence], names: tuple[str, ...] | None) -> Meaning:
+    """A binary set of which some pages have grey edges. Raises ``DataError`` if another page is no mask."""
+    cuts = [one.cut for one in evidence if one.cut is not None]
+    cut = max(cuts)
+    for one in evidence:
+        if one.cut is None and any(0.2 * cut < value < 1.8 * cut for value in one.values if len(one.values) > 1):
+            raise DataError(
+                f"some labels are masks with grey edges, others have the values {listed(one.values)}",
+                hint="save all labels alike, as PNG or TIFF without smoothing",
+            )
+    return Meaning(
+        "binary",
+        names or BACKGROUND_AND_CELL,
+        cut=cut,
+        reasons=(f"masks: in {len(cuts)} of {len(evidence)} images two grey values fill areas, others are thin edges",),
+        warnings=(
+            f"masks have grey edges (saved as JPEG, smoothed or resized): values above {cut:g} are taken as cell; "
+            "export them as PNG or TIFF without smoothing, for exact edges",
+        ),
+    )
+
+
+def _has_conventional_ignore(stored: Sequence[tuple[int, ...]]) -> bool:
+    """Whether 255 stands beside small numbers only. Raises ``DataError`` if it may also be the foreground."""
+    having = [values for values in stored if IGNORED in values]
+    small = sorted({value for values in stored for value in values} - {IGNORED})
+    beside = [values for values in having if set(values) - {0, IGNORED}]
+    if not beside or len(small) < 2 or small[-1] > _SMALL:
+        return False
+    if len(having) == 1 and small != list(range(small[0], small[0] + len(small))):  # may be a number by accident
+        return False
+    if small == [0, 1] and len(beside) < len(having):
+        raise DataError(
+            f"labels have 255 beside 1 in {len(beside)} images, and 255 without 1 in {len(having) - len(beside)}: is "
+            "255 a cell, or a pixel to leave out?",
+            hint="set data.ignore=255 to leave such pixels out; if they are cells, save all masks as 0 and 255",
+        )
+    return True
+
+
+def _checked_names(classes: Sequence[str], labels: LabelKind) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in classes)
+    if len(names) < len(BACKGROUND_AND_CELL) or len(set(names)) < len(names) or not all(names):
+        raise DataError(
+            f"data.classes={list(classes)} must be two or more different names",
+            hint="name the background first, as in data.classes=[background,nucleus]",
+        )
+    if len(names) > len(BACKGROUND_AND_CELL) and labels in ("binary", "instances"):
+        raise DataError(
+            f"data.labels={labels} has two classes, but data.classes has {len(names)} names ({', '.join(names)})",
+            hint="name two classes, or set data.labels=classes",
+        )
+    return names

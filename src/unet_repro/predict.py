@@ -18,11 +18,13 @@ from unet_repro.inference.file import Kind, Predictor, Result, Scale, predict_fi
 from unet_repro.inference.instances import InstanceSettings
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
-from unet_repro.inference.planner import NetworkShape, describe, free_bytes, plan_within
+from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, free_bytes, plan_within, shape_of
 from unet_repro.inference.volume import Stitching, TileViews
 from unet_repro.machine import autocast, memory_order, multiplies_bf16, use_machine
+from unet_repro.models.protocol import first_width
 from unet_repro.runs.network import Checkpoint, Network
-from unet_repro.stacks.names import find_inputs, name_targets, written_suffix
+from unet_repro.stacks.choice import Channels, Choice, Series
+from unet_repro.stacks.names import find_inputs, left_out, name_targets, written_suffix
 from unet_repro.stacks.reading import open_stack
 from unet_repro.stacks.stack import Stack
 
@@ -41,6 +43,8 @@ class PredictSettings:
     input: str
     output: Path
     checkpoint: Checkpoint = "best"
+    channels: Channels = None
+    series: Series = None
     format: Format = "auto"
     kind: Kind = "classes"
     dtype: Scale = "float32"
@@ -75,6 +79,7 @@ class _Job:
 
     path: Path
     target: Path
+    choice: Choice
     plan: TilePlan
     num_planes: int
     journal: Journal
@@ -111,20 +116,20 @@ def predict(settings: PredictSettings) -> Outcome:
     """
     network = trained_network(settings.run, settings.checkpoint)
     device = _device(settings)
-    predictor = _predictor(network, settings, device)
+    predictor, shape = _predictor(network, settings, device), _shape(network)
     inputs = find_inputs(settings.input)
     targets = name_targets(inputs, settings.output, functools.partial(_suffix, settings))
-    outcome, jobs = Outcome(), []
+    outcome, jobs = Outcome(notes=_first_notes(settings, network, targets)), []
     known = {path.resolve() for path in inputs}
     for path, target in zip(inputs, targets, strict=True):
         try:
             if target.resolve() in known:
                 raise ConfigError(f"the output {target} is also an input", hint="choose another output")
-            jobs.append(_plan(path, target, predictor, network, settings))
+            jobs.append(_plan(path, target, predictor, network, settings, shape=shape))
         except UserError as error:
             outcome.failures.append(f"{path}: {error}")
     for plan in list(dict.fromkeys(job.plan for job in jobs))[:3]:
-        tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, _shape(network))}")
+        tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, shape)}")
     if settings.precision == "auto":
         tqdm.write(f"precision: {_precision(settings, device)}")
     with tqdm(total=sum(job.tiles_left for job in jobs), desc="predict", unit="tile", smoothing=0.1) as bar:
@@ -143,12 +148,24 @@ def predict(settings: PredictSettings) -> Outcome:
 
 
 def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:
-    with open_stack(job.path, channels=network.in_channels) as stack:
+    with open_stack(job.path, channels=network.in_channels, choice=job.choice) as stack:
         if (note := _strange_grey_values(stack, network)) is not None:
             outcome.notes.append(note)
         predict_file(
             predictor, stack, job.target, plan=job.plan, journal=job.journal, start=job.start, tiles_done=bar.update
         )
+
+
+def _first_notes(settings: PredictSettings, network: Network, targets: list[Path]) -> list[str]:
+    """What a user should know of the whole batch."""
+    notes = []
+    if others := left_out(Path(settings.input)):
+        listed = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+        notes.append(f"{settings.input} has {len(others)} files that are not taken: {listed}")
+    if settings.kind == "classes" and any(target.suffix.lower() == ".png" for target in targets):
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(network.class_names))
+        notes.append(f"the values of PNG outputs are class numbers ({names}); a palette shows them in colours")
+    return notes
 
 
 def _device(settings: PredictSettings) -> torch.device:
@@ -159,7 +176,7 @@ def _device(settings: PredictSettings) -> torch.device:
 
 def _predictor(network: Network, settings: PredictSettings, device: torch.device) -> Predictor:
     use_machine(settings.threads)
-    order = memory_order(device.type, network.config.model["width"], training=False)
+    order = memory_order(device.type, first_width(network.net), training=False)
     net = network.net.to(device, memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
     precision = _precision(settings, device)
 
@@ -184,9 +201,8 @@ def _precision(settings: PredictSettings, device: torch.device) -> Literal[32, "
     return "bf16" if multiplies_bf16(device.type) else 32
 
 
-def _shape(network: Network) -> NetworkShape:
-    model = network.config.model
-    return NetworkShape(model["depth"], model["width"], network.in_channels, len(network.class_names))
+def _shape(network: Network) -> NetworkShape | OtherNetwork:
+    return shape_of(network.net, network.in_channels, len(network.class_names))
 
 
 def _suffix(settings: PredictSettings, path: Path) -> str:
@@ -198,10 +214,18 @@ def _suffix(settings: PredictSettings, path: Path) -> str:
     return like if like != ".png" or holds_png else ".tif"
 
 
-def _plan(path: Path, target: Path, predictor: Predictor, network: Network, settings: PredictSettings) -> _Job:
+def _plan(
+    path: Path,
+    target: Path,
+    predictor: Predictor,
+    network: Network,
+    settings: PredictSettings,
+    *,
+    shape: NetworkShape | OtherNetwork,
+) -> _Job:
     """Plans the prediction of an image, taking an existing partial output into account."""
-    depth = network.net.depth
-    with open_stack(path, channels=network.in_channels) as stack:
+    choice = _choice(network, settings)
+    with open_stack(path, channels=network.in_channels, choice=choice) as stack:
         image_hw, num_planes = (stack.height, stack.width), stack.num_planes
     journal = Journal(target, _signature(path, network, settings, predictor.device))
     start = journal.read()
@@ -220,9 +244,19 @@ def _plan(path: Path, target: Path, predictor: Predictor, network: Network, sett
         tile_hw = start.tile_hw
     else:
         memory_gb = None if settings.memory_gb == "auto" else settings.memory_gb
-        tile_hw = plan_within(image_hw, _shape(network), memory_gb=memory_gb, device=predictor.device).tile_hw
-    plan = plan_with(image_hw, tile_hw, depth, overlap=settings.stitching == "average")
-    return _Job(path, target, plan, num_planes, journal, start)
+        tile_hw = plan_within(image_hw, shape, memory_gb=memory_gb, device=predictor.device).tile_hw
+    plan = plan_with(image_hw, tile_hw, shape.geometry, overlap=settings.stitching == "average")
+    return _Job(path, target, choice, plan, num_planes, journal, start)
+
+
+def _choice(network: Network, settings: PredictSettings) -> Choice:
+    """The image and channels of a file that are predicted: the settings', else those that the run was trained on."""
+    trained = network.config.data
+    return Choice(
+        channels=trained.get("channels") if settings.channels is None else settings.channels,
+        series=trained.get("series") if settings.series is None else settings.series,
+        raw=trained.get("raw", False),
+    )
 
 
 def _signature(path: Path, network: Network, settings: PredictSettings, device: torch.device) -> dict[str, Any]:
@@ -230,10 +264,11 @@ def _signature(path: Path, network: Network, settings: PredictSettings, device: 
     weights = network.folder.best if settings.checkpoint == "best" else network.folder.last
     stat = path.stat()
     return {
-        "version": 1,
+        "version": 2,
         "run": network.run_id,
         "weights": _file_hash(weights, weights.stat().st_mtime_ns),
         "input": [str(path.resolve()), stat.st_size, stat.st_mtime_ns],
+        "choice": asdict(_choice(network, settings)),
         "kind": settings.kind,
         "dtype": settings.dtype,
         "instances": asdict(settings.instances),

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from unet_repro.data.normalise import Normalisation, normaliser
 from unet_repro.errors import DataError
-from unet_repro.inference.instances import InstanceSettings, to_instances
+from unet_repro.inference.instances import InstanceSettings, foreground, to_instances
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.labelling import label_by_bands
 from unet_repro.inference.overlap_tile import TilePlan
 from unet_repro.inference.volume import Piece, Plane, Stitching, TileViews, predict_plane
+from unet_repro.stacks.palette import class_palette
 from unet_repro.stacks.stack import Stack
 from unet_repro.stacks.writer import Layout, Writer
 from unet_repro.stacks.writing import create
@@ -37,7 +38,8 @@ class Result:
     """What is written for the class scores.
 
     Attributes:
-        kind: Class indices, probabilities (for two classes only the last), or numbered objects.
+        kind: Class indices, probabilities (for two classes only the last), or numbered objects of all classes but the
+            first.
         dtype: Type of probabilities; integers store them times 255 or 65535, rounded.
         instances: Settings for converting probabilities to objects.
     """
@@ -63,7 +65,8 @@ class Result:
             return best.to("cpu", torch.uint8).numpy()
         probabilities = scores_Khw.softmax(0)
         if self.kind == "instances":
-            return (probabilities[-1:] >= self.instances.threshold).to("cpu", torch.uint8).numpy()
+            inside = foreground(probabilities)[None] >= self.instances.threshold
+            return inside.to("cpu", torch.uint8).numpy()
         chosen = probabilities if len(probabilities) > 2 else probabilities[-1:]
         if self.dtype == "float32":
             return chosen.cpu().numpy()
@@ -128,6 +131,7 @@ def predict_file(
         width=stack.width,
         dtype=result.stored_as,
         pixel_size_um=stack.pixel_size_um,
+        palette=class_palette(predictor.num_classes) if result.kind == "classes" else None,
     )
     position = start or Position(plan.tile_hw)
     if start is None:

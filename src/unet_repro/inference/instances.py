@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
+from torch import Tensor
 
 from unet_repro.data.labels import Labels, instances_from_mask
 from unet_repro.errors import ConfigError
@@ -55,6 +56,15 @@ CANDIDATES = tuple(
     InstanceSettings(threshold, method, size, distance)
     for (method, distance), size, threshold in product(_METHODS, (0, 50, 500), (0.5, 0.7, 0.9, 0.3))
 )
+
+
+def foreground(probabilities_KHW: Tensor) -> Tensor:
+    """Probability ``(H, W)`` of all classes but the first; of two classes, that of the last as predicted.
+
+    >>> foreground(Tensor([[[0.5]], [[0.125]], [[0.375]]]))
+    tensor([[0.5000]])
+    """
+    return probabilities_KHW[1] if len(probabilities_KHW) == 2 else 1 - probabilities_KHW[0]
 
 
 def to_instances(probability: npt.NDArray[np.floating], settings: InstanceSettings) -> Labels:

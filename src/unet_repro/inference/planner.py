@@ -13,10 +13,15 @@ from pathlib import Path
 
 import psutil
 import torch
+from torch import nn
 
 from unet_repro.errors import ConfigError, GeometryError
-from unet_repro.geometry import Layer, layers
+from unet_repro.geometry import Layer, geometry_of, layers
+from unet_repro.inference.footprint import values_per_pixel
 from unet_repro.inference.overlap_tile import TilePlan, plan_tiles, smallest_tile
+from unet_repro.models.protocol import first_width, tile_geometry
+from unet_repro.models.unet import UNet
+from unet_repro.tile_geometry import TileGeometry
 
 FLOAT_BYTES = 4
 # Ratio of measured to counted memory (1.1 to 2.5): reordered copies, and the allocator's cache and rounding.
@@ -53,7 +58,7 @@ GPU = CostModel(flop_rate=9.75e12, byte_rate=1e12, miss_rate=math.inf, overhead_
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """The parameters that the cost of a network depends on.
+    """The parameters that the cost of a U-Net depends on.
 
     Attributes:
         depth: Number of max-pools.
@@ -66,6 +71,36 @@ class NetworkShape:
     width: int
     in_channels: int
     num_classes: int
+
+    @property
+    def geometry(self) -> TileGeometry:
+        """Its legal tiles."""
+        return geometry_of(self.depth)
+
+
+@dataclass(frozen=True)
+class OtherNetwork:
+    """A network that is no U-Net; its time is taken as proportional to the pixels of a tile.
+
+    Attributes:
+        geometry: Its legal tiles.
+        values_per_pixel: Values in memory at most during a forward pass, per input pixel.
+    """
+
+    geometry: TileGeometry
+    values_per_pixel: float
+
+
+def shape_of(net: nn.Module, in_channels: int, num_classes: int) -> NetworkShape | OtherNetwork:
+    """What the plan needs to know of a network.
+
+    Raises:
+        GeometryError: If the network's legal tiles are unknown.
+    """
+    if isinstance(net, UNet):
+        return NetworkShape(net.depth, first_width(net), in_channels, num_classes)
+    geometry = tile_geometry(net)
+    return OtherNetwork(geometry, values_per_pixel(net, geometry, in_channels))
 
 
 def tile_seconds(tile_hw: tuple[int, int], shape: NetworkShape, model: CostModel) -> float:
@@ -83,15 +118,17 @@ def tile_seconds(tile_hw: tuple[int, int], shape: NetworkShape, model: CostModel
     return seconds
 
 
-def tile_bytes(tile_hw: tuple[int, int], shape: NetworkShape) -> int:
+def tile_bytes(tile_hw: tuple[int, int], shape: NetworkShape | OtherNetwork) -> int:
     """Peak memory of one forward pass over one tile: input, output and stored skips of the largest layer."""
+    if isinstance(shape, OtherNetwork):
+        return int(MEMORY_FACTOR * FLOAT_BYTES * shape.values_per_pixel * tile_hw[0] * tile_hw[1])
     fullest = max(layer.out_values + layer.kept_values for layer in _layers(tile_hw, shape))
     return int(MEMORY_FACTOR * FLOAT_BYTES * fullest)
 
 
 def plan_within(
     image_hw: tuple[int, int],
-    shape: NetworkShape,
+    shape: NetworkShape | OtherNetwork,
     *,
     memory_gb: float | None = None,
     device: torch.device | None = None,
@@ -118,21 +155,17 @@ def plan_within(
     limit = memory_gb * 1e9 if memory_gb is not None else min(SHARE_OF_FREE * free_bytes(device), most)
     if on_gpu:
         limit = min(limit, MEMORY_FACTOR * FLOAT_BYTES * MAX_GPU_VALUES)
-    least = tile_bytes(smallest_tile(image_hw, shape.depth), shape)
+    least = tile_bytes(smallest_tile(image_hw, shape.geometry), shape)
     if least > limit:
         raise GeometryError(
             f"no tile fits into {limit / 1e9:.2g} GB of memory", hint=f"allow memory_gb={least / 1e9:.2g} or more"
         )
     known = model or (GPU if on_gpu else CostModel(cache_bytes=cache_bytes()))
-    return plan_tiles(
-        image_hw,
-        shape.depth,
-        cost=lambda tile_hw: tile_seconds(tile_hw, shape, known),
-        fits=lambda tile_hw: tile_bytes(tile_hw, shape) <= limit,
-    )
+    cost = (lambda tile_hw: tile_seconds(tile_hw, shape, known)) if isinstance(shape, NetworkShape) else None
+    return plan_tiles(image_hw, shape.geometry, cost=cost, fits=lambda tile_hw: tile_bytes(tile_hw, shape) <= limit)
 
 
-def describe(plan: TilePlan, shape: NetworkShape) -> str:
+def describe(plan: TilePlan, shape: NetworkShape | OtherNetwork) -> str:
     """Describes the plan in one line.
 
     >>> from unet_repro.inference.overlap_tile import plan_tiles
@@ -140,11 +173,13 @@ def describe(plan: TilePlan, shape: NetworkShape) -> str:
     '1 tile of 700 x 700 (output 516 x 516), 7.8 GFLOP, 0.14 GB at once'
     """
     (height, width), number = plan.tile_hw, len(plan.offsets)
-    gflop = number * sum(layer.flop for layer in _layers(plan.tile_hw, shape)) / 1e9
+    work = ""
+    if isinstance(shape, NetworkShape):
+        work = f"{number * sum(layer.flop for layer in _layers(plan.tile_hw, shape)) / 1e9:,.1f} GFLOP, "
     tiles = "1 tile" if number == 1 else f"{number} tiles"
     return (
         f"{tiles} of {height} x {width} (output {height - 2 * plan.halo_px} x {width - 2 * plan.halo_px}), "
-        f"{gflop:,.1f} GFLOP, {tile_bytes(plan.tile_hw, shape) / 1e9:.2g} GB at once"
+        f"{work}{tile_bytes(plan.tile_hw, shape) / 1e9:.2g} GB at once"
     )
 
 

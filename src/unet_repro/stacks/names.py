@@ -1,16 +1,26 @@
 """Finds input files, and names the outputs."""
 
 import glob
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from unet_repro.data.sources.folder import natural_key
 from unet_repro.errors import ConfigError, DataError
+from unet_repro.stacks.ngff import is_zarr
+from unet_repro.stacks.reading import SUFFIXES, is_image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".zarr", ".npy")  # readable formats
 WRITTEN = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tif", ".tiff", ".zarr", ".npy", ".png")
-_ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
+
+
+def natural_key(text: str) -> tuple[tuple[str, int], ...]:
+    """Sorts numbers inside names by value.
+
+    >>> sorted(["t10", "t9", "t09b"], key=natural_key)
+    ['t9', 't09b', 't10']
+    """
+    return tuple((word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", text)[:-1])
 
 
 def find_inputs(pattern: str | Path) -> list[Path]:
@@ -26,29 +36,48 @@ def find_inputs(pattern: str | Path) -> list[Path]:
         DataError: If nothing is found, or nothing in a supported format.
     """
     path = Path(pattern)
-    if path.is_dir() and not _is_zarr(path):
-        found = [each for each in path.iterdir() if _is_image(each)]
-        where = f"folder {path}"
+    if path.is_dir() and not is_zarr(path):
+        found, where = [each for each in path.iterdir() if _is_input(each)], f"folder {path}"
     elif path.exists():
-        found, where = [path] if _is_image(path) else [], str(path)
+        found, where = [path] if _is_input(path) else [], str(path)
     else:
         matches = [Path(each) for each in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207  # absolute ones too
-        found, where = [each for each in matches if _is_image(each)], f"input={pattern}"
+        found, where = [each for each in matches if _is_input(each)], f"input={pattern}"
         if not matches:
-            raise DataError(f"{where} does not exist", hint="check the path; a glob needs quotes")
+            raise DataError(f"{where} does not exist", hint="check the path, or a glob such as 'images/*.tif'")
     if not found:
         raise DataError(f"{where} has no image in a supported format", hint=f"supported: {', '.join(SUFFIXES)}")
     return sorted(found, key=lambda each: natural_key(each.name))
 
 
-def _is_zarr(path: Path) -> bool:
-    return path.is_dir() and any((path / mark).exists() for mark in _ZARR_MARKS)
+def left_out(folder: Path, also: Sequence[str] = ()) -> list[str]:
+    """The visible files and folders of a folder that are not images, each with the reason.
+
+    Args:
+        folder: The folder.
+        also: Other suffixes that are taken.
+
+    >>> left_out(Path("no-such-folder"))
+    []
+    """
+    if not folder.is_dir() or is_zarr(folder):
+        return []
+    others = [
+        each
+        for each in folder.iterdir()
+        if not each.name.startswith(".") and not is_image(each) and each.suffix.lower() not in also
+    ]
+    return [f"{each.name} ({_reason(each)})" for each in sorted(others, key=lambda each: natural_key(each.name))]
 
 
-def _is_image(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return _is_zarr(path) or (path.suffix.lower() in SUFFIXES and (path.is_file() or path.suffix.lower() == ".zarr"))
+def _reason(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    return f"{path.suffix.lower()} is not a supported image format" if path.suffix else "no suffix"
+
+
+def _is_input(path: Path) -> bool:
+    return not path.name.startswith(".") and is_image(path)
 
 
 def name_targets(inputs: Sequence[Path], output: Path, suffix_of: Callable[[Path], str]) -> list[Path]:
@@ -71,7 +100,7 @@ def name_targets(inputs: Sequence[Path], output: Path, suffix_of: Callable[[Path
         return [output]
     if output.exists() and not output.is_dir():
         raise ConfigError(f"unsupported format of output={output}", hint=f"use {', '.join(WRITTEN)}, or a folder")
-    targets = [output / f"{_stem(path)}{suffix_of(path)}" for path in inputs]
+    targets = [output / f"{stem(path)}{suffix_of(path)}" for path in inputs]
     twice = [target for target, times in Counter(targets).items() if times > 1]
     if twice:
         raise ConfigError(
@@ -90,6 +119,11 @@ def written_suffix(path: Path) -> str | None:
     return next((suffix for suffix in WRITTEN if path.name.lower().endswith(suffix)), None)
 
 
-def _stem(path: Path) -> str:
-    suffix = written_suffix(path)
-    return path.name[: -len(suffix)] if suffix else path.stem
+def stem(path: Path) -> str:
+    """A file's name without its image suffixes, in the composed Unicode form.
+
+    >>> stem(Path("t1.ome.tif")), stem(Path("t1.2.png"))
+    ('t1', 't1.2')
+    """
+    suffix = written_suffix(path) or path.suffix
+    return unicodedata.normalize("NFC", path.name[: len(path.name) - len(suffix)])

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unet_repro.data.read import BROKEN
 from unet_repro.errors import RunError
 from unet_repro.files import Closing
+from unet_repro.stacks.damage import BROKEN
+from unet_repro.stacks.palette import Palette
 
 Block = npt.NDArray[Any]
 
@@ -35,6 +36,7 @@ class Layout:
         width: Columns.
         dtype: Type of the stored values.
         pixel_size_um: Height and width of a pixel in micrometres, for formats that record it.
+        palette: Colours of the values 0, 1, ... of one channel of 8 bit, for formats that record them (PNG).
     """
 
     leading: tuple[int, ...]
@@ -44,6 +46,7 @@ class Layout:
     width: int
     dtype: np.dtype[Any]
     pixel_size_um: tuple[float, float] | None = None
+    palette: Palette | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import zarr
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.files import replacing
+from unet_repro.stacks.palette import with_palette
 from unet_repro.stacks.writer import Layout, Writer, allocate
 
 ZARR_CHUNK_PX = 1024
@@ -60,8 +61,9 @@ class _Png(_Npy):
         fits, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
         if not fits:
             raise RunError(f"{self.target} cannot be encoded as PNG", hint="use format=tif")
+        data = encoded.tobytes()
         with self._writing(), replacing(self.target) as file:
-            file.write(encoded.tobytes())
+            file.write(data if self.layout.palette is None else with_palette(data, self.layout.palette))
         self.discard()
 
 

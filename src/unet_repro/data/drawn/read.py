@@ -1,0 +1,130 @@
+"""Reads label files that hold drawn objects as label images."""
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_repro.data.drawn import json_files, roi_files
+from unet_repro.data.drawn.shapes import Drawn, Pixels, paint, pixels_of
+from unet_repro.data.labels import Labels
+from unet_repro.errors import DataError
+from unet_repro.stacks.damage import reading
+from unet_repro.stacks.names import stem
+
+SUFFIXES = (*roi_files.SUFFIXES, ".geojson", ".json")
+
+
+def images_of(path: Path) -> list[str] | None:
+    """Names without suffix of the images that a COCO file annotates; ``None`` for a file that annotates one image.
+
+    Raises:
+        DataError: If it is not readable.
+    """
+    if path.suffix.lower() != ".json":
+        return None
+    with reading(path):
+        content = _load(path)
+        return list(json_files.coco_images(content)) if _is_coco(content) else None
+
+
+def read_drawn_labels(
+    path: Path, image_name: str, image_hw: tuple[int, int], num_pages: int, classes: Sequence[str] | None = None
+) -> tuple[list[Labels], list[str]]:
+    """Reads the drawn objects of an image as label images.
+
+    Args:
+        path: The file.
+        image_name: File name of the image, by which a COCO file names it.
+        image_hw: Its height and width.
+        num_pages: Its pages. Only ImageJ ROIs of a stack say which page they are drawn on.
+        classes: Names of the classes, background first, for labels that are the numbers of classes; ``None`` to number
+            the objects.
+
+    Returns:
+        One ``(H, W)`` int32 array per page, 0 = background; and a sentence for what is not taken, and why.
+
+    Raises:
+        DataError: If the file is damaged, has no areas, objects outside of the image, or classes without a number.
+    """
+    with reading(path):
+        drawn, others = _read(path, image_name)
+    if not drawn and others:
+        raise DataError(f"{path} has {others} drawn objects, but none is an area", hint="draw polygons, not points")
+    notes = []
+    if others:
+        notes.append(f"{path}: {others} drawn objects are not taken: they are points, lines, boxes or searched regions")
+    if num_pages > 1 and any(each.page is None for each in drawn):
+        raise DataError(
+            f"{path} does not say to which of the image's {num_pages} pages its objects belong",
+            hint="save each page as a separate file, with labels of its own",
+        )
+    values = _values(path, drawn, classes)
+    pages = []
+    for page in range(num_pages):
+        own = [number for number, each in enumerate(drawn) if num_pages == 1 or each.page == page]
+        pixels = [pixels_of(drawn[number], image_hw) for number in own]
+        _check_inside(path, [drawn[number] for number in own], pixels, image_hw)
+        pages.append(labels := paint(pixels, [values[number] for number in own], image_hw))
+        if classes is None and (hidden := len(own) - np.count_nonzero(np.unique(labels))):
+            notes.append(f"{path}: {hidden} objects are not taken: smaller ones cover them")
+    return pages, notes
+
+
+def _read(path: Path, image_name: str) -> tuple[list[Drawn], int]:
+    if path.suffix.lower() in roi_files.SUFFIXES:
+        return roi_files.read_rois(path)
+    content = _load(path)
+    if _is_coco(content):
+        images = json_files.coco_images(content)
+        if (name := stem(Path(image_name))) not in images:
+            raise DataError(f"{path} has no image {name}", hint="name images as in the COCO file")
+        return json_files.read_coco(content, images[name])
+    if isinstance(content, dict) and "shapes" in content:
+        return json_files.read_labelme(content)
+    if isinstance(content, list) or "features" in content or "geometry" in content:
+        return json_files.read_geojson(content)
+    raise ValueError("it is JSON, but neither GeoJSON, labelme nor COCO")
+
+
+def _load(path: Path) -> Any:
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)  # a COCO file is read for each of its images
+def _parsed(path: Path, _changed: int) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _is_coco(content: Any) -> bool:
+    return isinstance(content, dict) and {"images", "annotations"} <= set(content)
+
+
+def _values(path: Path, drawn: Sequence[Drawn], classes: Sequence[str] | None) -> list[int]:
+    """The label value of each object: its number from 1, or that of its class."""
+    if classes is None:
+        return list(range(1, len(drawn) + 1))
+    numbers = {name: number for number, name in enumerate(classes) if number > 0}
+    unknown = sorted({each.name or "(no class)" for each in drawn} - set(numbers))
+    if unknown:
+        raise DataError(
+            f"{path} has objects of {', '.join(unknown[:5])}, but classes={list(classes)}",
+            hint="list every class in classes, background first, or set labels=instances",
+        )
+    return [numbers[each.name] for each in drawn]
+
+
+def _check_inside(path: Path, drawn: Sequence[Drawn], pixels: Sequence[Pixels], image_hw: tuple[int, int]) -> None:
+    """Checks that each object has pixels: objects drawn at another magnification lie outside of the image."""
+    sizes = {each.mask.shape for each in drawn if each.mask is not None}
+    beyond = sum(len(rows) == 0 for rows, _ in pixels)
+    if beyond or sizes - {image_hw}:
+        raise DataError(
+            f"{path}: {beyond} of {len(drawn)} objects lie outside of the image of {image_hw[0]} x {image_hw[1]} pixels"
+            if beyond
+            else f"{path} has masks for an image of {sizes}, the image is {image_hw}",
+            hint="export them at the image's own magnification, in pixels",
+        )

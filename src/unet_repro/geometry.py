@@ -2,14 +2,17 @@
 
 A U-Net of depth ``D`` pools ``D`` times and applies two unpadded convolutions at each of ``D + 1`` levels going down
 and ``D`` levels going up (Ronneberger et al. 2015, figure 1). With kernel ``k`` each removes ``k - 1`` pixels.
+The functions that take a depth also take the ``TileGeometry`` of another network instead.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 from unet_repro.errors import GeometryError
+from unet_repro.tile_geometry import TileGeometry
 
 BudgetUnit = Literal["input", "output"]
+Depth = int | TileGeometry  # number of a U-Net's max-pools, or the geometry of another network
 
 
 def _check(depth: int, kernel: int) -> None:
@@ -19,19 +22,43 @@ def _check(depth: int, kernel: int) -> None:
         raise GeometryError(f"kernel {kernel} is not legal", hint="use an odd kernel size, 3 in the paper")
 
 
-def alignment(depth: int) -> int:
+def geometry_of(depth: Depth = 4, kernel: int = 3) -> TileGeometry:
+    """The geometry of a U-Net; another network's geometry is returned unchanged.
+
+    Going down and going up, level ``l`` loses ``2 (k - 1)`` of its pixels, each ``2 ** l`` input pixels wide.
+
+    Raises:
+        GeometryError: If depth or kernel is not legal.
+
+    >>> geometry_of(4)
+    TileGeometry(smallest_px=188, step_px=16, halo_px=92, name='a U-Net of depth 4')
+    """
+    if isinstance(depth, TileGeometry):
+        return depth
+    _check(depth, kernel)
+    lost = 2 * (kernel - 1)
+    halo_px = (kernel - 1) * ((1 << depth + 1) - 1 + (1 << depth) - 1)
+    size = 1
+    # At the bottom at least one pixel must remain, and each up-convolution's pair of convolutions must leave one too.
+    for _ in range(depth):
+        size = -(-(size + lost) // 2)  # output of a level above -> size below it, rounded up
+    size += lost
+    for _ in range(depth):
+        size = 2 * size + lost
+    return TileGeometry(size, 1 << depth, halo_px, name=f"a U-Net of depth {depth}")
+
+
+def alignment(depth: Depth = 4) -> int:
     """Input shifts by a multiple of this many pixels only shift the output: ``2 ** depth``.
 
     >>> alignment(4)
     16
     """
-    return 1 << depth
+    return geometry_of(depth).step_px
 
 
-def halo(depth: int, kernel: int = 3) -> int:
+def halo(depth: Depth = 4, kernel: int = 3) -> int:
     """Pixels lost on each side between input and output.
-
-    Going down and going up, level ``l`` loses ``2 (k - 1)`` of its pixels, each ``2 ** l`` input pixels wide.
 
     Raises:
         GeometryError: If depth or kernel is not legal.
@@ -39,13 +66,10 @@ def halo(depth: int, kernel: int = 3) -> int:
     >>> halo(4)
     92
     """
-    _check(depth, kernel)
-    down = sum(1 << level for level in range(depth + 1))
-    up = sum(1 << level for level in range(depth))
-    return (kernel - 1) * (down + up)
+    return geometry_of(depth, kernel).halo_px
 
 
-def smallest(depth: int, kernel: int = 3) -> int:
+def smallest(depth: Depth = 4, kernel: int = 3) -> int:
     """The smallest legal input size: the smallest with a non-empty output.
 
     Raises:
@@ -54,66 +78,46 @@ def smallest(depth: int, kernel: int = 3) -> int:
     >>> smallest(4), smallest(1)
     (188, 18)
     """
-    _check(depth, kernel)
-    size = 1
-    # At the bottom at least one pixel must remain, and each up-convolution's pair of convolutions must leave one too.
-    for _ in range(depth):
-        size = -(-(size + 2 * (kernel - 1)) // 2)  # output of a level above -> size below it, rounded up
-    size += 2 * (kernel - 1)
-    for _ in range(depth):
-        size = 2 * size + 2 * (kernel - 1)
-    return size
+    return geometry_of(depth, kernel).smallest_px
 
 
-def is_legal(size: int, depth: int, kernel: int = 3) -> bool:
+def is_legal(size: int, depth: Depth = 4, kernel: int = 3) -> bool:
     """Whether every max-pool gets an even size and the output is not empty.
 
     >>> [n for n in (188, 508, 512, 524, 572) if is_legal(n, depth=4)]
     [188, 508, 524, 572]
     """
-    least = smallest(depth, kernel)
-    return size >= least and (size - least) % alignment(depth) == 0
+    return geometry_of(depth, kernel).is_legal(size)
 
 
-def output_size(size: int, depth: int, kernel: int = 3) -> int:
+def output_size(size: int, depth: Depth = 4, kernel: int = 3) -> int:
     """Size of the output for a legal input size.
 
     Raises:
         GeometryError: If the size is not legal; names the nearest legal sizes.
 
-    >>> output_size(572, depth=4)
+    >>> output_size(572)
     388
     """
-    if not is_legal(size, depth, kernel):
-        near = " or ".join(str(n) for n in nearest_legal(size, depth, kernel))
-        raise GeometryError(
-            f"input size {size} is not legal for a U-Net of depth {depth}: a max-pool would get an odd size "
-            "or the output would be empty",
-            hint=f"use {near}; `unet-repro tiles --depth {depth}` lists the legal sizes",
-        )
-    return size - 2 * halo(depth, kernel)
+    return geometry_of(depth, kernel).output_size(size)
 
 
-def nearest_legal(size: int, depth: int, kernel: int = 3) -> tuple[int, ...]:
+def nearest_legal(size: int, depth: Depth = 4, kernel: int = 3) -> tuple[int, ...]:
     """The nearest legal sizes below and above, or the size itself if it is legal.
 
-    >>> nearest_legal(512, depth=4), nearest_legal(572, depth=4), nearest_legal(3, depth=4)
+    >>> nearest_legal(512), nearest_legal(572), nearest_legal(3)
     ((508, 524), (572,), (188,))
     """
-    least, step = smallest(depth, kernel), alignment(depth)
-    if size <= least:
-        return (least,)
-    below = least + (size - least) // step * step
-    return (below,) if below == size else (below, below + step)
+    return geometry_of(depth, kernel).nearest_legal(size)
 
 
-def covering(output: int, depth: int, kernel: int = 3) -> int:
+def covering(output: int, depth: Depth = 4, kernel: int = 3) -> int:
     """The smallest legal input size whose output is at least ``output``.
 
-    >>> covering(512, depth=4), output_size(700, depth=4)
+    >>> covering(512), output_size(700)
     (700, 516)
     """
-    return nearest_legal(max(output, 1) + 2 * halo(depth, kernel), depth, kernel)[-1]
+    return geometry_of(depth, kernel).covering(output)
 
 
 @dataclass(frozen=True)
@@ -135,14 +139,14 @@ class Batch:
     budget_share: float
 
 
-def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: int, kernel: int = 3) -> Batch:
+def batch_for_budget(size: int, budget: int, unit: BudgetUnit, depth: Depth = 4, kernel: int = 3) -> Batch:
     """The number of tiles nearest to a budget of pixels per step, at least one.
 
     Args:
         size: Legal input size of a tile.
         budget: Pixels per step.
         unit: Whether the budget counts input pixels or supervised output pixels.
-        depth: Number of max-pools.
+        depth: Number of max-pools, or a network's geometry.
         kernel: Size of the convolutions.
 
     Raises:

@@ -11,7 +11,8 @@ import numpy as np
 from unet_repro.errors import RunError
 from unet_repro.export.onnx import OPSET, Pixels, check_parity, describe, export_onnx, needed, runner, sample_images
 from unet_repro.files import replacing
-from unet_repro.geometry import alignment, halo, smallest
+from unet_repro.models.protocol import normalises_tiles
+from unet_repro.models.unet import UNet
 from unet_repro.runs.network import Network
 
 CITE = {
@@ -75,8 +76,8 @@ def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:
 
 def _describe(network: Network, folder: Path, *, author: str, licence: str) -> Any:
     v0_5 = needed("bioimageio.spec.model.v0_5")
-    depth = network.net.depth
-    size = smallest(depth) + 4 * alignment(depth)
+    geometry = network.geometry
+    size = geometry.smallest_px + 4 * geometry.step_px
     image = sample_images(network, (size, size), number=1)
     run = runner((folder / "weights.onnx").read_bytes())
     np.save(folder / "input.npy", image)
@@ -84,7 +85,7 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
     (folder / "README.md").write_text(_documentation(network))
     sides = [
         v0_5.SpaceInputAxis(
-            id=v0_5.AxisId(axis), size=v0_5.ParameterizedSize(min=smallest(depth), step=alignment(depth))
+            id=v0_5.AxisId(axis), size=v0_5.ParameterizedSize(min=geometry.smallest_px, step=geometry.step_px)
         )
         for axis in "yx"
     ]
@@ -99,7 +100,7 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
     cropped = [
         v0_5.SpaceOutputAxis(
             id=v0_5.AxisId(axis),
-            size=v0_5.SizeReference(tensor_id=given.id, axis_id=v0_5.AxisId(axis), offset=-2 * halo(depth)),
+            size=v0_5.SizeReference(tensor_id=given.id, axis_id=v0_5.AxisId(axis), offset=-2 * geometry.halo_px),
         )
         for axis in "yx"
     ]
@@ -113,12 +114,12 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
     )
     return v0_5.ModelDescr(
         name=f"unet-repro {network.run_id}",
-        description="U-Net with unpadded convolutions (Ronneberger et al. 2015), trained with unet-repro",
+        description=f"{_kind(network)}, trained with unet-repro",
         authors=[v0_5.Author(name=author)],
         cite=[v0_5.CiteEntry(text=CITE["text"], doi=v0_5.Doi(CITE["doi"]))],
         license=v0_5.LicenseId(licence),
         documentation=v0_5.FileDescr(source=folder / "README.md"),
-        tags=["unet2d", "semantic-segmentation", "2d", "unet-repro"],
+        tags=[*(["unet2d"] if isinstance(network.net, UNet) else []), "semantic-segmentation", "2d", "unet-repro"],
         inputs=[given],
         outputs=[out],
         weights=v0_5.WeightsDescr(onnx=v0_5.OnnxWeightsDescr(source=folder / "weights.onnx", opset_version=OPSET)),
@@ -126,17 +127,23 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
     )
 
 
+def _kind(network: Network) -> str:
+    if isinstance(network.net, UNet):
+        return "U-Net with unpadded convolutions (Ronneberger et al. 2015)"
+    return f"Network {type(network.net).__name__}"
+
+
 def _documentation(network: Network) -> str:
-    depth, norm = network.net.depth, network.config.model["norm"]
+    geometry = network.geometry
     lines = [
         f"# unet-repro {network.run_id}",
-        f"U-Net with unpadded convolutions. Legal input sizes are {smallest(depth)} + {alignment(depth)} n pixels; the "
-        f"output is smaller by {halo(depth)} pixels on each side, so mirror an image at its border by that width.",
+        f"{_kind(network)}. Legal input sizes are {geometry.smallest_px} + {geometry.step_px} n pixels; the output is "
+        f"smaller by {geometry.halo_px} pixels on each side, so mirror an image at its border by that width.",
         "The input is grey values as stored: normalisation with the training images' mean and standard deviation is "
         f"part of the graph. Classes: {', '.join(network.class_names)}.",
         "# Validation",
         "When it was written, the package was compared with its original run at several image sizes.",
     ]
-    if norm in ("instance", "group"):
-        lines.insert(3, f"Because of {norm} norm the output depends on the tile.")
+    if normalises_tiles(network.net):
+        lines.insert(3, "Because of instance or group norm the output depends on the tile.")
     return "\n\n".join(lines) + "\n"

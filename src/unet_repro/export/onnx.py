@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.files import replacing
-from unet_repro.geometry import alignment, halo, smallest
 from unet_repro.runs.network import Network
+from unet_repro.tile_geometry import TileGeometry
 
 TOLERANCE = 1e-5  # of a probability
 OPSET = 18
+MOST_STEPS = 4096  # largest size of an image or a batch, in steps
 
 Pixels = npt.NDArray[np.float32]
 
@@ -61,11 +62,9 @@ def export_onnx(network: Network, path: Path) -> float:
     """
     onnx = needed("onnx")
     needed("onnxscript")
-    depth = network.net.depth
-    step, rest = alignment(depth), smallest(depth) % alignment(depth)
-    least = smallest(depth) // step
-    rows, columns = (step * torch.export.Dim(name, min=least, max=4096) + rest for name in ("rows", "columns"))
-    size = smallest(depth) + 2 * step
+    geometry = network.geometry
+    step, size = geometry.step_px, geometry.smallest_px + 2 * geometry.step_px
+    rows, columns = (_sizes(geometry, name) for name in ("rows", "columns"))
     example = torch.zeros(2, network.in_channels, size, size + step)
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
@@ -76,7 +75,7 @@ def export_onnx(network: Network, path: Path) -> float:
             dynamo=True,
             input_names=["image"],
             output_names=["probabilities"],
-            dynamic_shapes={"image": {0: torch.export.Dim("batch", max=4096), 2: rows, 3: columns}},
+            dynamic_shapes={"image": {0: torch.export.Dim("batch", max=MOST_STEPS), 2: rows, 3: columns}},
             opset_version=OPSET,
             verbose=False,
         )
@@ -90,15 +89,23 @@ def export_onnx(network: Network, path: Path) -> float:
     return difference
 
 
+def _sizes(geometry: TileGeometry, name: str) -> Any:
+    """The legal sizes as a dynamic dimension."""
+    least, rest = divmod(geometry.smallest_px, geometry.step_px)
+    if geometry.step_px == 1:
+        return torch.export.Dim(name, min=least, max=MOST_STEPS)
+    return geometry.step_px * torch.export.Dim(name, min=least, max=MOST_STEPS) + rest
+
+
 def describe(network: Network) -> dict[str, object]:
     """Metadata for users of the graph."""
-    depth = network.net.depth
+    geometry = network.geometry
     return {
         "unet_repro_run": network.run_id,
         "class_names": list(network.class_names),
-        "halo_px": halo(depth),
-        "smallest_size_px": smallest(depth),
-        "size_step_px": alignment(depth),
+        "halo_px": geometry.halo_px,
+        "smallest_size_px": geometry.smallest_px,
+        "size_step_px": geometry.step_px,
         "mean": list(network.normalisation.mean),
         "std": list(network.normalisation.std),
     }
@@ -116,8 +123,8 @@ def check_parity(network: Network, run: Callable[[Pixels], Pixels]) -> float:
     Raises:
         RunError: If a probability differs by more than ``TOLERANCE``.
     """
-    depth, worst = network.net.depth, 0.0
-    least, step = smallest(depth), alignment(depth)
+    worst = 0.0
+    least, step = network.geometry.smallest_px, network.geometry.step_px
     for index, (rows, columns) in enumerate(((0, 0), (3, 1), (1, 6))):
         images = sample_images(network, (least + rows * step, least + columns * step), number=1 + index % 2)
         normalised = np.stack([network.normalisation.apply(image) for image in images])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from unet_repro.geometry import output_size
+from unet_repro.geometry import geometry_of
 
 Norm = Literal["none", "batch", "instance", "group"]
 KERNEL = 3
@@ -98,24 +98,27 @@ class UNet(nn.Module):
         dropout: Probability at the end of the contracting path (section 3.1; the paper states no probability).
         norm: Normalisation after each convolution; ``none`` as in the paper.
 
+    It declares its legal tile sizes as ``tile_geometry`` (see ``models.protocol``).
+
     At width 64, depth 4, one channel and two classes it has 23 convolutional layers and 31,030,658 parameters.
 
-    >>> UNet(in_channels=1, num_classes=2, width=4, depth=1)(torch.zeros(1, 1, 20, 20)).shape
+    >>> UNet(1, 2, width=4, depth=1)(torch.zeros(1, 1, 20, 20)).shape
     torch.Size([1, 2, 4, 4])
     """
 
     def __init__(
         self,
-        *,
         in_channels: int = 1,
         num_classes: int = 2,
+        *,
         width: int = 64,
         depth: int = 4,
         dropout: float = 0.5,
         norm: Norm = "none",
     ) -> None:
         super().__init__()
-        self.in_channels, self.depth = in_channels, depth
+        self.in_channels, self.num_classes, self.depth = in_channels, num_classes, depth
+        self.tile_geometry = geometry_of(depth, KERNEL)
         widths = [width * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
             DoubleConv(before, after, norm=norm) for before, after in zip([in_channels, *widths], widths, strict=False)
@@ -139,7 +142,7 @@ class UNet(nn.Module):
             GeometryError: If H or W is not legal; names the nearest legal sizes.
         """
         for size in x_BCHW.shape[-2:]:
-            output_size(size, self.depth, KERNEL)
+            self.tile_geometry.output_size(size)
         x = x_BCHW
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):

@@ -151,3 +151,14 @@ def test_the_class_gives_what_the_function_gives():
     expected = pixel_measures(matrices, NAMES)
 
     assert measure(*zip(predicted.tolist(), truth.tolist(), strict=True)) == {k: v.item() for k, v in expected.items()}
+
+
+def test_ignored_pixels_are_in_no_measure():
+    predicted, truth = [[0, 1, 2, 2, 0, 1]], [[0, 1, 1, 2, 255, 255]]
+    found = measure((predicted, truth), names=("background", "nucleus", "cytoplasm"))
+
+    assert confusion(torch.tensor(predicted), torch.tensor(truth), 3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+    assert [found[f"iou_{name}"] for name in ("background", "nucleus", "cytoplasm")] == [1.0, 0.5, 0.5]
+    assert found["pixel_error"] == 0.25
+    known = measure(([predicted[0][:4]], [truth[0][:4]]), names=("background", "nucleus", "cytoplasm"))
+    assert found == known

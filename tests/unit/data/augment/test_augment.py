@@ -18,8 +18,7 @@ from omegaconf import OmegaConf
 from tile_samples import mirrored_crop, sample
 
 from unet_repro.config import conf_dir
-from unet_repro.data.augment.augment import Augment, GreyValues
-from unet_repro.data.augment.warp import TileWarp
+from unet_repro.data.augment.augment import Augment
 from unet_repro.errors import ConfigError, DataError
 
 CONF = conf_dir() / "augment"
@@ -178,7 +177,7 @@ def test_arms_that_differ_in_one_range_share_all_other_draws():
     assert not np.array_equal(plain[0], noisy[0])
 
 
-def test_channels_are_warped_alike_in_every_layout():
+def test_channels_are_warped_alike():
     image, classes, weights = sample()
     channels = np.stack([image, -image, 2 * image])
     pipeline = augment(**WARP_ONLY)
@@ -186,12 +185,6 @@ def test_channels_are_warped_alike_in_every_layout():
     single = pipeline(image, classes, weights, **place)[0]
     tile = pipeline(channels, classes, weights, **place)[0]
     np.testing.assert_array_equal(tile, np.stack([single, -single, 2 * single]))
-    warp = TileWarp(tile_size=40, output_size=20)
-    warp.set_random_seed(4)
-    first = warp(images=channels, center_yx=(40, 50))["images"]
-    warp.set_random_seed(4)
-    last = warp(image=np.moveaxis(channels, 0, -1), center_yx=(40, 50))["image"]
-    np.testing.assert_array_equal(np.moveaxis(last, -1, 0), first)
 
 
 def test_an_image_wider_than_opencv_can_address_gives_the_same_tile():
@@ -201,47 +194,6 @@ def test_an_image_wider_than_opencv_can_address_gives_the_same_tile():
     blank = np.zeros(wide.shape, np.uint8)
     tile = augment()(wide, blank, wide, center_yx=(32, 35_032), tile_size=64, output_size=4, seed=0)[0]
     np.testing.assert_array_equal(tile, patch)
-
-
-def test_grey_values_are_not_clipped_and_change_linearly_without_gamma_and_noise():
-    image = sample()[0]
-    grey = GreyValues(brightness=0.3, contrast=0.4)
-    slopes, offsets = [], []
-    for seed in range(200):
-        grey.set_random_seed(seed)
-        out = grey(image=image)["image"]
-        slope, offset = np.polyfit(image.ravel(), out.ravel(), 1)
-        np.testing.assert_allclose(out, slope * image + offset, atol=1e-4)
-        slopes.append(slope)
-        offsets.append(offset)
-    np.testing.assert_allclose([min(slopes), max(slopes)], [0.6, 1.4], atol=0.05)
-    np.testing.assert_allclose([min(offsets), max(offsets)], [-0.3, 0.3], atol=0.05)
-    assert abs(np.corrcoef(slopes, offsets)[0, 1]) < 0.25
-
-
-def test_gamma_keeps_range_and_order():
-    image = np.sort(sample()[0], axis=None).reshape(90, 110)
-    grey = GreyValues(brightness=0, contrast=0, gamma=1.0)
-    grey.set_random_seed(0)
-    out = grey(image=image)["image"]
-    assert out.dtype == np.float32
-    np.testing.assert_allclose([out.min(), out.max()], [image.min(), image.max()], rtol=1e-6)
-    assert np.all(np.diff(out.ravel()) >= 0)
-    assert np.abs(out - image).max() > 0.05
-
-
-def test_gamma_leaves_a_flat_tile_alone():
-    grey = GreyValues(brightness=0, contrast=0, gamma=0.5)
-    flat = np.full((8, 8), 1.5, np.float32)
-    np.testing.assert_array_equal(grey(image=flat)["image"], flat)
-
-
-def test_noise_has_the_stated_deviation_and_is_independent_between_channels():
-    grey = GreyValues(brightness=0, contrast=0, noise_std=0.25)
-    grey.set_random_seed(0)
-    noise = grey(images=np.zeros((2, 200, 200), np.float32))["images"]
-    np.testing.assert_allclose(noise.std(axis=(1, 2)), 0.25, rtol=0.03)
-    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.03
 
 
 def test_the_input_is_left_as_it_was():

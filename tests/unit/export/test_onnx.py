@@ -76,19 +76,6 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(kind, tmp_path, mo
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.slow
-def test_a_bioimageio_package_passes_its_test_and_carries_the_halo(tmp_path):
-    found = network(tmp_path)
-    assert export_bioimageio(found, tmp_path / "model.zip", author="Ada", licence="MIT") <= TOLERANCE
-    spec = pytest.importorskip("bioimageio.spec")
-    with spec.ValidationContext(perform_io_checks=False):
-        model = spec.load_description(tmp_path / "model.zip")
-    rows = model.inputs[0].axes[2]
-    assert (rows.size.min, rows.size.step) == (smallest(2), 4)
-    assert model.outputs[0].axes[2].size.offset == -2 * halo(2)
-    assert model.authors[0].name == "Ada"
-
-
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
     def gone(name):
         raise ImportError(f"No module named {name!r}")

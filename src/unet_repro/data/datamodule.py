@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from unet_repro.data.augment.augment import Augment
-from unet_repro.data.labels import NUM_CLASSES, class_counts, classes_from_instances
+from unet_repro.data.labels import IGNORED, class_counts, classes_of
 from unet_repro.data.normalise import Normalisation
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Split
-from unet_repro.data.tiles import Tiles, draw_center
+from unet_repro.data.tiles import Tiles, draw_center, draw_known
 from unet_repro.data.weight_cache import cached
 from unet_repro.data.weight_maps import WeightMap
 from unet_repro.errors import ConfigError, DataError
-from unet_repro.geometry import output_size
+from unet_repro.geometry import Depth, output_size
 
 Pixels = npt.NDArray[np.float32]
 TrainBatch = tuple[Tensor, Tensor, Tensor]
@@ -38,7 +38,7 @@ class TrainTiles(Dataset[TrainBatch]):
 
     Args:
         images: ``(C, H, W)`` float32, normalised.
-        classes: ``(H, W)`` uint8.
+        classes: ``(H, W)`` uint8; in images with ``labels.IGNORED`` tiles are centred on the other pixels.
         weights: ``(H, W)`` float32.
         augment: Draws and applies the augmentation of one tile.
         tile_size: Input size of a tile.
@@ -62,6 +62,7 @@ class TrainTiles(Dataset[TrainBatch]):
         seed: int,
     ) -> None:
         self.images, self.classes, self.weights = images, classes, weights
+        self.known = [np.flatnonzero(one != IGNORED) if (one == IGNORED).any() else None for one in classes]
         self.augment = augment
         self.tile_size, self.output_size = tile_size, output_size
         self.num_tiles, self.seed = tiles_per_step * num_steps, seed
@@ -75,12 +76,12 @@ class TrainTiles(Dataset[TrainBatch]):
         order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.images))
         chosen = int(order[position])
         rng = np.random.default_rng((self.seed, 2, number))
-        height, width = self.classes[chosen].shape
+        (height, width), known = self.classes[chosen].shape, self.known[chosen]
         image, classes, weights = self.augment(
             self.images[chosen],
             self.classes[chosen],
             self.weights[chosen],
-            center_yx=draw_center(rng, height, width),
+            center_yx=draw_center(rng, height, width) if known is None else draw_known(rng, known, width),
             tile_size=self.tile_size,
             output_size=self.output_size,
             seed=int(rng.integers(2**32)),
@@ -124,7 +125,7 @@ class WholeImages(Dataset[WholeImage]):
 
     def __init__(self, samples: Sequence[Sample], normalisation: Normalisation) -> None:
         self.items = [
-            WholeImage(s.key, normalisation.apply(s.image), classes_from_instances(s.labels))
+            WholeImage(s.key, normalisation.apply(s.image), classes_of(s.labels, s.classes))
             for s in samples
             if s.labels is not None
         ]
@@ -144,13 +145,16 @@ class TileData(LightningDataModule):
         split: The samples of each part.
         class_names: Names of the K classes.
         tiles: Size and budget of a step's tiles.
-        depth: Max-pools of the network; determines the legal sizes.
+        depth: Max-pools of the network, or its geometry; determines the legal sizes.
         augment: Augmentation of one tile.
         weight_map: Labels to weights.
         max_steps: Steps of the whole training.
         seed: The run's seed.
         num_workers: Loader processes; any number gives the same batches.
         max_val_images: Number of images to validate on, from the first; ``None`` for all.
+        threshold_images: Number of training images, evenly spaced, that are also predicted whole at each validation, to
+            choose a threshold on them; 0 for none.
+        batches_per_step: Batches of the tile budget whose gradients are accumulated in a step.
 
     Raises:
         GeometryError: If the tile size is not legal, or larger than the smallest mirrored training image.
@@ -163,26 +167,30 @@ class TileData(LightningDataModule):
         split: Split,
         class_names: Sequence[str],
         tiles: Tiles,
-        depth: int,
+        depth: Depth,
         augment: Augment,
         weight_map: WeightMap,
         max_steps: int,
         seed: int,
         num_workers: int = 0,
         max_val_images: int | None = None,
+        threshold_images: int = 0,
+        batches_per_step: int = 1,
     ) -> None:
         super().__init__()
         by_key = {sample.key: sample for sample in samples}
         self.samples = {part: [by_key[key] for key in getattr(split, part)] for part in ("train", "val", "test")}
         self.samples["val"] = self.samples["val"][:max_val_images]
+        self.threshold_samples = _evenly_spaced(self.samples["train"], threshold_images)
         self.class_names = tuple(class_names)
         self.tiles, self.batch = tiles, tiles.batch(depth)
         self.output_size = output_size(tiles.size, depth)
         self.augment, self.weight_map = augment, weight_map
-        self.max_steps, self.seed, self.num_workers = max_steps, seed, num_workers
+        self.max_steps, self.batches_per_step = max_steps, batches_per_step
+        self.seed, self.num_workers = seed, num_workers
         for sample in self.samples["train"]:
             height, width = sample.image.shape[-2:]
-            tiles.check_fits(height, width, sample.key)
+            tiles.check_fits(height, width, sample.key, depth)
         self.normalisation = Normalisation.of([sample.image for sample in self.samples["train"]])
         self.in_channels = len(self.normalisation.mean)
         self.train_tiles: TrainTiles | None = None
@@ -197,23 +205,29 @@ class TileData(LightningDataModule):
             self._check_shared_memory()
             self.train_tiles = self._make_train_tiles()
             self.val_images = self.whole_images("val")
+            self.threshold_images = WholeImages(self.threshold_samples, self.normalisation)
 
     def _make_train_tiles(self) -> TrainTiles:
-        labels = [sample.labels for sample in self.samples["train"] if sample.labels is not None]
-        classes = [classes_from_instances(instances) for instances in labels]
-        counts = np.mean([class_counts(c) for c in classes], axis=0)
-        assert counts.shape == (NUM_CLASSES,), "one count a class"
+        labelled = [(sample.labels, sample.classes) for sample in self.samples["train"] if sample.labels is not None]
+        classes = [classes_of(instances, given) for instances, given in labelled]
+        counts = np.mean([class_counts(each, len(self.class_names)) for each in classes], axis=0)
         return TrainTiles(
             images=[self.normalisation.apply(sample.image) for sample in self.samples["train"]],
             classes=classes,
-            weights=[cached(self.weight_map, instances, counts) for instances in labels],
+            weights=[cached(self.weight_map, instances, counts, classes=given) for instances, given in labelled],
             augment=self.augment,
             tile_size=self.tiles.size,
             output_size=self.output_size,
             tiles_per_step=self.batch.num_tiles,
-            num_steps=self.max_steps,
+            num_steps=self.max_steps * self.batches_per_step,
             seed=self.seed,
         )
+
+    @property
+    def ignores(self) -> bool:
+        """Whether labelled images have ignored pixels."""
+        samples = [*self.samples["train"], *self.samples["val"]]
+        return any(sample.classes is not None and bool((sample.classes == IGNORED).any()) for sample in samples)
 
     def whole_images(self, part: str) -> WholeImages:
         """The labelled images of ``train``, ``val`` or ``test``, normalised with the training images' statistics.
@@ -249,8 +263,10 @@ class TileData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[TrainBatch]:
         """Batches from the trainer's current step on."""
         assert self.train_tiles is not None, "Lightning calls setup first"
-        step = self.trainer.global_step if self.trainer is not None else 0
+        step = self.trainer.global_step * self.batches_per_step if self.trainer is not None else 0
         rank, num_devices = self._place()
+        if self.num_workers:
+            cv2.setNumThreads(1)  # ends OpenCV's threads: a loader process forked beside them hangs
         return DataLoader(
             self.train_tiles,
             batch_size=self.batch.num_tiles // num_devices,
@@ -261,11 +277,14 @@ class TileData(LightningDataModule):
             worker_init_fn=_one_thread,
         )
 
-    def val_dataloader(self) -> DataLoader[WholeImage]:
-        """Validation images one by one, divided among the devices."""
+    def val_dataloader(self) -> list[DataLoader[WholeImage]]:
+        """Validation images one by one, and training images for the threshold, both divided among the devices."""
         rank, num_devices = self._place()
-        mine = range(rank, len(self.val_images), num_devices)
-        return DataLoader(self.val_images, batch_size=None, sampler=mine, collate_fn=_as_is)
+        return [
+            DataLoader(images, batch_size=None, sampler=range(rank, len(images), num_devices), collate_fn=_as_is)
+            for images in (self.val_images, self.threshold_images)
+            if len(images)
+        ]
 
     def _place(self) -> tuple[int, int]:
         """Rank of this device, and the number of devices of the run."""
@@ -275,6 +294,12 @@ class TileData(LightningDataModule):
 def _one_thread(_: int) -> None:
     """Limits OpenCV to one thread in a loader process, as torch limits itself."""
     cv2.setNumThreads(1)
+
+
+def _evenly_spaced(samples: Sequence[Sample], number: int) -> list[Sample]:
+    """At most this number of samples, evenly spaced from the first to the last."""
+    places = np.linspace(0, len(samples) - 1, min(number, len(samples))).round().astype(int)
+    return [samples[place] for place in places]
 
 
 def _as_is(item: Any) -> Any:

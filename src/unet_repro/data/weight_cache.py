@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pooch
 
 from unet_repro.data.labels import Labels
-from unet_repro.data.weight_maps import Counts, WeightMap, Weights, class_balance, none
+from unet_repro.data.weight_maps import Classes, Counts, WeightMap, Weights, class_balance, none
 from unet_repro.files import replacing, sha256
 
 _CACHE_VERSION = 1  # increase it whenever a map's numbers change, so that no stale file is used
@@ -21,7 +22,14 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 _logger = logging.getLogger(__name__)
 
 
-def cached(weight_map: WeightMap, instances: Labels, class_counts: Counts, *, cache_dir: Path | None = None) -> Weights:
+def cached(
+    weight_map: WeightMap,
+    instances: Labels,
+    class_counts: Counts,
+    *,
+    classes: Classes | None = None,
+    cache_dir: Path | None = None,
+) -> Weights:
     """Computes a map, or reads it from the cache.
 
     A damaged file is recomputed; if the folder cannot be written, a warning is logged and the map is not cached. Maps
@@ -31,22 +39,24 @@ def cached(weight_map: WeightMap, instances: Labels, class_counts: Counts, *, ca
         weight_map: A function of ``weight_maps``, or a ``functools.partial`` of one.
         instances: ``(H, W)`` int32.
         class_counts: ``(K,)`` float64.
+        classes: ``(H, W)`` uint8; ``None`` if they follow from the instances.
         cache_dir: Folder of the cache; the user's cache folder by default.
 
     Returns:
-        ``(H, W)`` float32, equal to ``weight_map(instances, class_counts)``.
+        ``(H, W)`` float32, equal to ``weight_map(instances, class_counts)``, with ``classes`` if given.
 
     Raises:
         DataError: Raised by the map itself.
     """
+    given = {} if classes is None else {"classes": classes}
     bound = weight_map if isinstance(weight_map, partial) else partial(weight_map)
     if bound.func in (none, class_balance) or "<" in getattr(bound.func, "__qualname__", "<"):
-        return weight_map(instances, class_counts)
+        return weight_map(instances, class_counts, **given)
     folder = Path(pooch.os_cache("unet-repro")) / "weights" if cache_dir is None else cache_dir
-    path = folder / f"{_key(bound, instances, class_counts)}.npy"
+    path = folder / f"{_key(bound, instances, class_counts, *given.values())}.npy"
     weights = _read(path)
     if weights is None:
-        weights = weight_map(instances, class_counts)
+        weights = weight_map(instances, class_counts, **given)
         try:
             _write(path, weights)
         except OSError as error:
@@ -54,12 +64,12 @@ def cached(weight_map: WeightMap, instances: Labels, class_counts: Counts, *, ca
     return weights
 
 
-def _key(bound: partial[Weights], instances: Labels, class_counts: Counts) -> str:
+def _key(bound: partial[Weights], *arrays: npt.NDArray[np.generic]) -> str:
     parameters = inspect.signature(bound.func).bind_partial(*bound.args, **bound.keywords)
     parameters.apply_defaults()  # an explicit default gives the same map
     name = f"{bound.func.__module__}.{bound.func.__qualname__}"
     head = json.dumps([_CACHE_VERSION, name, parameters.arguments], sort_keys=True, default=float)
-    return sha256(head, instances, class_counts)
+    return sha256(head, *arrays)
 
 
 def _read(path: Path) -> Weights | None:

@@ -1,11 +1,12 @@
 """Pure functions from instance labels to the weight of every pixel in the loss.
 
-Every map is ``f(instances, class_counts, *, ...) -> weights``:
+Every map is ``f(instances, class_counts=None, *, classes=None, ...) -> weights``:
 
-- ``instances``: ``(H, W)`` int32, 0 = background; ids may have gaps.
-- ``class_counts``: ``(K,)`` float64, mean pixels of each class per image over the training set. They are passed in, not
-  counted in the image, so that equal pixels of different images have equal weights.
-- ``weights``: ``(H, W)`` float32, dimensionless, not negative.
+- ``instances``: ``(H, W)`` integers, 0 = background; ids may have gaps.
+- ``class_counts``: ``(K,)`` float64, mean pixels of each class per image of the training set. A training passes them,
+  so that equal pixels of different images have equal weights; by default those of the image itself are counted.
+- ``classes``: ``(H, W)`` uint8, for more than two classes or ignored pixels; by default they follow from the instances.
+- ``weights``: ``(H, W)`` float32, dimensionless, not negative; 0 for ignored pixels.
 
 ``d1`` and ``d2`` are the Euclidean distances in pixels from a pixel's centre to the nearest pixel of the nearest and of
 the second-nearest instance, 0 inside an instance (Ronneberger et al. 2015, section 3, equation 2).
@@ -21,17 +22,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from unet_repro.data.labels import NUM_CLASSES, Labels, classes_from_instances, extreme_ids
+from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, classes_of, extreme_ids
+from unet_repro.data.labels import class_counts as counted
 from unet_repro.errors import DataError
 
 Counts = npt.NDArray[np.float64]
+Instances = npt.NDArray[np.integer]
+Classes = npt.NDArray[np.uint8]
 Weights = npt.NDArray[np.float32]
-WeightMap = Callable[[Labels, Counts], Weights]
+WeightMap = Callable[..., Weights]
 
 _NEGLIGIBLE = 1e-7  # smaller border terms are left out; even the class weights of `border_only` are about 1e-6
 
 
-def none(instances: Labels, class_counts: Counts) -> Weights:
+def none(instances: Instances, class_counts: Counts | None = None, *, classes: Classes | None = None) -> Weights:
     """Weight 1 for every pixel.
 
     Raises:
@@ -40,11 +44,13 @@ def none(instances: Labels, class_counts: Counts) -> Weights:
     >>> none(np.array([[1, 0, 2]], np.int32), np.array([1.0, 2.0]))
     array([[1., 1., 1.]], dtype=float32)
     """
-    _check(instances, class_counts)
-    return np.ones(instances.shape, np.float32)
+    _, classes, _ = _checked(instances, class_counts, classes)
+    return _of_known(np.ones(instances.shape, np.float32), classes)
 
 
-def class_balance(instances: Labels, class_counts: Counts) -> Weights:
+def class_balance(
+    instances: Instances, class_counts: Counts | None = None, *, classes: Classes | None = None
+) -> Weights:
     """``w_k = 1 / (K f_k)`` with the class frequency ``f_k``: mean 1 over the training set, equal share per class.
 
     assumed: the paper balances class frequencies without giving the formula or the scale.
@@ -55,10 +61,18 @@ def class_balance(instances: Labels, class_counts: Counts) -> Weights:
     >>> class_balance(np.array([[1, 0, 2]], np.int32), np.array([1.0, 3.0]))
     array([[0.6666667, 2.       , 0.6666667]], dtype=float32)
     """
-    return _balance(_classes(instances, class_counts), class_counts)
+    _, classes, class_counts = _balanced(instances, class_counts, classes)
+    return _balance(classes, class_counts)
 
 
-def border_only(instances: Labels, class_counts: Counts, *, w0: float = 10.0, sigma_px: float = 5.0) -> Weights:
+def border_only(
+    instances: Instances,
+    class_counts: Counts | None = None,
+    *,
+    classes: Classes | None = None,
+    w0: float = 10.0,
+    sigma_px: float = 5.0,
+) -> Weights:
     """The earlier reproduction's map: ``1 / count + w0 exp(-(d1 + d2)^2 / (2 sigma^2))``, on cells as well.
 
     The class weights are so small (1e-6 to 1e-4) that pixels far from any border hardly count. Unlike in ``paper``, the
@@ -66,8 +80,9 @@ def border_only(instances: Labels, class_counts: Counts, *, w0: float = 10.0, si
     deviation: there the pixels of each image are counted, here the training set's mean is used.
 
     Args:
-        instances: ``(H, W)`` int32.
-        class_counts: ``(K,)`` float64.
+        instances: ``(H, W)`` integers.
+        class_counts: ``(K,)`` float64; ``None``: of this image.
+        classes: ``(H, W)`` uint8; ``None``: those that follow from the instances.
         w0: Height of the border term.
         sigma_px: Width of the border term in pixels.
 
@@ -78,12 +93,18 @@ def border_only(instances: Labels, class_counts: Counts, *, w0: float = 10.0, si
     array([[8.35, 9.23, 9.23, 9.23]], dtype=float32)
     """
     _check_border(w0, sigma_px)
-    classes = _classes(instances, class_counts)
-    return (1 / class_counts).astype(np.float32)[classes] + _border_term(instances, w0, sigma_px)
+    labels, classes, class_counts = _balanced(instances, class_counts, classes)
+    return _of_known(_by_class(1 / class_counts, classes) + _border_term(labels, w0, sigma_px), classes)
 
 
 def morphological(
-    instances: Labels, class_counts: Counts, *, w0: float = 10.0, sigma_px: float = 5.0, radius_px: int = 5
+    instances: Instances,
+    class_counts: Counts | None = None,
+    *,
+    classes: Classes | None = None,
+    w0: float = 10.0,
+    sigma_px: float = 5.0,
+    radius_px: int = 5,
 ) -> Weights:
     """``class_balance`` plus ``w0 exp(-d^2 / (2 sigma^2))``, ``d`` the distance to a morphological separation border.
 
@@ -92,8 +113,9 @@ def morphological(
     grey erosion of the labels with a disk; the term is applied to background pixels, and is 0 without such a border.
 
     Args:
-        instances: ``(H, W)`` int32.
-        class_counts: ``(K,)`` float64.
+        instances: ``(H, W)`` integers.
+        class_counts: ``(K,)`` float64; ``None``: of this image.
+        classes: ``(H, W)`` uint8; ``None``: those that follow from the instances.
         w0: Height of the border term.
         sigma_px: Width of the falloff beside the border in pixels.
         radius_px: Radius of the disk in pixels; gaps of up to ``2 radius_px - 1`` pixels are borders.
@@ -107,15 +129,22 @@ def morphological(
     _check_border(w0, sigma_px)
     if radius_px < 1 or int(radius_px) != radius_px:
         raise DataError(f"radius_px {radius_px} must be a positive integer", hint="use 1 or more, such as 5")
-    classes = _classes(instances, class_counts)
+    labels, classes, class_counts = _balanced(instances, class_counts, classes)
     weights, background = _balance(classes, class_counts), classes == 0
-    border = background & _two_within(instances, int(radius_px))
+    border = background & _two_within(labels, int(radius_px))
     if border.any():
         weights += background * _gaussian(_rounded(_distance(~border)), w0, sigma_px)
     return weights
 
 
-def paper(instances: Labels, class_counts: Counts, *, w0: float = 10.0, sigma_px: float = 5.0) -> Weights:
+def paper(
+    instances: Instances,
+    class_counts: Counts | None = None,
+    *,
+    classes: Classes | None = None,
+    w0: float = 10.0,
+    sigma_px: float = 5.0,
+) -> Weights:
     """The paper's equation 2: ``class_balance + w0 exp(-(d1 + d2)^2 / (2 sigma^2))``.
 
     assumed: the border term is applied to background pixels only, those of class 0, which include the pixels where two
@@ -125,8 +154,9 @@ def paper(instances: Labels, class_counts: Counts, *, w0: float = 10.0, sigma_px
     The error against distances over the whole image is below 1e-5, and the time is linear in the number of cells.
 
     Args:
-        instances: ``(H, W)`` int32.
-        class_counts: ``(K,)`` float64.
+        instances: ``(H, W)`` integers.
+        class_counts: ``(K,)`` float64; ``None``: of this image.
+        classes: ``(H, W)`` uint8; ``None``: those that follow from the instances.
         w0: Height of the border term; 10 in the paper.
         sigma_px: Width of the border term in pixels; about 5 in the paper.
 
@@ -135,30 +165,44 @@ def paper(instances: Labels, class_counts: Counts, *, w0: float = 10.0, sigma_px
 
     >>> paper(np.array([[1, 1, 0, 2]], np.int32), np.ones(2)).round(2)
     array([[ 1.  ,  1.  , 10.23,  1.  ]], dtype=float32)
+    >>> paper(np.array([[1, 1, 0, 2]])).round(2)  # balanced over this image
+    array([[ 0.67,  0.67, 11.23,  0.67]], dtype=float32)
     """
     _check_border(w0, sigma_px)
-    classes = _classes(instances, class_counts)
+    labels, classes, class_counts = _balanced(instances, class_counts, classes)
     weights = _balance(classes, class_counts)
-    weights += (classes == 0) * _border_term(instances, w0, sigma_px)
+    weights += (classes == 0) * _border_term(labels, w0, sigma_px)
     return weights
 
 
-def _check(instances: Labels, class_counts: Counts) -> None:
-    if instances.ndim != 2 or instances.dtype != np.int32 or instances.size == 0:
+def _checked(
+    instances: Instances, class_counts: Counts | None, given: Classes | None
+) -> tuple[Labels, Classes, Counts]:
+    """The labels as int32, the class of every pixel, and the counts, those of the image by default."""
+    if instances.ndim != 2 or instances.dtype.kind not in "iu" or instances.size == 0:
         raise DataError(
-            f"instance labels are {instances.dtype} of shape {instances.shape}, expected non-empty (H, W) int32",
+            f"instance labels are {instances.dtype} of shape {instances.shape}, expected non-empty (H, W) integers",
             hint="pass one image's labels as `labels.astype(numpy.int32)`",
         )
-    if instances.min() < 0:
+    if (lowest := instances.min()) < 0:
         raise DataError(
-            f"instance labels contain the negative id {instances.min()}",
+            f"instance labels contain the negative id {lowest}",
             hint="number instances from 1 and use 0 for the background",
         )
-    if class_counts.shape != (NUM_CLASSES,) or not np.all(np.isfinite(class_counts) & (class_counts >= 0)):
+    if (highest := instances.max()) > np.iinfo(np.int32).max:
+        raise DataError(f"instance labels contain the id {highest}, above int32", hint="number instances from 1")
+    labels = instances.astype(np.int32, copy=False)
+    classes = classes_of(labels, given)
+    highest_class = int(classes[classes != IGNORED].max(initial=0))
+    if class_counts is None:
+        return labels, classes, counted(classes, max(NUM_CLASSES, highest_class + 1))
+    num_classes = NUM_CLASSES if given is None else max(len(class_counts), highest_class + 1)
+    if class_counts.shape != (num_classes,) or not np.all(np.isfinite(class_counts) & (class_counts >= 0)):
         raise DataError(
-            f"class counts {class_counts!r} must be {NUM_CLASSES} finite numbers of 0 or more",
+            f"class counts {class_counts!r} must be {num_classes} finite numbers of 0 or more",
             hint="pass the mean of `labels.class_counts` over the training images",
         )
+    return labels, classes, class_counts
 
 
 def _check_border(w0: float, sigma_px: float) -> None:
@@ -168,20 +212,34 @@ def _check_border(w0: float, sigma_px: float) -> None:
         raise DataError(f"sigma_px {sigma_px} must be a finite positive number", hint="use 5, as in the paper")
 
 
-def _classes(instances: Labels, class_counts: Counts) -> npt.NDArray[np.uint8]:
-    """The class of every pixel, after checking that the input can be balanced by class."""
-    _check(instances, class_counts)
+def _balanced(
+    instances: Instances, class_counts: Counts | None, given: Classes | None
+) -> tuple[Labels, Classes, Counts]:
+    """Labels, the class of every pixel and the counts, after checking that the input can be balanced by class."""
+    labels, classes, class_counts = _checked(instances, class_counts, given)
     if not class_counts.all():
         raise DataError(
             f"class {int(np.argmin(class_counts))} has no pixels in the training set, so it cannot be balanced",
             hint="train on images that contain every class, or use the weight map `none`",
         )
-    return classes_from_instances(instances)
+    return labels, classes, class_counts
 
 
-def _balance(classes: npt.NDArray[np.uint8], class_counts: Counts) -> Weights:
-    by_class: Weights = (class_counts.sum() / (len(class_counts) * class_counts)).astype(np.float32)
-    return by_class[classes]
+def _balance(classes: Classes, class_counts: Counts) -> Weights:
+    return _by_class(class_counts.sum() / (len(class_counts) * class_counts), classes)
+
+
+def _by_class(values_K: Counts, classes: Classes) -> Weights:
+    """The value of every pixel's class, 0 for ignored pixels."""
+    table = np.zeros(IGNORED + 1, np.float32)
+    table[: len(values_K)] = values_K
+    return np.asarray(table[classes])
+
+
+def _of_known(weights: Weights, classes: Classes) -> Weights:
+    """The weights, 0 for ignored pixels; changes them in place."""
+    weights[classes == IGNORED] = 0
+    return weights
 
 
 def _gaussian(distance: Weights, w0: float, sigma_px: float) -> Weights:

@@ -1,6 +1,7 @@
 """Batches are a function of (seed, step, index): workers, resuming and order of drawing change nothing."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -279,12 +280,39 @@ def test_validation_hands_over_whole_images_in_order(make_samples):
     samples = make_samples(10)
     data = tile_data(samples)
     data.setup("fit")
-    images = list(data.val_dataloader())
+    (loader,) = data.val_dataloader()
+    images = list(loader)
 
     assert [image.key for image in images] == ["stack/08", "stack/09"]
     for image, sample in zip(images, samples[8:], strict=True):
         np.testing.assert_array_equal(image.image, data.normalisation.apply(sample.image))
         np.testing.assert_array_equal(image.classes, classes_from_instances(sample.labels))
+
+
+@pytest.mark.parametrize(("number", "places"), [(1, [0]), (3, [0, 3, 6]), (6, [0, 1, 2, 4, 5, 6]), (99, range(7))])
+def test_evenly_spaced_training_images_choose_the_threshold_whole_and_unaugmented(make_samples, number, places):
+    samples = make_samples(10)
+    data = tile_data(samples, threshold_images=number)
+    data.setup("fit")
+    _, loader = data.val_dataloader()
+    images = list(loader)
+
+    assert [image.key for image in images] == [f"stack/{place:02d}" for place in places]
+    np.testing.assert_array_equal(images[-1].image, data.normalisation.apply(samples[places[-1]].image))
+
+
+def test_devices_divide_the_images_of_both_kinds(make_samples):
+    data = tile_data(make_samples(20), threshold_images=6)
+    data.setup("fit")
+    seen = [[], []]
+    for rank in range(2):
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        for keys, loader in zip(seen, data.val_dataloader(), strict=True):
+            keys += [image.key for image in loader]
+
+    assert [sorted(keys) for keys in seen] == [
+        [image.key for image in images] for images in (data.val_images, data.threshold_images)
+    ]
 
 
 def test_a_first_look_validates_on_the_first_images_only(make_samples):
@@ -308,3 +336,64 @@ def test_setting_up_again_changes_nothing(make_samples):
     data.setup("fit")
 
     assert data.train_tiles is before
+
+
+def test_loader_processes_start_beside_used_threads_of_opencv(make_samples):
+    """OpenCV's threads do not survive a fork, and a child that has them in its books waits for them for ever."""
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        image = np.zeros((2000, 2000), np.float32)
+        cv2.remap(image, image, image, cv2.INTER_CUBIC)  # large enough for all threads
+        made = loader(tile_data(make_samples(), num_workers=1))
+        made.timeout = 60
+        assert len(list(made)) == 5
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_three_classes_and_ignored_pixels_reach_tiles_weights_and_validation(make_samples):
+    stack = make_samples()
+    samples = [replace(one, classes=np.where(one.labels % 3 == 1, 2, one.labels > 0).astype(np.uint8)) for one in stack]
+    for one in samples:
+        one.classes[:, :40] = 255
+    data = tile_data(samples, class_names=("background", "nucleus", "cytoplasm"), augment=augment("none"))
+    counts = np.mean([class_counts(one.classes, 3) for one in data.samples["train"]], axis=0)
+
+    assert data.ignores
+    assert not tile_data(stack).ignores
+    seen = set()
+    for _, classes, weights in batches(data):
+        seen |= set(classes.unique().tolist())
+        expected = torch.zeros(256)
+        expected[:3] = torch.from_numpy(counts.sum() / (3 * counts))
+        torch.testing.assert_close(weights, expected[classes.long()])
+    assert seen == {0, 1, 2, 255}
+    np.testing.assert_array_equal(data.val_images[0].classes, data.samples["val"][0].classes)
+
+
+def test_tiles_are_centred_on_known_pixels_uniformly():
+    classes = np.full((20, 30), 255, np.uint8)
+    classes[3:5, 7:10] = 0
+    image, weights = np.zeros((1, 20, 30), np.float32), np.ones((20, 30), np.float32)
+    centres = Counter()
+
+    def record(*arrays, center_yx, **_):
+        centres[center_yx] += 1
+        return image, classes, weights
+
+    tiles = TrainTiles(
+        images=[image],
+        classes=[classes],
+        weights=[weights],
+        augment=record,
+        tile_size=TILE,
+        output_size=OUTPUT,
+        tiles_per_step=1,
+        num_steps=600,
+        seed=0,
+    )
+    for number in range(600):
+        tiles[number]
+    assert set(centres) == {(float(row), float(column)) for row in (3, 4) for column in (7, 8, 9)}
+    assert min(centres.values()) > 60

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unet_repro.data.labels import class_counts, classes_from_instances, instances_from_mask
+from unet_repro.data.labels import (
+    class_counts,
+    classes_from_instances,
+    classes_of,
+    instances_from_classes,
+    instances_from_mask,
+)
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
 instance_maps = hnp.arrays(np.int32, SHAPES, elements=st.integers(0, 3))
@@ -66,3 +72,17 @@ def test_counts_have_a_place_for_every_class(classes, counts):
 
     assert got.dtype == np.float64
     assert got.tolist() == counts
+
+
+def test_pieces_of_each_class_are_numbered_and_ignored_pixels_are_not():
+    classes = np.array([[1, 1, 2, 0, 2], [0, 255, 2, 255, 2]], np.uint8)
+
+    assert instances_from_classes(classes).tolist() == [[1, 1, 2, 0, 3], [0, 0, 2, 0, 3]]
+    assert instances_from_classes(np.full((2, 2), 255, np.uint8)).tolist() == [[0, 0], [0, 0]]
+
+
+def test_given_classes_go_before_those_of_the_instances():
+    instances, given = np.array([[1, 2]], np.int32), np.array([[2, 255]], np.uint8)
+
+    assert classes_of(instances, given) is given
+    assert classes_of(instances, None).tolist() == [[0, 0]]

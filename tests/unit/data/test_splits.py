@@ -300,3 +300,16 @@ def test_random_folds_mix_neighbours():
     split = random_kfold(stack(30), num_folds=3, fold=1)
 
     assert any(abs(a - b) == 1 for a in places(split.val) for b in places(split.train))
+
+
+def test_own_classes_and_their_number_are_in_the_manifest_and_only_then():
+    samples = [replace(sample, labels=np.zeros((2, 2), np.int32)) for sample in stack(3)]
+    split = Split((samples[0].key,), (samples[1].key,), ())
+    plain = manifest("n", samples, split)
+    classes = [np.array([[0, 1], [2, value]], np.uint8) for value in (0, 255)]
+    others = [manifest("n", [replace(samples[0], classes=each), *samples[1:]], split) for each in classes]
+
+    assert "num_classes" not in plain
+    assert plain == manifest("n", samples, split, num_classes=2)
+    digests = {each["digest"] for each in (plain, *others, manifest("n", samples, split, num_classes=3))}
+    assert len(digests) == 4

@@ -125,3 +125,16 @@ def test_files_lie_in_the_users_cache_by_default(
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / project)
     cached(paper, two_cells, COUNTS)
     assert len(list((tmp_path / "unet-repro" / "weights").glob("*.npy"))) == 1
+
+
+def test_other_classes_are_another_map(tmp_path: Path) -> None:
+    instances, counts = np.zeros((8, 9), np.int32), np.array([3.0, 2.0])
+    instances[2:4, 2:4], instances[2:4, 6:8] = 1, 2
+    classes = (instances > 0).astype(np.uint8)
+    plain = cached(paper, instances, counts, cache_dir=tmp_path)
+    classes[:, 0] = 255
+    for _ in range(2):
+        weights = cached(paper, instances, counts, classes=classes, cache_dir=tmp_path)
+        assert not weights[:, 0].any()
+        np.testing.assert_array_equal(weights[:, 1:], plain[:, 1:])
+    assert len(list(tmp_path.glob("*.npy"))) == 2

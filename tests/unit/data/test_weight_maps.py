@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from unet_repro.data import weight_maps
-from unet_repro.data.labels import class_counts, classes_from_instances
+from unet_repro.data.labels import IGNORED, class_counts, classes_from_instances, instances_from_classes
 from unet_repro.data.weight_maps import border_only, class_balance, morphological, none, paper
 from unet_repro.errors import DataError
 
@@ -124,10 +124,11 @@ def test_no_height_leaves_class_balance(two_cells: Labels) -> None:
 @pytest.mark.parametrize(
     ("instances", "counts", "message"),
     [
-        (np.zeros((2, 3, 4), np.int32), COUNTS, r"\(H, W\) int32"),
-        (np.zeros((2, 3), np.int64), COUNTS, "int64"),
+        (np.zeros((2, 3, 4), np.int32), COUNTS, r"\(H, W\) integers"),
+        (np.zeros((2, 3), np.float64), COUNTS, "float64"),
         (np.zeros((0, 3), np.int32), COUNTS, "non-empty"),
         (np.array([[0, -1]], np.int32), COUNTS, "negative id -1"),
+        (np.array([[0, 2**31]], np.int64), COUNTS, "id 2147483648"),
         (np.zeros((2, 3), np.int32), np.ones(3), "class counts"),
         (np.zeros((2, 3), np.int32), np.array([1.0, np.nan]), "class counts"),
         (np.zeros((2, 3), np.int32), np.array([1.0, -1.0]), "class counts"),
@@ -138,6 +139,15 @@ def test_bad_input_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         weight_map(instances, counts)
+
+
+@pytest.mark.parametrize("weight_map", ALL)
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int64, np.uint64])
+def test_labels_of_any_integer_type_alone_give_the_map_of_this_image(
+    weight_map: weight_maps.WeightMap, kind: type, two_cells: Labels
+) -> None:
+    counts = class_counts(classes_from_instances(two_cells))
+    np.testing.assert_array_equal(weight_map(two_cells.astype(kind)), weight_map(two_cells, counts))
 
 
 @pytest.mark.parametrize("weight_map", [class_balance, *BORDER])
@@ -159,3 +169,36 @@ def test_illegal_parameters_are_refused(
 def test_an_illegal_radius_is_refused(radius: int, two_cells: Labels) -> None:
     with pytest.raises(DataError, match="radius_px"):
         morphological(two_cells, COUNTS, radius_px=radius)
+
+
+@pytest.mark.parametrize("weight_map", ALL)
+def test_ignored_pixels_weigh_nothing_and_the_others_as_before(
+    weight_map: weight_maps.WeightMap, two_cells: Labels
+) -> None:
+    classes = classes_from_instances(two_cells)
+    plain = weight_map(two_cells, COUNTS)
+    np.testing.assert_array_equal(weight_map(two_cells, COUNTS, classes=classes), plain)
+    classes[:, :10] = IGNORED
+    weights = weight_map(two_cells, COUNTS, classes=classes)
+    assert not weights[:, :10].any()
+    np.testing.assert_array_equal(weights[:, 10:], plain[:, 10:])
+
+
+def test_three_classes_are_balanced_and_pieces_that_are_near_have_a_border() -> None:
+    classes = np.array([[1, 1, 0, 2, 0, 0, 0, 255]], np.uint8)
+    instances, counts = instances_from_classes(classes), class_counts(classes, 3)
+    assert counts.tolist() == [4, 2, 1]
+    expected = [7 / (3 * 2)] * 2 + [7 / (3 * 4), 7 / 3] + [7 / (3 * 4)] * 3 + [0]
+    np.testing.assert_allclose(class_balance(instances, counts, classes=classes), [expected], rtol=1e-6)
+    border = paper(instances, counts, classes=classes, w0=10, sigma_px=5) - class_balance(
+        instances, counts, classes=classes
+    )
+    distances = np.array([1 + 1, 1 + 3, 2 + 4, 3 + 5])  # to the two pieces, of the background pixels
+    np.testing.assert_allclose(border[0, [2, 4, 5, 6]], 10 * np.exp(-(distances**2) / 50), rtol=1e-5)
+    assert not border[0, [0, 1, 3, 7]].any()
+
+
+def test_counts_must_have_a_place_for_every_class() -> None:
+    with pytest.raises(DataError, match="must be 3 finite numbers"):
+        class_balance(np.zeros((1, 3), np.int32), COUNTS, classes=np.array([[0, 1, 2]], np.uint8))
+    assert class_balance(np.zeros((1, 3), np.int32), classes=np.array([[0, 1, 2]], np.uint8)).tolist() == [[1, 1, 1]]

@@ -5,6 +5,10 @@ import tempfile
 from harness import UNET_REPRO, Record, in_turn, run
 
 GOAL_S = 1.0
+LINES = (
+    "--help", "train --help", "evaluate --help", "reproduce --help", "report --help", "tiles 572", "runs",
+    "sweep-status", "completion --line unet-repro",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -13,9 +17,9 @@ def main() -> None:
         def command(*arguments: str) -> None:
             run(*UNET_REPRO, *arguments, cwd=folder)
 
-        command("train", "-m", "seed=0,1", "scale=smoke", "model.depth=1", "data.num_slices=6", "logger.mode=disabled",
-                "experiment=optimizer")  # fmt: skip
-        commands = {f"unet-repro {line}": line.split() for line in ("--help", "tiles 572", "sweep-status")}
+        command("train", "-m", "seed=0,1", "scale=smoke", "model.depth=1", "data=synthetic", "data.num_slices=6",
+                "logger.mode=disabled", "experiment=optimizer")  # fmt: skip
+        commands = {f"unet-repro {line}": line.split() for line in LINES}
         times = in_turn({name: lambda a=arguments: command(*a) for name, arguments in commands.items()}, rounds=7)
     record = Record("commands", "Whole commands that shall not wait for torch")
     for name, seconds in times.items():

@@ -15,12 +15,12 @@ from harness import UNET_REPRO, Record, Row, options
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
-from unet_repro.evaluation.evaluations import evaluation
+from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.machine import usable_cores
 from unet_repro.training.build import run_folder
 
 FP32, BF16 = "32-true", "bf16-mixed"
-MEASURES = {"iou_membrane": "membrane IoU", "pair_f_score": "pair F-score"}
+MEASURES = {"iou": "mean IoU", "v_rand": "V_rand, thinned"}
 SECONDS = "training"
 
 
@@ -28,7 +28,7 @@ def trained(settings: list[str]) -> dict[str, float]:
     """Measures and seconds of a run, which is trained if necessary."""
     subprocess.run([sys.executable, *UNET_REPRO, "train", *settings], check=True)
     folder = run_folder(check(compose("train", settings)))
-    images = evaluation(folder.path, "val")["variants"]["whole"].values()
+    images = evaluate(folder.path, ["scores"])["at_half"]["1"].values()
     found = {name: statistics.mean(image[key] for image in images) for key, name in MEASURES.items()}
     return {**found, SECONDS: json.loads(folder.provenance.read_text())["seconds"]}
 

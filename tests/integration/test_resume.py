@@ -70,10 +70,10 @@ class Steps:
                 signal.raise_signal(signum)
             return training(task, batch, batch_idx)
 
-        def validation_step(task, batch, batch_idx):
+        def validation_step(task, batch, batch_idx, dataloader_idx=0):
             if task.global_step == at_validation:
                 signal.raise_signal(signum)
-            return validation(task, batch, batch_idx)
+            return validation(task, batch, batch_idx, dataloader_idx)
 
         monkeypatch.setattr(SegmentationTask, "training_step", training_step)
         monkeypatch.setattr(SegmentationTask, "validation_step", validation_step)

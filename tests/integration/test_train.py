@@ -1,7 +1,6 @@
 import csv
 import json
 import os
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,14 +11,13 @@ from tiny import tiny
 from unet_repro import train as train_module
 from unet_repro.config import check
 from unet_repro.errors import DataError, RunError, TrainingError
-from unet_repro.evaluation.evaluations import measure_images
+from unet_repro.evaluation.likely_classes import measure_images
 from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.machine import use_machine
 from unet_repro.runs.folder import RunFolder
 from unet_repro.train import train
-from unet_repro.training import build as build_module
 from unet_repro.training import fit as fit_module
-from unet_repro.training.build import read_data, run_folder
+from unet_repro.training.build import build, read_data, run_folder
 from unet_repro.training.task import SegmentationTask
 
 
@@ -42,7 +40,7 @@ def weights(folder):
 def test_a_finished_run_has_all_its_records(finished):
     config, folder, result = finished
     assert folder.state == "done"
-    assert yaml.safe_load(folder.config.read_text()) == json.loads(json.dumps(asdict(check(config))))
+    assert yaml.safe_load(folder.config.read_text()) == json.loads(json.dumps(check(config).plain()))
     assert json.loads(folder.result_file.read_text()) == result
     with folder.history.open() as file:
         rows = list(csv.DictReader(file))
@@ -66,7 +64,9 @@ def test_a_second_call_returns_the_result_without_training(finished, monkeypatch
 def test_runs_differ_in_identity_only_where_numbers_can_differ(tmp_path):
     base = run_folder(check(tiny(tmp_path))).run_id
     same = ["logger.mode=offline", "trainer.threads=2", "trainer.num_workers=3"]
-    other = ["seed=1", "optimizer.lr=2e-3", "model.norm=batch", "augment=none", "weight_map.w0=9", "data.seed=1",
+    same += ["trainer.accumulate_grad_batches=1", "callbacks=device_stats", "logger=csv"]
+    other = ["trainer.gradient_clip_val=1.0", "trainer.accumulate_grad_batches=2", "callbacks=ema",
+             "seed=1", "optimizer.lr=2e-3", "model.norm=batch", "augment=none", "weight_map.w0=9", "data.seed=1",
              "split.gap=0", "trainer.max_steps=10", "tiles.budget=1x84", "trainer.precision=64-true"]  # fmt: skip
     assert {run_folder(check(tiny(tmp_path, override))).run_id for override in same} == {base}
     ids = [run_folder(check(tiny(tmp_path, override))).run_id for override in other]
@@ -75,7 +75,8 @@ def test_runs_differ_in_identity_only_where_numbers_can_differ(tmp_path):
 
 def test_a_run_shared_by_experiments_has_one_identity(tmp_path):
     ids = {run_folder(check(tiny(tmp_path, f"experiment={name}"))).run_id for name in ("tile_size", "weight_map")}
-    assert ids == {run_folder(check(tiny(tmp_path))).run_id}
+    parts = ["split=replicate", "weight_map=none", "schedule=constant_then_linear"]
+    assert ids == {run_folder(check(tiny(tmp_path, *parts))).run_id}
 
 
 def test_a_resumed_run_takes_the_threads_that_it_began_with(tmp_path, monkeypatch, capsys):
@@ -216,7 +217,7 @@ def test_evaluate_refuses_what_is_no_run(tmp_path, finished):
         open_trained(tmp_path, "best")
     config = tiny(tmp_path)
     folder = run_folder(check(config))
-    folder.begin(asdict(check(config)), read_data(check(config)).manifest)
+    folder.begin(check(config).plain(), read_data(check(config)).manifest)
     with pytest.raises(RunError, match="no checkpoint"):
         open_trained(folder.path, "best")
 
@@ -238,11 +239,10 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
     folder = run_folder(check(config))
     assert open_trained(folder.path, "best").data_name == "folder"
     cv2.imwrite(str(tmp_path / "own/images/4.png"), 255 - cv2.imread(str(tmp_path / "own/images/4.png"), 0))
-    build_module._read_data.cache_clear()
     with pytest.raises(RunError, match="data have changed"):
         open_trained(folder.path, "best")
     assert run_folder(check(config)).run_id != folder.run_id
-    data, _ = build_module.build(check(config))
+    data, _ = build(check(config), read_data(check(config)))
     with pytest.raises(DataError, match="no images with public labels"):
         data.whole_images("test")
 
@@ -253,3 +253,23 @@ def test_a_damaged_result_is_an_error_not_a_result(tmp_path):
     folder.result_file.write_text("{half")
     with pytest.raises(RunError, match="damaged"):
         folder.result()
+
+
+def test_a_training_whose_loss_is_not_finite_leaves_its_history_and_the_reason(tmp_path, monkeypatch):
+    step = SegmentationTask.training_step
+
+    def broken(task, batch, number):
+        images, *others = batch
+        return step(task, [images * (float("nan") if task.global_step == 5 else 1), *others], number)
+
+    monkeypatch.setattr(SegmentationTask, "training_step", broken)
+    config = tiny(tmp_path, "trainer.val_every=2")
+    for _ in range(2):  # a further attempt ends in the same way
+        with pytest.raises(TrainingError, match="the loss is nan at step 5"):
+            train(config)
+        folder = run_folder(check(config))
+        assert folder.state == "failed"
+        assert folder.error.read_text().startswith("TrainingError: the loss is nan at step 5 ")
+        assert folder.result() is None
+        assert folder.curves()["step"] == [2, 4]
+        assert len(folder.curves()["val/iou_own"]) == 2

@@ -20,17 +20,19 @@ from unet_repro.tracking.reading import offline_file, read_run
 ROWS = [{"step": step, "val/iou": step / 100} for step in (10, 20)]
 CONFIG = {
     "seed": 0, "scale": "cpu", "arm": "A", "experiment": {"name": "optimizer", "claim": "C3"},
-    "optimizer": {"_target_": "torch.optim.SGD", "lr": 1e-3}, "tiles": {"size": 572, "budget": "1x572"},
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 1e-3}, "split": {"fold": 3},
+    "tiles": {"size": 572, "budget": "1x572"},
     "logger": {"mode": "offline", "project": "unet-repro", "panel_images": 0},
 }  # fmt: skip
 VERDICTS = {
     "made": {},
-    "verdicts": [{
-        "claim": "C3", "statement": "Adam is faster.", "experiment": "optimizer", "verdict": "inconclusive",
-        "label": "scale cpu, isbi2012", "reason": "weak", "seeds": 3, "seeds_needed": 12, "p_holm": 0.4, "scale": "cpu",
-        "data": "isbi2012",
-        "effects": [{"name": "A − B", "measure": "final IoU", "estimate": 0.01, "low": -0.1, "high": 0.12, "p_for": 0.5,
-                     "p_against": 0.9, "primary": True}],
+    "trials": [{
+        "scale": "cpu", "data": "isbi2012", "lead": "One question is open.", "banner": "", "state": None,
+        "claims": [{"id": "C3", "statement": "Adam is faster.", "word": "open", "parts": [
+            {"id": "C3a", "experiment": "optimizer", "question": "Is Adam faster?", "word": "open", "short": "unsure",
+             "found": "Adam was 10 steps faster.", "sure": "p = 0.4", "replicates": 10, "look": 1, "next_look": 20},
+            {"id": "C9", "experiment": "split", "question": "?", "word": "open", "short": "", "found": "", "sure": ""},
+        ]}],
     }],
 }  # fmt: skip
 
@@ -94,15 +96,15 @@ def test_workspace_report_and_verdicts_arrive(server, runs_dir, capsys):
     assert {line["xAxis"] for line in lines} == {"trainer/global_step"}
 
     report = server.views["runs"][-1]["spec"]
-    assert "C3: inconclusive (scale cpu, isbi2012)" in report
-    assert "**C3** Adam is faster." in report
+    assert "C3a: open (cpu, isbi2012). Adam was 10 steps faster." in report
+    assert "**C3a** Is Adam faster?" in report
     assert '"arms.value.rotations"' in report
     assert len(panels(json.loads(report))) == 2 * 5
 
     (table,) = server.tables()
-    assert table["columns"][:3] == ["claim", "statement", "verdict"]
-    row = dict(zip(table["columns"], table["data"][0], strict=True))
-    assert (row["effect"], row["low"], row["high"], row["seeds_needed"]) == (0.01, -0.1, 0.12, 12)
+    assert table["columns"][:3] == ["claim", "part", "experiment"]
+    (row,) = (dict(zip(table["columns"], row, strict=True)) for row in table["data"])
+    assert (row["part"], row["word"], row["sure"], row["replicates"]) == ("C3a", "open", "p = 0.4", 10)
     assert server.runs["verdicts"]["jobType"] == "trial"
 
 
@@ -183,3 +185,4 @@ def test_the_offline_file_holds_keys_to_group_by(tmp_path):
     assert compare["claim"] == "C3"
     assert compare["data"] == "isbi2012"
     assert compare["tile_size"] == 572
+    assert compare["fold"] == 3

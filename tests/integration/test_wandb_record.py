@@ -11,6 +11,7 @@ from unet_repro.config import check
 from unet_repro.errors import Abandoned
 from unet_repro.runs.folder import RunFolder
 from unet_repro.tracking import mirror
+from unet_repro.tracking.finished import ensure_offline_run, offline_file_of
 from unet_repro.tracking.reading import offline_file, read_run
 from unet_repro.train import train
 from unet_repro.training.build import run_folder
@@ -114,6 +115,24 @@ def test_an_attempt_that_died_while_it_wrote_is_written_anew_with_its_panel(tmp_
 def test_disabled_writes_nothing(tmp_path):
     train(tiny(tmp_path, "logger.mode=disabled"))
     assert not list(tmp_path.rglob("wandb"))
+
+
+def test_wandbs_own_variables_are_respected(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    monkeypatch.setenv("WANDB_ENTITY", "my-team")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    config = tiny(tmp_path / "runs", "logger=wandb")
+    config.logger.mode = "offline"
+    result = train(config)
+    (path,) = tmp_path.rglob("*.wandb")
+    assert path.is_relative_to(tmp_path / "elsewhere" / result["run_id"] / "wandb")
+    assert read_run(path).run["project"] == "mine"
+    assert read_run(path).run["entity"] == "my-team"
+    folder = run_folder(check(config))
+    monkeypatch.delenv("WANDB_DIR")
+    assert offline_file_of(folder) == path, "its place is part of the run's record"
+    assert not ensure_offline_run(folder), "it is complete"
 
 
 def test_an_interrupted_online_training_arrives_once_and_whole(tmp_path, monkeypatch):

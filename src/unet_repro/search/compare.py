@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.core.utils import JobReturn
 
 from unet_repro.errors import ConfigError, DataError
-from unet_repro.evaluation.evaluations import measure_images
+from unet_repro.evaluation.likely_classes import measure_images
 from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.files import csv_text, markdown_table
 from unet_repro.runs.folder import write_atomically
@@ -16,7 +16,6 @@ from unet_repro.sweep.ledger import Entry, Ledger, unique
 from unet_repro.sweep.plan import entry_of
 from unet_repro.sweep.progress import SweepProgress
 from unet_repro.sweep.run_all import train_all
-from unet_repro.training.build import read_data
 
 MEASURES = ("iou", "loss")
 
@@ -37,7 +36,7 @@ def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
     for arm in arms:
         for seed in seeds:
             arm.trained([f"seed={seed}"])
-        data = read_data(arm.config)
+        data = arm.read(arm.config)
         labelled = {sample.key for sample in data.samples if sample.labels is not None}
         if seeds and labelled.isdisjoint(data.split.test):
             raise DataError(
@@ -69,7 +68,7 @@ def compare_best(
             full = [*arm.overrides, *search.best(arm), f"seed={seed}"]
             shared = arms[0].trained([f"seed={seed}"])  # settings that the comparison's runs share
             chosen = arm.trained(full[len(arm.overrides) :])
-            entries.append(entry_of(shared, chosen, arm.name, full, (), tuning_trials=search.trials))
+            entries.append(entry_of(shared, chosen, arm.name, full, (), read=arm.read, tuning_trials=search.trials))
     Ledger(search.runs_dir).record(entries)
     with SweepProgress(unique(entries), search.runs_dir, lambda: None) as progress:
         failures = train_all(unique(entries), search.runs_dir, launch, show_line=progress.show_line)

@@ -31,7 +31,7 @@ from unet_repro.search.table import show
 from unet_repro.sweep.ledger import Entry, unique
 from unet_repro.sweep.plan import entry_of
 from unet_repro.sweep.run_all import MAX_IN_VAIN, train_all
-from unet_repro.training.build import read_data, run_folder
+from unet_repro.training.build import DataReader, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
 LOSSES = ("val/loss", "train/loss", "train/ce")  # measures of the history for which smaller is better
@@ -47,6 +47,7 @@ class Arm:
         config: Its configuration without a trial's settings.
         journal: The study's file.
         compose: Composes overrides to a configuration.
+        read: Reads the data of a configuration.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Arm:
     config: TrainConfig
     journal: Path
     compose: Compose
+    read: DataReader
 
     def trained(self, overrides: Sequence[str]) -> TrainConfig:
         """The checked configuration of a trial."""
@@ -66,7 +68,8 @@ class Arm:
             ConfigError: If its settings are not valid.
             GeometryError: If its tile size is not legal.
         """
-        return entry_of(self.config, self.trained(overrides), self.name, [*self.overrides, *overrides], ())
+        full = [*self.overrides, *overrides]
+        return entry_of(self.config, self.trained(overrides), self.name, full, (), read=self.read)
 
 
 # Trains trials: takes their runs, and the data that each job receives about its trial, by run id.
@@ -204,7 +207,7 @@ class Search:
     def _show(self, arm: Arm) -> None:
         study = self.study(arm)
         run_ids = {
-            trial.number: run_folder(arm.trained(overrides_of(trial))).run_id
+            trial.number: run_folder(config := arm.trained(overrides_of(trial)), arm.read(config)).run_id
             for trial in study.trials
             if trial.state.is_finished() and trial.user_attrs.get("state") != "refused"
         }
@@ -232,16 +235,17 @@ def arms_of(compose: Compose, given: Sequence[str], search: Search) -> list[Arm]
     base = check(compose(list(given)))
     named = base.experiment.arms if base.experiment else {}
     arms = []
+    read = DataReader()
     for name, own in named.items() or [("search", [])]:
         overrides = [*given, *own, *([f"arm={json.dumps(name)}"] if named else [])]
         config = check(compose(overrides))
         shared = [
-            {**numbers_of(config), "data": read_data(config).manifest["digest"]},
+            {**numbers_of(config), "data": read(config).manifest["digest"]},
             CODE_VERSION, search.space, search.measure, search.seed,
         ]  # fmt: skip
         digest = sha256(json.dumps(shared, sort_keys=True))[:12]
         journal = search.runs_dir / "search" / f"{study_name(name, digest)}.journal"
-        arms.append(Arm(name, tuple(overrides), config, journal, compose))
+        arms.append(Arm(name, tuple(overrides), config, journal, compose, read))
     for arm in arms:
         for key, distribution in parse_space(search.space).items():
             for value in values_of(distribution):

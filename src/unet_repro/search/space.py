@@ -58,12 +58,12 @@ def _distribution(text: str) -> tuple[str, BaseDistribution]:
     try:
         override = OverridesParser.create().parse_override(text)
         key, value = override.key_or_group, override.value()
-        if not isinstance(value, IntervalSweep | ChoiceSweep | RangeSweep):
-            raise ConfigError(f"hydra.sweeper.space: {text} has only one value", hint=_HINT)
-        return key, _made(value)
+        if isinstance(value, IntervalSweep | ChoiceSweep | RangeSweep):
+            return key, _made(value)
     except (HydraException, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"hydra.sweeper.space: {text} cannot be searched: {reason}", hint=_HINT) from error
+    raise ConfigError(f"hydra.sweeper.space: {text} has only one value", hint=_HINT)
 
 
 def _made(sweep: IntervalSweep | ChoiceSweep | RangeSweep) -> BaseDistribution:

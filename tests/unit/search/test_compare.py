@@ -25,9 +25,9 @@ def arm(monkeypatch, *, test_labels):
         Sample("train/0", "s", "train", pixels, pixels.astype(np.int32)),
         Sample("test/0", "s", "test", pixels, test_labels),
     ]
-    monkeypatch.setattr(final, "read_data", lambda _: Read(samples, Split(("train/0",), (), ("test/0",))))
     monkeypatch.setattr(Arm, "trained", lambda *_: None)
-    return Arm("Adam", (), SimpleNamespace(), Path("s.journal"), lambda _: None)
+    read = Read(samples, Split(("train/0",), (), ("test/0",)))
+    return Arm("Adam", (), SimpleNamespace(), Path("s.journal"), lambda _: None, lambda _: read)
 
 
 def test_a_comparison_needs_a_test_part_with_labels(monkeypatch):

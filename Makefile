@@ -61,7 +61,7 @@ $(NEXT): $(READY)
 
 test-next: $(NEXT) ## run the tests of the configuration on the newest pre-releases of Hydra and OmegaConf, in .venv-next
 	$(NEXT)/bin/python -m pip list 2>/dev/null | grep -E '^(hydra-core|omegaconf) '
-	$(NEXT)/bin/python -m pytest tests/config tests/integration/test_own_files.py
+	$(NEXT)/bin/python -m pytest -W default tests/config tests/integration/test_own_files.py
 
 reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; resumable
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \

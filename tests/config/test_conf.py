@@ -255,7 +255,11 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
             "gradient_clip_val",
         ),
         (["trainer.accumulate_grad_batches=0"], "accumulate_grad_batches=0 must be at least 1", "null"),
-        (["callbacks=ema", "+callbacks.ema.decai=0.9"], "unknown configuration key callbacks.ema.decai", "decay"),
+        (
+            ["callbacks=device_stats", "+callbacks.device_stats.cpu_stat=1"],
+            "key callbacks.device_stats.cpu_stat",
+            "_stats",
+        ),
         (["callbacks=ema", "callbacks.ema.decay=slow"], "callbacks.ema.decay='slow' is not valid", ""),
         (["+callbacks.mine.value=1"], "callbacks.mine has no _target_", "callbacks.mine._target_="),
         (["logger=csv", "+logger.csv.flush=1"], "unknown configuration key logger.csv.flush", ""),

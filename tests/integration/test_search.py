@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from tiny import NETWORK, STACK, unet_repro
 
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 
 SEARCH = [
     "search", *STACK, "data.num_slices=8", *NETWORK, "hydra.sweeper.trials=4", "hydra.sweeper.startup_trials=2",

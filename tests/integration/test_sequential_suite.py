@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from tiny import NETWORK
 
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 from unet_repro.trial.run_record import records_of
 
 # Looks at 2, 3 and 4 replicates instead of 15, 20 and 30; the comparison keeps runs that do not start.

@@ -12,7 +12,7 @@ from tiny import NETWORK, STACK, unet_repro
 
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import RECORD, hold
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 
 SLOW = "+experiment.arms.slow=['optimizer.lr=1e-4']"
 SWEEP = ["train", "-m", *STACK, *NETWORK, "experiment=optimizer", SLOW]

@@ -11,7 +11,7 @@ from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.report.publish import BEGIN, END, Published
 from unet_repro.report.record import RecordOfScale
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 from unet_repro.train import train
 from unet_repro.trial.run_record import record_of
 

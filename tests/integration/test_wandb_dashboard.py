@@ -13,7 +13,7 @@ from wandb_server import WandbServer, serving
 from unet_repro.commands.wandb_dashboard import main
 from unet_repro.errors import RunError, UserError
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.tracking.finished import write_finished
 from unet_repro.tracking.reading import offline_file, read_run
 

@@ -19,7 +19,7 @@ from wandb_server import KEY, WandbServer, serving
 from unet_repro.commands.wandb_sync import main
 from unet_repro.errors import RunError, UserError
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.tracking.finished import write_finished
 from unet_repro.tracking.offline import is_complete
 from unet_repro.tracking.panels import Panel

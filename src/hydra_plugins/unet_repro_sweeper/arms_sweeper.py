@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
-    from unet_repro.sweep.ledger import Entry
+    from unet_repro.runs.ledger import Entry
 
 
 class ArmsSweeper(Sweeper):
@@ -57,8 +57,8 @@ class ArmsSweeper(Sweeper):
         from unet_repro.console import report_user_errors  # noqa: PLC0415
         from unet_repro.errors import SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
+        from unet_repro.runs.ledger import Ledger, unique  # noqa: PLC0415
         from unet_repro.sweep.dry_run import check_launcher, print_plan  # noqa: PLC0415
-        from unet_repro.sweep.ledger import Ledger, unique  # noqa: PLC0415
         from unet_repro.sweep.plan import plan  # noqa: PLC0415
         from unet_repro.sweep.progress import SweepProgress  # noqa: PLC0415
         from unet_repro.sweep.run_all import train_all  # noqa: PLC0415

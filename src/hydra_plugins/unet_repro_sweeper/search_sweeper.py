@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra_plugins.unet_repro_sweeper.arms_sweeper import ArmsSweeper
 
 if TYPE_CHECKING:
-    from unet_repro.sweep.ledger import Entry
+    from unet_repro.runs.ledger import Entry
 
 
 class SearchSweeper(ArmsSweeper):

@@ -17,7 +17,7 @@ from unet_repro.report.table import REPORT_DIR, print_tables, write_table_files
 from unet_repro.report.verdict_files import print_verdicts, write_verdicts
 from unet_repro.report.verdicts import judged_on_disk
 from unet_repro.runs.folder import write_atomically
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 from unet_repro.trial.run_record import records_of
 
 

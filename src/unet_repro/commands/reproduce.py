@@ -17,7 +17,7 @@ from unet_repro.commands.train import task
 from unet_repro.data.sources import registry as sources
 from unet_repro.errors import ConfigError, SweepFailed
 from unet_repro.report.record import RecordOfScale, published_record
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 from unet_repro.sweep.swept import key_of, variant_of
 from unet_repro.trial.claims import CLAIMS
 from unet_repro.trial.run_record import RunRecord, records_of

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from unet_repro.commands.options import parser
 from unet_repro.errors import RunError
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, terminal, time_left
 
 WATCH_EVERY_S = 2.0

@@ -15,7 +15,7 @@ from unet_repro.errors import RunError, UserError
 from unet_repro.report.made_with import question_of
 from unet_repro.report.verdict_files import to_markdown
 from unet_repro.runs.folder import RunFolder, write_atomically
-from unet_repro.sweep.ledger import Ledger, unique
+from unet_repro.runs.ledger import Ledger, unique
 from unet_repro.tracking import dashboard
 from unet_repro.tracking.dashboard import Comparison
 from unet_repro.tracking.upload import check_server

@@ -12,7 +12,7 @@ from unet_repro.commands.options import parser
 from unet_repro.errors import RunError, UserError
 from unet_repro.files import locked
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Ledger, unique
+from unet_repro.runs.ledger import Ledger, unique
 from unet_repro.tracking.finished import about, ensure_offline_run, offline_file_of
 from unet_repro.tracking.upload import Upload, check_server, has_arrived
 

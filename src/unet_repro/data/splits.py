@@ -233,6 +233,11 @@ def _check_gap(gap: int) -> None:
 
 
 def checked(split: Split, name: str) -> Split:
+    """The split, if it has training and validation samples.
+
+    Raises:
+        DataError: If one of the two parts is empty.
+    """
     for part in ("train", "val"):
         if not getattr(split, part):
             raise DataError(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.runs.folder import RunFolder, open_run
-from unet_repro.sweep.ledger import Ledger
+from unet_repro.runs.ledger import Ledger
 
 # Settings that may differ within a group: the held-out part of the data, and what does not affect a run's numbers.
 _PLACE = ("fold", "draw_seed", "train", "test")

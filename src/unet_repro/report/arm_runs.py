@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.trial.run_record import RunRecord
 
 State = Literal["waiting", "running", "failed", "done"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.report.record import RecordOfScale, published_record, scales_of
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.trial.claims import CLAIMS
 from unet_repro.trial.contrasts import Contrast
 from unet_repro.trial.judge import judge

@@ -11,8 +11,8 @@ from unet_repro.evaluation.likely_classes import measure_images
 from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.files import csv_text, markdown_table
 from unet_repro.runs.folder import write_atomically
+from unet_repro.runs.ledger import Entry, Ledger, unique
 from unet_repro.search.search import Arm, Search
-from unet_repro.sweep.ledger import Entry, Ledger, unique
 from unet_repro.sweep.plan import entry_of
 from unet_repro.sweep.progress import SweepProgress
 from unet_repro.sweep.run_all import train_all

@@ -15,6 +15,7 @@ from unet_repro.errors import ConfigError, GeometryError
 from unet_repro.files import sha256
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import CODE_VERSION, numbers_of
+from unet_repro.runs.ledger import Entry, unique
 from unet_repro.search.space import parse_space, values_of
 from unet_repro.search.study import (
     alone,
@@ -28,7 +29,6 @@ from unet_repro.search.study import (
     study_name,
 )
 from unet_repro.search.table import show
-from unet_repro.sweep.ledger import Entry, unique
 from unet_repro.sweep.plan import entry_of
 from unet_repro.sweep.run_all import MAX_IN_VAIN, train_all
 from unet_repro.training.build import DataReader, run_folder

@@ -67,7 +67,8 @@ def _decode_png(data: bytes, *, labels: bool) -> Pixels:
     if kind == _PALETTE and pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:3]).all():  # a palette of greys
         return pixels[..., 0] if pixels.shape[-1] == 3 else pixels[..., [0, 3]]
     if labels and kind == 0 and bits < 8:  # decoders scale two values to 0 and 255, four to 0, 85, 170, 255
-        return np.floor_divide(pixels, 255 // (2**bits - 1), dtype=np.uint8, casting="unsafe")
+        numbers: Pixels = (pixels // (255 // (2**bits - 1))).astype(np.uint8)
+        return numbers
     return pixels
 
 

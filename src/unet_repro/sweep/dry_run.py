@@ -10,7 +10,7 @@ from rich.console import Console
 
 from unet_repro.config import check
 from unet_repro.errors import ConfigError
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 from unet_repro.sweep.status import RunStatus, counted, measured_speeds, status, tables, time_left
 from unet_repro.sweep.timing import seconds_for
 

@@ -12,7 +12,7 @@ from unet_repro.errors import ConfigError
 from unet_repro.evaluation.evaluations import check_sections
 from unet_repro.files import sha256
 from unet_repro.runs.identity import numbers_of
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 from unet_repro.sweep.swept import swept_arm, swept_keys, variant_of
 from unet_repro.training.build import Data, DataReader, geometry_of_model, run_folder
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unet_repro.errors import UserError
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 
 POLL_S = 1.0
 

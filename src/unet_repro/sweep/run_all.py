@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from unet_repro.errors import RunHeld, UserError
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 
 Launch = Callable[[Sequence[Entry]], Sequence[JobReturn]]
 IsDone = Callable[[Entry], bool]

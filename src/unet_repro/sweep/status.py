@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry, Ledger, unique
+from unet_repro.runs.ledger import Entry, Ledger, unique
 
 # Seconds of training for one unit of ``Entry.cost``, by ``Entry.speed_class``.
 Speeds = Mapping[str, float]

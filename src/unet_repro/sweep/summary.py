@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry, unique
+from unet_repro.runs.ledger import Entry, unique
 from unet_repro.sweep.status import STATES, empty_table, state_of, terminal, title_of
 
 # Heading -> measure of a result's last row. ``iou`` is at the run's own threshold, of two classes only.

@@ -58,7 +58,7 @@ class TrackioLog(Logger):
         """The run id."""
         return str(self.run["run_id"])
 
-    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+    def log_hyperparams(self, params: Any) -> None:
         """Removes the log of an earlier attempt, and opens one with the settings; called once, first."""
         project = self.run["project"]
         if self.space_id is None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from unet_repro.config import TrainConfig
 from unet_repro.errors import ConfigError, TrainingError

@@ -12,7 +12,7 @@ from unet_repro.errors import RunError
 from unet_repro.files import replacing, sha256
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import CODE_VERSION
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 
 Plain = dict[str, Any]
 DIGITS = 6  # significant digits of floats in the record

@@ -10,7 +10,7 @@ from unet_repro.config import check
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.evaluation.groups import groups_of, runs_of
 from unet_repro.runs.folder import RunFolder, write_atomically
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 
 
 def make_run(path, *overrides, arm=None, done=False):

@@ -14,7 +14,7 @@ from unet_repro.report.arms import arms_of, comparisons_of, cost_of
 from unet_repro.report.figures import draw_all
 from unet_repro.report.table import print_tables, to_csv, to_markdown, write_tables
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 
 POOLED = {("SGD", 0): 0.5, ("SGD", 1): 0.7, ("Adam", 0): 0.6}  # arm Adam, seed 1 is not finished
 

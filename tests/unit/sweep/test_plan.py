@@ -3,7 +3,7 @@ import pytest
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.errors import ConfigError
-from unet_repro.sweep.ledger import Entry, unique
+from unet_repro.runs.ledger import Entry, unique
 from unet_repro.sweep.plan import once_for_all_seeds, plan
 
 

@@ -3,8 +3,8 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from unet_repro.errors import ConfigError, RunError, RunHeld, Stopped
 from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.ledger import Entry
 from unet_repro.sweep import run_all as rounds
-from unet_repro.sweep.ledger import Entry
 from unet_repro.sweep.run_all import train_all
 
 

@@ -12,7 +12,7 @@ from made_records import made_record
 
 from unet_repro.errors import RunError
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.ledger import Entry
+from unet_repro.runs.ledger import Entry
 from unet_repro.trial.run_record import RunRecord, read_records, record_of, records_of, rounded, write_records
 
 CONFIG = {

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from unet_repro.errors import RunError
-from unet_repro.sweep.ledger import Entry, Ledger
+from unet_repro.runs.ledger import Entry, Ledger
 
 
 def test_sweeps_that_begin_at_once_lose_none_of_each_others_runs(tmp_path):

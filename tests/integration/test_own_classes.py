@@ -34,7 +34,7 @@ def own_images(root, num=5, size=96):
         (root / folder).mkdir(parents=True)
     for number in range(num):
         classes = np.zeros((size, size), np.uint8)
-        for index, (row, column) in enumerate(np.ndindex(4, 4)):
+        for index, (row, column) in enumerate(np.ndindex(size // 24, size // 24)):
             inside = (rows - 24 * row - 12) ** 2 + (columns - 24 * column - 12) ** 2 < rng.integers(6, 11) ** 2
             classes[inside] = 1 + index % 2
         image = np.array([60, 120, 180])[classes] + rng.normal(0, 10, classes.shape)
@@ -49,8 +49,9 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classes")
     own_images(folder / "own")
     data = ["data=folder", f"data.root={folder / 'own'}", f"data.classes=[{','.join(NAMES)}]"]
-    learning = ["optimizer=adamw", "optimizer.lr=1e-2", "trainer.max_steps=30", "trainer.val_every=30"]
-    config = tiny(folder / "runs", *learning, "model.norm=instance", data=data)
+    learning = ["optimizer=adamw", "optimizer.lr=1e-2", "trainer.max_steps=80", "trainer.val_every=80", "augment=none"]
+    network = ["model.width=6", "model.dropout=0", "weight_map=class_balance"]
+    config = tiny(folder / "runs", *learning, *network, data=data)
     result = train(config)
     return run_folder(check(config)).path, folder / "own", result
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from page_sample import NAUGHTY, SIZE, sample
 
+from unet_repro.conf_files import conf_dir
 from unet_repro.report.page import render
 from unet_repro.trial.looks import LOOKS
 
@@ -573,3 +574,13 @@ def test_print_has_everything_drawn_and_unfolded(page, tmp_path):
     assert seen == {"charts": seen["charts"], "drawn": seen["charts"], "closed": 0}
     assert seen["charts"] > 40
     wait(driver, "return document.querySelectorAll('details[open]').length == 0")
+
+
+def test_the_published_page_opens_without_errors_and_shows_no_missing_values(chromium: Any) -> None:
+    chromium.get_log("browser")
+    chromium.get((conf_dir().parent / "docs" / "page" / "index.html").as_uri())
+    wait(chromium, "return 'ready' in document.documentElement.dataset")
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] != "INFO"] == []
+    lines = one(chromium, "main").text.splitlines()
+    assert "What was found" in lines
+    assert not {"null", "undefined", "NaN"} & set(lines)

@@ -219,12 +219,12 @@ def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
     shared = [key for key in members[0] if all(key in seen for seen in members)]
     means = {}
     for key in shared:
-        by_class = [seen[key].by_class for seen in members]
+        by_class = [one for seen in members if (one := seen[key].by_class) is not None]
         means[key] = replace(
             members[0][key],
             run_id="",
             probability=np.mean([seen[key].probability for seen in members], axis=0),
-            by_class=None if by_class[0] is None else np.mean(by_class, axis=0),
+            by_class=np.mean(by_class, axis=0) if by_class else None,
         )
     return means
 

@@ -73,7 +73,7 @@ def _place_of(experiment: str) -> tuple[int, str]:
 
 
 def _made(runs: Sequence[ArmRun], record: str) -> Plain:
-    """How far the runs are; a page of the record has no time, so that the same record gives the same page."""
+    """How far the runs are; a record's page has no time and no version: the same record gives the same page."""
     states = {run.run_id: run for run in runs}.values()
     done = [run for run in states if run.state == "done"]
     failed = sum(run.state == "failed" for run in states)
@@ -81,7 +81,7 @@ def _made(runs: Sequence[ArmRun], record: str) -> Plain:
     return {
         "time": None if record else dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "record": record,
-        "version": unet_repro.__version__,
+        "version": None if record else unet_repro.__version__,
         "commit": " and ".join(commits) or None,
         "complete": bool(record) or (bool(states) and len(done) == len(states)),
         "done": len(done),

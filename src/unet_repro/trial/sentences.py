@@ -79,8 +79,8 @@ def _exact(result: PartResult) -> str:
 
 
 def _sure(result: PartResult) -> str:
-    if result.part.exact is not None and result.exact is not None:
-        return f"Exact: measured in all {result.num_runs} runs, no statistics."
+    if result.part.exact is not None:
+        return f"Exact: measured in all {result.num_runs} runs, no statistics." if result.num_runs else ""
     if result.word in ("refused", "no verdict"):
         return "Nothing can be concluded."
     if not result.look:

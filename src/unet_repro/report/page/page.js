@@ -15,7 +15,7 @@ function fillMade(body, made) {
       el("span", { class: "quiet" }, `${num(made.minutes)} minutes of training`)),
     el("p", { class: "quiet" }, made.record ? `From the published record, ${made.record}. ` : null,
       when ? ["Made ", el("time", { datetime: made.time }, `${when.toLocaleString("en-GB", asWords)} UTC`), ". "] : null,
-      `unet-repro ${made.version}`, made.commit ? ["; runs of commit ", el("code", {}, made.commit)] : null, "."),
+      ["unet-repro", made.version].filter(Boolean).join(" "), made.commit ? ["; runs of commit ", el("code", {}, made.commit)] : null, "."),
     ...made.commands.map(copyable));
 }
 

@@ -83,7 +83,7 @@ function fillVerdicts(body, trials, comparisons) {
         el("p", { class: "quiet" }, "Mark: difference in the direction of the claim, divided by the smallest difference "
           + "that matters (the margin); line: its uncorrected 95 % interval; stroke: what the claim must reach; "
           + "shaded: differences too small to matter. An arrow: longer than drawn."),
-        chartBox("forest", (width) => drawForest(width, rows), (width) => forestHeight(width, rows))) : null,
+        chartBox("forest", (width) => drawForest(width, rows), (width) => forestHeight(width, rows))) : "",
       ...trial.claims.map((claim) => claimPart(trial, claim, comparisons)));
   }
 }

@@ -12,7 +12,7 @@ from unet_repro.data.splits import Manifest
 # Increased whenever a change to the code changes the numbers of some run, so that old runs are not reused.
 CODE_VERSION = 2
 
-_NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir", "rates"}
+_NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir", "rates", "plan"}
 
 
 def numbers_of(config: TrainConfig) -> dict[str, Any]:

@@ -131,8 +131,9 @@ class Recorder(Callback):
         self.seconds_at.append(self.seconds)
         if self.best is None or row[self.monitor] > self.best[self.monitor]:
             self.best = row
-            # As a checkpoint has them: a callback that validates averaged weights also saves these.
-            weights = self._content(trainer)["state_dict"]
+            # As a checkpoint has them: a callback that validates averaged weights also saves these. Empty on further
+            # devices, where there is no checkpoint.
+            weights = self._content(trainer).get("state_dict", {})
             self.best_weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
         self._write_history()
         self._before_validation = self._copy(trainer) if self.val_every == 1 else None

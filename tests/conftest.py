@@ -1,5 +1,6 @@
-"""What all tests share: one thread, a home of their own, small samples."""
+"""What all tests share: one thread, default signals, a home of their own, small samples."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import unet_repro  # noqa: F401  # first, before torch: it makes waiting threads sleep
@@ -18,6 +19,18 @@ from unet_repro.data.sample import Part, Sample
 def _one_thread() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_signals() -> Iterator[None]:
+    """Ctrl-C is heard, here and in the processes that tests start: what cron or ``&`` starts inherits it as ignored."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL}
+    ignored = [signum for signum in handlers if signal.getsignal(signum) is signal.SIG_IGN]
+    for signum in ignored:
+        signal.signal(signum, handlers[signum])
+    yield
+    for signum in ignored:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session", autouse=True)

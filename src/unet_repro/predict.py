@@ -14,14 +14,24 @@ from tqdm import tqdm
 
 from unet_repro.errors import ConfigError, UserError
 from unet_repro.evaluation.trained_run import trained_network
-from unet_repro.inference.file import Kind, Predictor, Result, Scale, predict_file
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.file import Predictor, Result, Scale, predict_file
+from unet_repro.inference.instances import InstanceOverrides
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, free_bytes, plan_within, shape_of
 from unet_repro.inference.volume import Stitching, TileViews
 from unet_repro.machine import autocast, memory_order, multiplies_bf16, use_machine
 from unet_repro.models.protocol import first_width
+from unet_repro.objects.write import Extra
+from unet_repro.predicted_objects import (
+    AnyKind,
+    check_new,
+    chosen_kind,
+    extras_of,
+    object_settings,
+    page_of,
+    write_page,
+)
 from unet_repro.runs.network import Checkpoint, Network
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import find_inputs, left_out, name_targets, written_suffix
@@ -46,9 +56,11 @@ class PredictSettings:
     channels: Channels = None
     series: Series = None
     format: Format = "auto"
-    kind: Kind = "classes"
+    kind: AnyKind = "auto"
     dtype: Scale = "float32"
-    instances: InstanceSettings = field(default_factory=InstanceSettings)
+    instances: InstanceOverrides = field(default_factory=InstanceOverrides)
+    objects: bool | list[Extra] = True
+    page: bool = True
     views: TileViews = 1
     stitching: Stitching = "exact"
     precision: Literal[32, "bf16", "auto"] = 32
@@ -115,11 +127,21 @@ def predict(settings: PredictSettings) -> Outcome:
             outcome, and the others are predicted.
     """
     network = trained_network(settings.run, settings.checkpoint)
+    kind, notes = chosen_kind(settings.kind, network)
+    objects, of_objects = object_settings(settings.instances, network, settings.checkpoint, kind)
+    result = Result(
+        kind=kind,
+        dtype=settings.dtype,
+        instances=objects,
+        extras=extras_of(kind, settings.objects),
+        class_name=network.class_names[1] if len(network.class_names) == 2 else None,
+    )
     device = _device(settings)
-    predictor, shape = _predictor(network, settings, device), _shape(network)
+    predictor, shape = _predictor(network, settings, result, device), _shape(network)
     inputs = find_inputs(settings.input)
-    targets = name_targets(inputs, settings.output, functools.partial(_suffix, settings))
-    outcome, jobs = Outcome(notes=_first_notes(settings, network, targets)), []
+    targets = name_targets(inputs, settings.output, functools.partial(_suffix, settings, result))
+    outcome, jobs = Outcome(notes=[*_first_notes(settings, result, network, targets), *notes, *of_objects]), []
+    page = page_of(settings.output, targets, result.extras, wanted=settings.page)
     known = {path.resolve() for path in inputs}
     for path, target in zip(inputs, targets, strict=True):
         try:
@@ -141,6 +163,10 @@ def predict(settings: PredictSettings) -> Outcome:
                 outcome.failures.append(f"{job.path}: {error}")
             else:
                 outcome.written.append(job.target)
+    if page is not None and outcome.written:
+        written = set(outcome.written)
+        finished = ((job.path.name, job.target, job.journal) for job in jobs if job.target in written)
+        write_page(page, finished, result.extras, title=f"Objects found by {network.run_id}", notes=outcome.notes)
     if not outcome.failures:  # after failures the records are kept, so that the same command skips finished images
         for job in jobs:
             job.journal.forget()
@@ -149,20 +175,27 @@ def predict(settings: PredictSettings) -> Outcome:
 
 def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:
     with open_stack(job.path, channels=network.in_channels, choice=job.choice) as stack:
-        if (note := _strange_grey_values(stack, network)) is not None:
-            outcome.notes.append(note)
+        if (unlike := _strange_grey_values(stack, network)) is not None:
+            outcome.notes.append(unlike)
         predict_file(
-            predictor, stack, job.target, plan=job.plan, journal=job.journal, start=job.start, tiles_done=bar.update
+            predictor,
+            stack,
+            job.target,
+            plan=job.plan,
+            journal=job.journal,
+            start=job.start,
+            unlike=unlike,
+            tiles_done=bar.update,
         )
 
 
-def _first_notes(settings: PredictSettings, network: Network, targets: list[Path]) -> list[str]:
+def _first_notes(settings: PredictSettings, result: Result, network: Network, targets: list[Path]) -> list[str]:
     """What a user should know of the whole batch."""
     notes = []
     if others := left_out(Path(settings.input)):
         listed = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
         notes.append(f"{settings.input} has {len(others)} files that are not taken: {listed}")
-    if settings.kind == "classes" and any(target.suffix.lower() == ".png" for target in targets):
+    if result.kind == "classes" and any(target.suffix.lower() == ".png" for target in targets):
         names = ", ".join(f"{number} {name}" for number, name in enumerate(network.class_names))
         notes.append(f"the values of PNG outputs are class numbers ({names}); a palette shows them in colours")
     return notes
@@ -174,7 +207,7 @@ def _device(settings: PredictSettings) -> torch.device:
     return torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _predictor(network: Network, settings: PredictSettings, device: torch.device) -> Predictor:
+def _predictor(network: Network, settings: PredictSettings, result: Result, device: torch.device) -> Predictor:
     use_machine(settings.threads)
     order = memory_order(device.type, first_width(network.net), training=False)
     net = network.net.to(device, memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -191,7 +224,7 @@ def _predictor(network: Network, settings: PredictSettings, device: torch.device
         device=device,
         views=settings.views,
         stitching=settings.stitching,
-        result=Result(settings.kind, settings.dtype, settings.instances),
+        result=result,
     )
 
 
@@ -205,12 +238,12 @@ def _shape(network: Network) -> NetworkShape | OtherNetwork:
     return shape_of(network.net, network.in_channels, len(network.class_names))
 
 
-def _suffix(settings: PredictSettings, path: Path) -> str:
+def _suffix(settings: PredictSettings, result: Result, path: Path) -> str:
     """The suffix of the output; ``auto``: the image's format, or TIFF if that cannot store the result exactly."""
     if settings.format != "auto":
         return f".{settings.format}"
     like = written_suffix(path) or ".tif"
-    holds_png = settings.kind == "classes" or (settings.kind == "probabilities" and settings.dtype != "float32")
+    holds_png = result.kind == "classes" or (result.kind == "probabilities" and settings.dtype != "float32")
     return like if like != ".png" or holds_png else ".tif"
 
 
@@ -227,13 +260,15 @@ def _plan(
     choice = _choice(network, settings)
     with open_stack(path, channels=network.in_channels, choice=choice) as stack:
         image_hw, num_planes = (stack.height, stack.width), stack.num_planes
-    journal = Journal(target, _signature(path, network, settings, predictor.device))
+    journal = Journal(target, _signature(path, network, settings, predictor))
     start = journal.read()
     if target.exists() and not (start is not None and start.done) and not settings.overwrite:
         raise ConfigError(f"the output {target} already exists", hint="add overwrite=true, or choose another output")
     if start is not None and start.done and not target.exists():
         start = None
-    if settings.kind == "instances" and settings.instances.method == "watershed":
+    if start is None and not settings.overwrite:
+        check_new(target, predictor.result.extras)
+    if predictor.result.kind == "instances" and predictor.result.instances.method == "watershed":
         needed = WATERSHED_BYTES_PER_PIXEL * image_hw[0] * image_hw[1]
         if needed > free_bytes():
             raise ConfigError(
@@ -259,21 +294,22 @@ def _choice(network: Network, settings: PredictSettings) -> Choice:
     )
 
 
-def _signature(path: Path, network: Network, settings: PredictSettings, device: torch.device) -> dict[str, Any]:
+def _signature(path: Path, network: Network, settings: PredictSettings, predictor: Predictor) -> dict[str, Any]:
     """Everything that an output's content depends on."""
     weights = network.folder.best if settings.checkpoint == "best" else network.folder.last
     stat = path.stat()
     return {
-        "version": 2,
+        "version": 3,
         "run": network.run_id,
         "weights": _file_hash(weights, weights.stat().st_mtime_ns),
         "input": [str(path.resolve()), stat.st_size, stat.st_mtime_ns],
         "choice": asdict(_choice(network, settings)),
-        "kind": settings.kind,
+        "kind": predictor.result.kind,
         "dtype": settings.dtype,
-        "instances": asdict(settings.instances),
+        "instances": asdict(predictor.result.instances),
+        "extras": sorted(predictor.result.extras),
         "views": settings.views,
-        "precision": _precision(settings, device),
+        "precision": _precision(settings, predictor.device),
         "stitching": settings.stitching,
     }
 

@@ -147,11 +147,6 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     assert again.returncode == 0, again.stderr
 
 
-def hear_sigint():
-    """What runs in a shell's background inherits deafness to Ctrl-C; a terminal's child does not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["one run", "sweep"])
 def test_ctrl_c_stops_at_once_with_a_word_and_the_same_command_goes_on(tmp_path, sweep):
     long = [option for option in TINY if "max_steps" not in option and "val_every" not in option]
@@ -168,7 +163,6 @@ def test_ctrl_c_stops_at_once_with_a_word_and_the_same_command_goes_on(tmp_path,
     running = subprocess.Popen(
         [sys.executable, "-m", "unet_repro", *command],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=hear_sigint,
     )  # fmt: skip
     while not list(tmp_path.glob("runs/*/last.ckpt")):
         assert running.poll() is None, running.communicate()

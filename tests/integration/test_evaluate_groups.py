@@ -61,7 +61,7 @@ def test_bfloat16_measures_are_close_and_lie_beside_the_others(folds, tmp_path, 
     measured = {}
     for precision in ("32", "bf16"):
         main(["evaluate", f"run={runs[0]}", f"precision={precision}", "warping=false", "output=out"])
-    for name in ("measures-val-last", "measures-val-last-bf16"):
+    for name in ("measures-val-best", "measures-val-best-bf16"):
         with (tmp_path / "out" / f"{name}-images.csv").open() as file:
             measured[name] = [float(row["iou"]) for row in csv.DictReader(file)]
     exact, coarse = measured.values()
@@ -94,14 +94,14 @@ def test_a_group_is_evaluated_by_the_command_line(folds, tmp_path, monkeypatch, 
     runs, _ = folds
     call(monkeypatch, tmp_path, "evaluate", f"run='{runs}/*'", "views=4", "warping=false", "output=out")
     assert "base" in capsys.readouterr().out
-    record = json.loads((tmp_path / "out" / "measures-val-last-4-views.json").read_text())
+    record = json.loads((tmp_path / "out" / "measures-val-best-4-views.json").read_text())
     assert record[0]["group"] == "base"
-    with (tmp_path / "out" / "measures-val-last-4-views-images.csv").open() as file:
+    with (tmp_path / "out" / "measures-val-best-4-views-images.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 6 * 3
-    text = (tmp_path / "out" / "measures-val-last-4-views.md").read_text()
+    text = (tmp_path / "out" / "measures-val-best-4-views.md").read_text()
     assert "2 seeds, mean [95 % interval]" in text
     assert "output=" not in text.splitlines()[-1]
-    picture = cv2.imread(str(tmp_path / "out" / "measures-val-last-4-views-cases.jpg"))
+    picture = cv2.imread(str(tmp_path / "out" / "measures-val-best-4-views-cases.jpg"))
     assert picture.std() > 10
 
 

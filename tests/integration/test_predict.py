@@ -22,7 +22,7 @@ from unet_repro import predict as predict_module
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import DataError
-from unet_repro.inference.instances import InstanceSettings, to_instances
+from unet_repro.inference.instances import InstanceOverrides, InstanceSettings, to_instances
 from unet_repro.inference.journal import Journal
 from unet_repro.inference.overlap_tile import plan_tiles
 from unet_repro.inference.overlap_tile import predict as predict_image
@@ -148,7 +148,8 @@ def test_watershed_parts_what_components_join(run, tmp_path):
     image = grey(150, 130)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     how = InstanceSettings(method="watershed", min_size_px=20)
-    predict(settings(run, tmp_path / "a.png", tmp_path / "i.tif", kind="instances", instances=how))
+    given = InstanceOverrides(method="watershed", min_size_px=20)
+    predict(settings(run, tmp_path / "a.png", tmp_path / "i.tif", kind="instances", instances=given))
     expected = to_instances(probability(run, image), how)
     assert (tifffile.imread(tmp_path / "i.tif") == expected).mean() > 0.999
 

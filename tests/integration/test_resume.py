@@ -43,7 +43,6 @@ def command(runs_dir: Path, *overrides: str) -> list[str]:
 def start(runs_dir: Path, *overrides: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command(runs_dir, *overrides), stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background shell ignores it
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -37,7 +36,6 @@ def start(folder, *more):
     return subprocess.Popen(
         [sys.executable, "suite.py", *SUITE, *more], cwd=folder, env={**os.environ, "COLUMNS": "200"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background shell ignores it
     )  # fmt: skip
 
 

@@ -20,7 +20,9 @@ from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
 from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import Checkpoint
+from unet_repro.runs.object_settings import write_choice
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def task(config: DictConfig) -> None:
         groups = groups_of(runs)
         checkpoint = settings.checkpoint
         if checkpoint == "auto":
-            checkpoint = "last" if settings.part == "val" else "best"
+            checkpoint = "last" if settings.comparison is not None and settings.part == "val" else "best"
         precision = settings.precision
         if precision == "auto":
             precision = "bf16" if multiplies_bf16() else 32
@@ -84,5 +86,9 @@ def task(config: DictConfig) -> None:
         arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]
         command = shlex.join(["unet-repro", "evaluate", *arguments])
         written = write_assessments(assessments, folder, name, command)
+        if settings.comparison is None:
+            chosen = {run: choice for each in assessments for run, choice in each.best.items()}
+            for run in map(RunFolder, runs):
+                write_choice(run, checkpoint, *chosen[run.run_id])
         Console().print(Markdown(to_markdown(assessments)))
         print(f"written: {', '.join(map(str, written))}", file=sys.stderr)

@@ -78,6 +78,7 @@ class Assessment:
         members: ``seed 0``, ... and, for several seeds, the mean of their probabilities -> its images in order.
         truth: Description of the ground truth.
         settings_from: Description of the images on which the settings of objects were chosen.
+        best: Run -> the settings of objects that are best on all of its validation images, and their number.
         cases: Image -> data for a picture of it: normalised image, truth, probability (mean of seeds).
     """
 
@@ -87,6 +88,7 @@ class Assessment:
     members: dict[str, list[ImageMeasures]]
     truth: str
     settings_from: str
+    best: dict[str, tuple[InstanceSettings, int]] = field(default_factory=dict)
     cases: dict[str, tuple[npt.NDArray[np.float32], Labels, Probability]] = field(default_factory=dict)
 
 
@@ -132,6 +134,7 @@ def assess(
     """
     members: dict[str, dict[str, _Seen]] = {}
     chosen: dict[str, dict[str, InstanceSettings]] = {}
+    best: dict[str, tuple[InstanceSettings, int]] = {}
     settings_from = ""
     data, class_names = "", tuple[str, ...]()
     for seed, runs in group.members.items():
@@ -150,6 +153,7 @@ def assess(
             for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())
             some = for_choice[:: -(-len(for_choice) // CHOICE_IMAGES)]
             scored[trained.folder.run_id] = {key: _candidate_scores(each) for key, each in some}
+        best |= {run: (_best(scores), len(scores)) for run, scores in scored.items()}
         chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
         members[f"seed {seed}"] = seen
     if len(members) > 1:
@@ -164,7 +168,7 @@ def assess(
     last = list(members.values())[-1]
     cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.judged_by}
     truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
-    return Assessment(group.name, data, class_names, measured, truth, settings_from, cases)
+    return Assessment(group.name, data, class_names, measured, truth, settings_from, best, cases)
 
 
 def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
@@ -209,9 +213,14 @@ def _choose(
             where = "the other folds' held-out images"
         else:
             basis, where = scored[run], "the measured images themselves (optimistic)"
-        best = CANDIDATES[int(np.mean(list(basis.values()), axis=0).argmax())]
+        best = _best(basis)
         chosen |= {key: best for key, each in seen.items() if each.run_id == run}
     return chosen, where
+
+
+def _best(scores: Mapping[str, npt.NDArray[np.float64]]) -> InstanceSettings:
+    """The candidate with the best mean score."""
+    return CANDIDATES[int(np.mean(list(scores.values()), axis=0).argmax())]
 
 
 def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:

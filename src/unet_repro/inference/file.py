@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,8 @@ from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.labelling import label_by_bands
 from unet_repro.inference.overlap_tile import TilePlan
 from unet_repro.inference.volume import Piece, Plane, Stitching, TileViews, predict_plane
+from unet_repro.objects.planes import ObjectPlane
+from unet_repro.objects.write import Extra, ObjectStack, write_objects
 from unet_repro.stacks.palette import class_palette
 from unet_repro.stacks.stack import Stack
 from unet_repro.stacks.writer import Layout, Writer
@@ -30,6 +32,7 @@ Block = npt.NDArray[Any]
 
 NOTE_EVERY_S = 2.0  # shortest time between two records of the position
 LABELLED_PIXELS = 16_000_000  # pixels of a band in which objects are numbered at once
+PROBABILITY_STEPS = 255  # probabilities of the foreground are kept in 8 bit until the objects are measured
 CHECK_ROWS = 512  # rows read at once when checking that a file is not constant
 
 
@@ -42,11 +45,15 @@ class Result:
             first.
         dtype: Type of probabilities; integers store them times 255 or 65535, rounded.
         instances: Settings for converting probabilities to objects.
+        extras: Files about the objects that are written beside numbered objects.
+        class_name: Class of all objects; ``None`` if there are several.
     """
 
     kind: Kind
     dtype: Scale
     instances: InstanceSettings
+    extras: frozenset[Extra] = frozenset()
+    class_name: str | None = None
 
     def channels(self, num_classes: int) -> int:
         """Channels of the output."""
@@ -58,20 +65,36 @@ class Result:
         return np.dtype({"classes": "uint8", "probabilities": self.dtype, "instances": "int32"}[self.kind])
 
     def of(self, scores_Khw: Tensor) -> Block:
-        """Converts scores ``(K, h, w)`` to stored values ``(C, h, w)``; for instances to the foreground mask."""
+        """Converts scores ``(K, h, w)`` to stored values ``(C, h, w)``; for instances see ``stored_probability``."""
         if self.kind == "classes":
             # For two classes a comparison is seven times faster than argmax.
             best = scores_Khw[1:] > scores_Khw[:1] if len(scores_Khw) == 2 else scores_Khw.argmax(0, keepdim=True)
             return best.to("cpu", torch.uint8).numpy()
         probabilities = scores_Khw.softmax(0)
         if self.kind == "instances":
-            inside = foreground(probabilities)[None] >= self.instances.threshold
-            return inside.to("cpu", torch.uint8).numpy()
+            return stored_probability(foreground(probabilities)[None], self.instances.threshold).cpu().numpy()
         chosen = probabilities if len(probabilities) > 2 else probabilities[-1:]
         if self.dtype == "float32":
             return chosen.cpu().numpy()
         scaled: Block = (chosen * np.iinfo(self.dtype).max).round().to("cpu", torch.int32).numpy()
         return scaled.astype(self.dtype)
+
+
+def lowest_inside(threshold: float) -> int:
+    """The smallest stored probability of a pixel that belongs to an object."""
+    return min(max(1, round(threshold * PROBABILITY_STEPS)), PROBABILITY_STEPS)
+
+
+def stored_probability(probability: Tensor, threshold: float) -> Tensor:
+    """Probabilities as uint8, exactly those of at least the threshold as ``lowest_inside`` or more.
+
+    >>> stored_probability(torch.tensor([0.0, 0.4999, 0.5, 1.0]), 0.5)
+    tensor([  0, 127, 128, 255], dtype=torch.uint8)
+    """
+    lowest = lowest_inside(threshold)
+    nearest = (probability * PROBABILITY_STEPS).round()
+    inside = probability >= threshold
+    return torch.where(inside, nearest.clamp(min=lowest), nearest.clamp(max=lowest - 1)).to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -105,9 +128,10 @@ def predict_file(
     plan: TilePlan,
     journal: Journal,
     start: Position | None,
+    unlike: str | None = None,
     tiles_done: Callable[[int], object],
 ) -> None:
-    """Predicts all planes of a file; the output appears complete, or not at all.
+    """Predicts all planes of a file; the output appears complete, or not at all, after the files about its objects.
 
     Args:
         predictor: The network and its settings.
@@ -116,6 +140,7 @@ def predict_file(
         plan: Tiles of a plane.
         journal: Records the position.
         start: Where an earlier process stopped; ``None`` to start from the beginning.
+        unlike: Why the image is unlike the training images, if it is; recorded.
         tiles_done: Called with the number of tiles predicted.
 
     Raises:
@@ -134,6 +159,7 @@ def predict_file(
         palette=class_palette(predictor.num_classes) if result.kind == "classes" else None,
     )
     position = start or Position(plan.tile_hw)
+    position.unlike = unlike
     if start is None:
         check_shows_something(stack)
     predict_planes = partial(
@@ -155,10 +181,29 @@ def predict_file(
                     output.flush()
                     position.numbered = plane + 1
                     journal.write(position)
+                if result.extras:
+                    objects = _objects(stack, mask, output, result)
+                    position.summary = asdict(write_objects(target, objects, result.extras))
                 output.finish()
                 mask.discard()
     position.done = True
     journal.write(position)
+
+
+def _objects(stack: Stack, mask: Writer, output: Writer, result: Result) -> ObjectStack:
+    """The planes of an image with its numbered objects, read from the unfinished outputs."""
+    width = stack.width
+
+    def plane(number: int) -> ObjectPlane:
+        return ObjectPlane(
+            labels=lambda top, rows: output.read(number, top, 0, rows, width)[0],
+            image=lambda top, rows: stack.read(number, top, 0, rows, width),
+            probability=lambda top, rows: mask.read(number, top, 0, rows, width)[0] / np.float32(PROBABILITY_STEPS),
+            shape_hw=(stack.height, width),
+            channels=stack.channels,
+        )
+
+    return ObjectStack(stack.path.name, plane, stack.leading, stack.axes, stack.pixel_size_um, result.class_name)
 
 
 def check_shows_something(stack: Stack) -> None:
@@ -235,14 +280,15 @@ def _predict_planes(
 
 
 def _number_objects(mask: Writer, output: Writer, plane: int, settings: InstanceSettings) -> None:
-    """Numbers the objects of a plane from the mask on disk."""
+    """Numbers the objects of a plane from its probabilities on disk."""
     height, width = mask.layout.height, mask.layout.width
+    lowest = lowest_inside(settings.threshold)
     if settings.method == "watershed":
-        inside = mask.read(plane, 0, 0, height, width)[0].astype(np.float32)
+        inside = (mask.read(plane, 0, 0, height, width)[0] >= lowest).astype(np.float32)
         output.write(plane, 0, 0, to_instances(inside, settings)[None])
         return
     label_by_bands(
-        lambda top, rows: mask.read(plane, top, 0, rows, width)[0] > 0,
+        lambda top, rows: mask.read(plane, top, 0, rows, width)[0] >= lowest,
         lambda top, labels: output.write(plane, top, 0, labels[None]),
         lambda top, rows: output.read(plane, top, 0, rows, width)[0],
         (height, width),

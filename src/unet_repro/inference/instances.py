@@ -49,6 +49,27 @@ class InstanceSettings:
             )
 
 
+@dataclass(frozen=True)
+class InstanceOverrides:
+    """Settings that a user gives; ``None`` for those that are chosen for the run. See ``InstanceSettings``."""
+
+    threshold: float | None = None
+    method: Method | None = None
+    min_size_px: int | None = None
+    seed_distance_px: int | None = None
+
+    def over(self, chosen: InstanceSettings) -> InstanceSettings:
+        """The chosen settings, with the given ones in their place.
+
+        Raises:
+            ConfigError: If a value is out of range.
+
+        >>> InstanceOverrides(threshold=0.7).over(InstanceSettings(min_size_px=50)).min_size_px
+        50
+        """
+        return replace(chosen, **{name: value for name, value in vars(self).items() if value is not None})
+
+
 _METHODS: tuple[tuple[Method, int], ...] = (("components", 5), ("watershed", 10), ("watershed", 30))
 
 # Candidates for the choice on validation images, simple ones first.

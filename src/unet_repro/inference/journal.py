@@ -20,6 +20,8 @@ class Position:
         row: Finished rows of tiles of that plane.
         numbered: Planes whose objects are numbered, if the result is instances.
         done: Whether the output is finished.
+        summary: Fields of the ``Summary`` of its objects, if they are measured.
+        unlike: Why the image is unlike the training images, if it is.
     """
 
     tile_hw: tuple[int, int]
@@ -27,6 +29,8 @@ class Position:
     row: int = 0
     numbered: int = 0
     done: bool = False
+    summary: dict[str, Any] | None = None
+    unlike: str | None = None
 
 
 class Journal:

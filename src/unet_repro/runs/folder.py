@@ -10,6 +10,7 @@ previous.ckpt    the checkpoint before, in case the last is damaged; exists only
 best.ckpt        weights at the best mean IoU on validation, written at the end
 placement.json   threads and instruction set of the latest attempt; a resumed run uses the same number of threads
 provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
+objects.json     settings for objects that evaluation chose, see ``object_settings``
 network.json     channels' statistics and class names: with a checkpoint, all that a prediction needs
 result.json      written last, atomically; a function of configuration and data
 error.txt        why the latest attempt failed: the reason in the first line, then the traceback
@@ -66,6 +67,7 @@ class RunFolder:
         self.last, self.previous, self.best = path / "last.ckpt", path / "previous.ckpt", path / "best.ckpt"
         self.result_file, self.provenance = path / "result.json", path / "provenance.json"
         self.network, self.placement_file = path / "network.json", path / "placement.json"
+        self.objects = path / "objects.json"
         self.error, self.log = path / "error.txt", path / "log.txt"
 
     @property

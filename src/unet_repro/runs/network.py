@@ -37,6 +37,7 @@ class Network:
         net: The network, on the CPU, in float32 and evaluation mode; ``network.net.to("cuda")`` moves it.
         normalisation: Statistics of its training images.
         class_names: Names of class 0, 1, ...
+        numbers_objects: Whether its labels number objects.
     """
 
     folder: RunFolder
@@ -44,6 +45,7 @@ class Network:
     net: nn.Module
     normalisation: Normalisation
     class_names: tuple[str, ...]
+    numbers_objects: bool = False
 
     @property
     def run_id(self) -> str:
@@ -94,13 +96,20 @@ class Network:
         return predict(self.net, image_CHW, plan_tiles((image_CHW.shape[1], image_CHW.shape[2]), self.geometry))
 
 
-def describe_network(folder: RunFolder, normalisation: Normalisation, class_names: tuple[str, ...]) -> None:
-    """Writes ``network.json``.
+def describe_network(
+    folder: RunFolder, normalisation: Normalisation, class_names: tuple[str, ...], *, numbers_objects: bool = False
+) -> None:
+    """Writes ``network.json``; for the arguments see ``Network``.
 
     Raises:
         RunError: If it cannot be written.
     """
-    described = {"mean": normalisation.mean, "std": normalisation.std, "class_names": class_names}
+    described = {
+        "mean": normalisation.mean,
+        "std": normalisation.std,
+        "class_names": class_names,
+        "numbers_objects": numbers_objects,
+    }
     write_atomically(folder.network, json.dumps(described, indent=1))
 
 
@@ -130,6 +139,7 @@ def open_network(run: Path | str, checkpoint: Checkpoint = "best") -> Network:
         described = json.loads(folder.network.read_text())
         normalisation = Normalisation(tuple(map(float, described["mean"])), tuple(map(float, described["std"])))
         class_names = tuple(map(str, described["class_names"]))
+        numbers_objects = bool(described.get("numbers_objects", config.data.get("labels") == "instances"))
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{folder.network} is damaged",
@@ -137,4 +147,4 @@ def open_network(run: Path | str, checkpoint: Checkpoint = "best") -> Network:
         ) from error
     net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=len(class_names))
     load_network(net, folder.best if checkpoint == "best" else folder.last)
-    return Network(folder, config, net.eval(), normalisation, class_names)
+    return Network(folder, config, net.eval(), normalisation, class_names, numbers_objects)

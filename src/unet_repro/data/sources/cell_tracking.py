@@ -43,6 +43,7 @@ class CellTracking:
     """
 
     class_names = ("background", "cell")
+    numbers_objects = True
 
     def __init__(self, *, name: Name, root: str | Path | None = None, masks: Masks = "silver") -> None:
         if masks not in _TRUTH_FOLDER:

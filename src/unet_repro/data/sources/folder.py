@@ -48,6 +48,7 @@ class Folder:
 
     Attributes:
         class_names: Names of the classes; complete after ``samples``.
+        numbers_objects: Whether the values of labels are numbers of objects; known after ``samples``.
         notes: What was decided and left out, one sentence each; complete after ``samples``.
     """
 
@@ -72,6 +73,7 @@ class Folder:
         self.choice = Choice(channels=channels, series=series, raw=raw)
         self.class_names = BACKGROUND_AND_CELL if classes is None else tuple(classes)
         self.notes: tuple[str, ...] = ()
+        self.numbers_objects = False
 
     def samples(self) -> list[Sample]:
         """Reads and checks everything, training images first, and prints ``notes``.
@@ -101,6 +103,7 @@ class Folder:
         samples = _known([_sample(page, meaning) for page in pages], notes)
         _check_classes(samples, self.root)
         self.class_names = meaning.class_names
+        self.numbers_objects = meaning.kind == "instances"
         self.notes = (f"labels are {'; '.join(meaning.reasons)}", *meaning.warnings, *notes)
         sys.stderr.writelines(f"note: {each}\n" for each in self.notes)
         return samples

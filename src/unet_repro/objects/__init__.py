@@ -1,0 +1,1 @@
+"""Numbered objects measured and written for other programs: tables, QuPath, Fiji, pictures."""

@@ -1,0 +1,142 @@
+"""What `unet-repro predict` writes about objects: which settings, which files, and the page of a batch."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal, get_args
+
+from unet_repro.errors import ConfigError
+from unet_repro.inference.file import Kind
+from unet_repro.inference.instances import InstanceOverrides, InstanceSettings
+from unet_repro.inference.journal import Journal
+from unet_repro.objects.batch import write_batch
+from unet_repro.objects.sheet import Card, check_own
+from unet_repro.objects.summary import Summary
+from unet_repro.objects.write import Extra, paths_of
+from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.runs.object_settings import read_choice
+from unet_repro.stacks.names import stem
+
+AnyKind = Literal["auto", "classes", "probabilities", "instances"]
+
+
+def chosen_kind(kind: AnyKind, network: Network) -> tuple[Kind, list[str]]:
+    """The kind of result, and notes: ``auto`` is ``instances`` for runs trained on numbered objects."""
+    if kind != "auto":
+        return kind, []
+    if not network.numbers_objects:
+        return "classes", []
+    return "instances", ["kind=instances, since the run was trained on numbered objects; add kind=classes for classes"]
+
+
+def object_settings(
+    given: InstanceOverrides, network: Network, checkpoint: Checkpoint, kind: Kind
+) -> tuple[InstanceSettings, list[str]]:
+    """The settings for objects, and notes on them: the given ones, else those that evaluation chose for these weights.
+
+    Raises:
+        ConfigError: If a given setting is out of range.
+        RunError: If the record of the choice is damaged.
+    """
+    if kind != "instances":
+        return given.over(InstanceSettings()), []
+    chosen = read_choice(network.folder, checkpoint)
+    used = given.over(chosen or InstanceSettings())
+    values = ", ".join(f"{name}={value}" for name, value in asdict(used).items())
+    if chosen is None:
+        command = f"unet-repro evaluate run={network.folder.path} checkpoint={checkpoint}"
+        return used, [f"objects: {values}; not chosen on validation images: `{command}` chooses them"]
+    given_too = ", except for those given" if any(value is not None for value in asdict(given).values()) else ""
+    return used, [f"objects: {values}; chosen on validation images{given_too}"]
+
+
+def extras_of(kind: Kind, objects: bool | Collection[Extra]) -> frozenset[Extra]:
+    """The files that are written about the objects of each image."""
+    if kind != "instances" or objects is False:
+        return frozenset()
+    return frozenset(get_args(Extra) if objects is True else objects)
+
+
+def check_new(target: Path, extras: Iterable[Extra]) -> None:
+    """Checks that no file about the objects of an output exists.
+
+    Raises:
+        ConfigError: If one does.
+    """
+    for path in (paths_of(target, extra) for extra in extras):
+        if path.exists():
+            raise ConfigError(
+                f"the output {path} already exists",
+                hint="add overwrite=true, choose another output, or add objects=false",
+            )
+
+
+def _check_distinct(targets: Iterable[Path]) -> None:
+    """Checks that no two outputs differ only in their suffix: their objects would be written to the same files.
+
+    Raises:
+        ConfigError: If two do.
+    """
+    twice = [name for name, times in Counter(map(stem, targets)).items() if times > 1]
+    if twice:
+        raise ConfigError(
+            f"the objects of several images would be written to {twice[0]}.objects.csv",
+            hint="give the images different names, or predict them one by one",
+        )
+
+
+def page_of(output: Path, targets: list[Path], extras: Collection[Extra], *, wanted: bool) -> Path | None:
+    """The page of a batch: ``index.html`` in an output folder, ``NAME.html`` beside a single output.
+
+    Args:
+        output: The setting.
+        targets: The output of each image.
+        extras: The files that are written about the objects of each image.
+        wanted: Whether a page is written if there are objects.
+
+    Raises:
+        ConfigError: If it would replace somebody else's file, or two images have the same files about objects.
+    """
+    if not extras:
+        return None
+    _check_distinct(targets)
+    if not wanted:
+        return None
+    page = output.with_name(f"{stem(output)}.html") if targets == [output] else output / "index.html"
+    check_own(page)
+    return page
+
+
+def write_page(
+    page: Path,
+    finished: Iterable[tuple[str, Path, Journal]],
+    extras: frozenset[Extra],
+    *,
+    title: str,
+    notes: list[str],
+) -> None:
+    """Writes the page of a batch and, in an output folder, the table of all of its objects.
+
+    Args:
+        page: See ``page_of``.
+        finished: Name, output and record of each finished image.
+        extras: The files about objects that were written.
+        title: Title of the page.
+        notes: Sentences below it.
+
+    Raises:
+        RunError: If a file cannot be written.
+    """
+    table = page.with_name("objects.csv") if page.name == "index.html" and "table" in extras else None
+    cards = (card for each in finished if (card := _card(*each, extras)) is not None)
+    write_batch(page, table, cards, title=title, notes=notes)
+
+
+def _card(name: str, target: Path, journal: Journal, extras: frozenset[Extra]) -> Card | None:
+    position = journal.read()
+    if position is None or position.summary is None:
+        return None
+    files = {extra: paths_of(target, extra) for extra in get_args(Extra) if extra in extras}
+    links = [target, *files.values()]
+    return Card(name, Summary(**position.summary), position.unlike, files.get("overlay"), files.get("table"), links)

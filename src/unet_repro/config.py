@@ -107,6 +107,7 @@ class TrainConfig:
     runs_dir: str
     rates: dict[str, float] = field(default_factory=dict)  # the scale's learning rates, to which others refer
     callbacks: dict[str, Plain] | None = None
+    plan: Plain | None = None  # of inspection.training_plan, to which other settings refer; empty until it is made
 
     def plain(self) -> Plain:
         """The settings as plain containers, which ``check`` accepts again."""

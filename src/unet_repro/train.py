@@ -1,5 +1,6 @@
 """The training pipeline: trains one run, or returns its result if it is done. The stages are in other modules."""
 
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,9 +9,12 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
-from unet_repro.config import check
+from unet_repro.data.sources.folder import Folder
 from unet_repro.errors import Abandoned, RunHeld, Stopped
 from unet_repro.files import sha256
+from unet_repro.inspection.facts import facts_of
+from unet_repro.inspection.planned import planned
+from unet_repro.inspection.text import shortened
 from unet_repro.machine import check_device
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.network import describe_network
@@ -20,7 +24,7 @@ from unet_repro.runs.stopping import StopRequest
 from unet_repro.tracking.loggers import make_loggers
 from unet_repro.tracking.mirror import mirror_finished, mirrors
 from unet_repro.tracking.step_bar import StepBar
-from unet_repro.training.build import Training, prepare, read_data, run_folder
+from unet_repro.training.build import DataReader, Training, prepare, run_folder
 from unet_repro.training.fit import fit, recorder_of
 
 Result = dict[str, Any]
@@ -42,12 +46,15 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
         Stopped: After SIGTERM, Ctrl-C or a scheduler's warning, with a checkpoint written.
         Abandoned: If ``on_row`` raises it.
     """
-    config = check(composed)
+    read = DataReader()
+    config = planned(composed, read)
     check_device(config.trainer.accelerator, config.trainer.devices, compiles=config.trainer.compile)
-    source = read_data(config)
+    source = read(config)
     folder = run_folder(config, source)
     if (result := folder.result()) is not None:
         return result
+    if source.name == Folder.name:
+        sys.stderr.write(f"{shortened(facts_of(read.whole(config).samples), source, config)}\n")
     training = prepare(config, source)
     loggers = make_loggers(config.plain(), directory=folder.path, source=source.name)
     stop = StopRequest()
@@ -69,7 +76,8 @@ def _attempt(
 ) -> Result:
     """Trains to the end, or leaves what the next attempt needs."""
     config, folder, data = training.config, training.folder, training.tiles
-    describe_network(folder, data.normalisation, data.class_names)
+    numbers_objects = training.source.numbers_objects
+    describe_network(folder, data.normalisation, data.class_names, numbers_objects=numbers_objects)
     try:
         recorder = recorder_of(training, lease=lease, stop=stop, on_row=on_row)
         bar = [StepBar()] if config.trainer.progress else []

@@ -91,6 +91,13 @@ def _tiles(made: argparse.ArgumentParser) -> None:
     made.add_argument("--channels", type=int, default=1, help="channels of the image (default 1)")
 
 
+def _inspect(made: argparse.ArgumentParser) -> None:
+    made.add_argument("overrides", nargs="*", help="as for train, e.g. data=folder data.root=mine")
+    made.add_argument("--out", type=Path, default=Path("reports/inspection.html"), help="default: %(default)s")
+    made.add_argument("--images", type=int, default=6, help="images on the page (default %(default)s)")
+    made.add_argument("--no-timing", action="store_true", help="do not time any steps")
+
+
 def _weights(made: argparse.ArgumentParser) -> None:
     made.add_argument("overrides", nargs="*", help="as for train, e.g. data=isbi2012")
     made.add_argument("--key", help="key of the sample, such as train/00 (default: the first training sample)")
@@ -144,6 +151,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "verify": _verify,
     "runs": _runs,
     "tiles": _tiles,
+    "inspect": _inspect,
     "weights": _weights,
     "sweep-status": _sweep_status,
     "wandb-sync": _wandb_sync,

@@ -85,6 +85,11 @@ VERBS = {
         ("", "/data/runs", "--state done --sort score"),
     ),
     "tiles": Verb("list legal tile sizes, or check one", ("", "572", "396 --depth 3 --width 16")),
+    "inspect": Verb(
+        "check a data set: images, labels, split, warnings, a plan for training, and a page of pictures",
+        ("data=folder data.root=mine", "data=folder data.root=mine model.width=32 --out mine.html", "data=isbi2012"),
+        about="Takes settings as train does; without experiment= those of experiment=own_data. Times a few steps.",
+    ),
     "weights": Verb(
         "draw an image, its labels and every weight map to a PNG",
         ("data=isbi2012", "data=hela split=sequence --crop 400", "data=folder data.root=mine --out maps.png"),

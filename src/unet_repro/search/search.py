@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from unet_repro.config import TrainConfig, check
 from unet_repro.errors import ConfigError, GeometryError
 from unet_repro.files import sha256
+from unet_repro.inspection.planned import planned
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import CODE_VERSION, numbers_of
 from unet_repro.runs.ledger import Entry, unique
@@ -59,7 +60,7 @@ class Arm:
 
     def trained(self, overrides: Sequence[str]) -> TrainConfig:
         """The checked configuration of a trial."""
-        return check(self.compose([*self.overrides, *overrides]))
+        return planned(self.compose([*self.overrides, *overrides]), self.read)
 
     def entry(self, overrides: Sequence[str]) -> Entry:
         """A trial's run.
@@ -238,7 +239,7 @@ def arms_of(compose: Compose, given: Sequence[str], search: Search) -> list[Arm]
     read = DataReader()
     for name, own in named.items() or [("search", [])]:
         overrides = [*given, *own, *([f"arm={json.dumps(name)}"] if named else [])]
-        config = check(compose(overrides))
+        config = planned(compose(overrides), read)
         shared = [
             {**numbers_of(config), "data": read(config).manifest["digest"]},
             CODE_VERSION, search.space, search.measure, search.seed,

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from unet_repro.config import TrainConfig, check, make
+from unet_repro.config import TrainConfig, make
 from unet_repro.config_nodes import Plain
 from unet_repro.errors import ConfigError
 from unet_repro.evaluation.evaluations import check_sections
 from unet_repro.files import sha256
+from unet_repro.inspection.planned import plan_overrides, planned
 from unet_repro.runs.identity import numbers_of
 from unet_repro.runs.ledger import Entry
 from unet_repro.sweep.swept import swept_arm, swept_keys, variant_of
@@ -44,7 +45,7 @@ def plan(
     compose = once_for_all_seeds(compose)
     keys = swept_keys(combinations)
     for combination in combinations:
-        base = check(compose(list(combination)))
+        base = planned(compose(list(combination)), read)
         arms = base.experiment.arms if base.experiment else {}
         if base.experiment and base.experiment.searched:
             name = base.experiment.name
@@ -54,7 +55,7 @@ def plan(
             )
         if not arms and (swept := swept_arm(keys, combination)):
             full = [*combination, *swept.overrides]
-            config = check(composed := compose(full))
+            config = planned(composed := compose(full), read)
             shared = {
                 "given": sorted(variant_of(combination, keys).split()),
                 **_unswept(composed, base, read(base), keys),
@@ -66,7 +67,7 @@ def plan(
             if base.experiment and only is not None and f"{base.experiment.name}: {arm}" not in only:
                 continue
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
-            entries.append(entry_of(base, check(compose(full)), arm, full, combination, read=read))
+            entries.append(entry_of(base, planned(compose(full), read), arm, full, combination, read=read))
     return sorted(entries, key=lambda entry: entry.seed)
 
 
@@ -106,6 +107,7 @@ def entry_of(
         run_id=run_folder(config, data).run_id,
         overrides=(
             *overrides,
+            *plan_overrides(config.plan),
             f"trainer.precision={config.trainer.precision}",
         ),  # auto must not be resolved again on a node
         cost=float(

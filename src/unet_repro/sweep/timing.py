@@ -6,16 +6,17 @@ import torch
 
 from unet_repro.config import TrainConfig
 from unet_repro.machine import autocast, use_machine
-from unet_repro.training.build import build, read_data
+from unet_repro.training.build import Data, build, read_data
 
 STEPS = 2  # timed steps, after one for warm-up and compilation
 
 
-def seconds_for(config: TrainConfig) -> float | None:
+def seconds_for(config: TrainConfig, source: Data | None = None) -> float | None:
     """Estimated seconds of a complete training: steps and validations.
 
     Args:
         config: The training's configuration.
+        source: Its data; ``None`` reads them.
 
     Returns:
         Seconds; ``None`` if the device is not on this machine, as on the login node of a cluster.
@@ -24,7 +25,7 @@ def seconds_for(config: TrainConfig) -> float | None:
     if trainer.accelerator == "gpu" and not torch.cuda.is_available():
         return None
     use_machine(trainer.threads)
-    data, task = build(config, read_data(config))
+    data, task = build(config, source or read_data(config))
     data.setup("fit")
     device = torch.device("cuda" if trainer.accelerator == "gpu" else "cpu")
     task.to(device, torch.float64 if trainer.precision == "64-true" else None).train()

@@ -25,6 +25,17 @@ from unet_repro.training.task import SegmentationTask
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A source that has been read, not split; ``notes`` say what was decided about its files."""
+
+    name: str
+    class_names: tuple[str, ...]
+    samples: list[Sample]
+    notes: tuple[str, ...]
+    numbers_objects: bool = False
+
+
+@dataclass(frozen=True)
 class Data:
     """A source that has been read and split."""
 
@@ -33,26 +44,26 @@ class Data:
     samples: list[Sample]
     split: Split
     manifest: Manifest
-    whole: list[Sample]  # before a split that divides images
+    numbers_objects: bool = False  # whether its labels number objects
 
 
 def read_data(config: TrainConfig) -> Data:
     """Reads and splits the source, and hashes the samples."""
-    source = make("data", config.data)
-    samples = source.samples()  # first, since the names of classes may follow from the labels
-    return _split(source.name, source.class_names, samples, config.split)
+    return DataReader()(config)
 
 
-def _split(name: str, class_names: tuple[str, ...], samples: list[Sample], split: Plain) -> Data:
-    found = make("split", split)(samples)
-    parts, used = found if isinstance(found, tuple) else (found, samples)
-    return Data(name, class_names, used, parts, manifest(name, used, parts, num_classes=len(class_names)), samples)
+def _split(whole: Whole, split: Plain) -> Data:
+    found = make("split", split)(whole.samples)
+    parts, used = found if isinstance(found, tuple) else (found, whole.samples)
+    hashed = manifest(whole.name, used, parts, num_classes=len(whole.class_names))
+    return Data(whole.name, whole.class_names, used, parts, hashed, whole.numbers_objects)
 
 
 class DataReader:
     """Reads data for many configurations, each source and split once, for as long as this object lives."""
 
     def __init__(self) -> None:
+        self._read: list[tuple[Plain, Whole]] = []
         self._known: list[tuple[Plain, Plain, Data]] = []
 
     def __call__(self, config: TrainConfig) -> Data:
@@ -60,10 +71,21 @@ class DataReader:
         for source, split, data in self._known:
             if (source, split) == (config.data, config.split):
                 return data
-        known = next((data for source, _, data in self._known if source == config.data), None)
-        data = read_data(config) if known is None else _split(known.name, known.class_names, known.whole, config.split)
+        data = _split(self.whole(config), config.split)
         self._known.append((config.data, config.split, data))
         return data
+
+    def whole(self, config: TrainConfig) -> Whole:
+        """The data of a configuration before they are split."""
+        for node, known in self._read:
+            if node == config.data:
+                return known
+        source = make("data", config.data)
+        samples = source.samples()  # first, since the names of classes may follow from the labels
+        numbers_objects = getattr(source, "numbers_objects", False)
+        whole = Whole(source.name, source.class_names, samples, getattr(source, "notes", ()), numbers_objects)
+        self._read.append((config.data, whole))
+        return whole
 
 
 def run_folder(config: TrainConfig, data: Data | None = None) -> RunFolder:

@@ -1,0 +1,100 @@
+"""The facts of a data set: its images, objects, duplicates and missing labels."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from unet_repro.data.labels import IGNORED, Labels, classes_of
+from unet_repro.data.sample import Sample
+from unet_repro.files import sha256
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a data set contains.
+
+    Attributes:
+        sizes: Number of images of each height and width, the most frequent first.
+        channels: Channels of an image.
+        dtype: Type of the stored values.
+        values: Lowest and highest stored value.
+        labelled: Keys of the training images with labels.
+        unlabelled: Keys of the training images without labels.
+        tested: Keys of the test images.
+        empty: Keys of the labelled training images without any object.
+        objects: Objects in each labelled training image.
+        diameters_px: Diameter of the circle of equal area of every object, sorted, float64.
+        foreground: Share of the pixels of each labelled training image that are in an object.
+        ignored: Share of the labelled pixels that are ignored.
+        duplicates: Keys of images with equal pixels, at least two each.
+        image_hw: Smallest height and smallest width of a labelled training image.
+        pixels: Pixels of all labelled training images.
+    """
+
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    channels: int
+    dtype: str
+    values: tuple[float, float]
+    labelled: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    tested: tuple[str, ...]
+    empty: tuple[str, ...]
+    objects: tuple[int, ...]
+    diameters_px: npt.NDArray[np.float64]
+    foreground: tuple[float, ...]
+    ignored: float
+    duplicates: tuple[tuple[str, ...], ...]
+    image_hw: tuple[int, int]
+    pixels: int
+
+    @property
+    def diameter_px(self) -> float:
+        """Median diameter of the objects; 0 without any."""
+        return float(np.median(self.diameters_px)) if len(self.diameters_px) else 0.0
+
+
+def facts_of(samples: Sequence[Sample]) -> Facts:
+    """Counts and measures a source's samples, of which at least one is labelled for training."""
+    labelled = [(one, one.labels) for one in samples if one.part == "train" and one.labels is not None]
+    areas = [_areas(labels) for _, labels in labelled]
+    diameters = np.sqrt(4 / np.pi * np.concatenate(areas))
+    ignored = [one.classes == IGNORED for one, _ in labelled if one.classes is not None]
+    pixels = sum(labels.size for _, labels in labelled)
+    return Facts(
+        sizes=tuple(Counter(one.image.shape[-2:] for one in samples).most_common()),
+        channels=1 if samples[0].image.ndim == 2 else len(samples[0].image),
+        dtype=str(samples[0].image.dtype),
+        values=(float(min(one.image.min() for one in samples)), float(max(one.image.max() for one in samples))),
+        labelled=tuple(one.key for one, _ in labelled),
+        unlabelled=tuple(one.key for one in samples if one.part == "train" and one.labels is None),
+        tested=tuple(one.key for one in samples if one.part == "test"),
+        empty=tuple(one.key for (one, _), found in zip(labelled, areas, strict=True) if not len(found)),
+        objects=tuple(map(len, areas)),
+        diameters_px=np.sort(diameters),
+        foreground=tuple(_foreground(one, labels) for one, labels in labelled),
+        ignored=sum(int(mask.sum()) for mask in ignored) / pixels,
+        duplicates=_duplicates(samples),
+        image_hw=(min(labels.shape[0] for _, labels in labelled), min(labels.shape[1] for _, labels in labelled)),
+        pixels=pixels,
+    )
+
+
+def _areas(labels: Labels) -> npt.NDArray[np.int64]:
+    """Pixels of each object."""
+    return np.unique(labels[labels > 0], return_counts=True)[1]
+
+
+def _foreground(sample: Sample, labels: Labels) -> float:
+    classes = classes_of(labels, sample.classes)
+    known = classes != IGNORED
+    return float((classes[known] > 0).mean()) if known.any() else 0.0
+
+
+def _duplicates(samples: Sequence[Sample]) -> tuple[tuple[str, ...], ...]:
+    by_content = defaultdict(list)
+    for one in samples:
+        by_content[sha256(one.image)].append(one.key)
+    return tuple(tuple(keys) for keys in by_content.values() if len(keys) > 1)

@@ -1,0 +1,86 @@
+"""What may be wrong with a data set and its split, one sentence each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from unet_repro.data.likeness import NEARLY_IDENTICAL, thumbnails
+from unet_repro.data.splits import Split
+from unet_repro.inspection.facts import Facts
+from unet_repro.training.build import Data
+
+FEW_IMAGES = 10  # assumed: below, scores depend more on which images validate than on the network
+FEWEST_FOR_FOLDS = 5  # folds of conf/split/kfold.yaml
+_NAMED = 3  # keys that a sentence names
+
+
+def warnings_of(facts: Facts, data: Data | None) -> list[str]:
+    """The warnings.
+
+    Args:
+        facts: Facts of the data.
+        data: The data with their split; ``None`` if they could not be split.
+    """
+    found = []
+    number = len(facts.labelled)
+    if number < FEW_IMAGES:
+        what = "labelled image is" if number == 1 else "labelled images are"
+        found.append(
+            f"{number} {what} few (below {FEW_IMAGES}): scores will depend on which images validate{_folds(number)}"
+        )
+    if facts.empty:
+        found.append(f"{len(facts.empty)} labelled images have no object: {named(facts.empty)}")
+    if facts.unlabelled:
+        found.append(f"{len(facts.unlabelled)} images have no labels and do not train: {named(facts.unlabelled)}")
+    found += [f"{len(keys)} images are identical: {named(keys)}" for keys in facts.duplicates[:_NAMED]]
+    if len(facts.duplicates) > _NAMED:
+        found.append(f"{len(facts.duplicates) - _NAMED} more groups of images are identical")
+    if data is not None:
+        found += _across(data)
+    return found
+
+
+def near_pairs(data: Data, split: Split) -> list[tuple[str, str, float]]:
+    """Nearly identical images of which one trains and the other validates or tests.
+
+    Returns:
+        Key of the training image, key of the other, and the correlation of their thumbnails, the highest first.
+    """
+    images = {one.key: one.image for one in data.samples}
+    others = (*split.val, *split.test)
+    if not split.train or not others:
+        return []
+    alike = thumbnails([images[key] for key in split.train]) @ thumbnails([images[key] for key in others]).T
+    rows, columns = np.nonzero(alike >= NEARLY_IDENTICAL)
+    pairs = [
+        (split.train[row], others[column], float(alike[row, column])) for row, column in zip(rows, columns, strict=True)
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def named(keys: Sequence[str]) -> str:
+    """The first keys as text.
+
+    >>> named(["a", "b", "c", "d"])
+    'a, b, c ...'
+    """
+    return ", ".join(keys[:_NAMED]) + (" ..." if len(keys) > _NAMED else "")
+
+
+def _folds(number: int) -> str:
+    """How to validate on every image once, with enough images for it."""
+    if number < FEWEST_FOR_FOLDS:
+        return ""
+    folds = ",".join(map(str, range(FEWEST_FOR_FOLDS)))
+    return f"; to validate on each once: train -m split=kfold split.fold={folds} ..."
+
+
+def _across(data: Data) -> list[str]:
+    pairs = near_pairs(data, data.split)
+    if not pairs:
+        return []
+    shown = named([f"{train} and {other} (correlation {alike:.2f})" for train, other, alike in pairs])
+    return [
+        f"{len({other for _, other, _ in pairs})} of {len(data.split.val) + len(data.split.test)} images that validate "
+        f"or test are nearly identical to a training image, so that scores are too high: {shown}"
+    ]

@@ -1,0 +1,54 @@
+import numpy as np
+from made import sample
+
+from unet_repro.data.splits import Split
+from unet_repro.inspection.facts import facts_of
+from unet_repro.inspection.warnings import near_pairs, warnings_of
+from unet_repro.training.build import Data
+
+
+def data(samples, train, val):
+    return Data("folder", ("background", "cell"), samples, Split(train, val, ()), {"digest": ""})
+
+
+def smooth(key, seed):
+    """An image of large blots, which a thumbnail shows."""
+    one = sample(key)
+    blots = np.random.default_rng(seed).integers(0, 200, (8, 8)).repeat(20, axis=0).repeat(20, axis=1)
+    object.__setattr__(one, "image", blots.astype(np.uint8))
+    return one
+
+
+def test_nearly_identical_images_on_both_sides_of_the_split_are_named():
+    samples = [smooth("a", 0), smooth("b", 1), smooth("c", 0)]
+    noisy = samples[2].image + np.random.default_rng(5).integers(0, 20, (160, 160)).astype(np.uint8)
+    object.__setattr__(samples[2], "image", noisy)
+    split = data(samples, ("a", "b"), ("c",))
+    ((train, other, alike),) = near_pairs(split, split.split)
+    assert (train, other) == ("a", "c")
+    assert 0.95 < alike < 1
+    assert any("1 of 1 images" in each and "a and c" in each for each in warnings_of(facts_of(samples), split))
+    apart = data(samples, ("a", "c"), ("b",))
+    assert near_pairs(apart, apart.split) == []
+
+
+def test_few_images_are_warned_of_below_ten():
+    few, enough = ([smooth(str(number), number) for number in range(many)] for many in (9, 10))
+    (warning,) = warnings_of(facts_of(few), None)
+    assert "9 labelled images are few (below 10)" in warning
+    assert "split.fold=0,1,2,3,4" in warning
+    assert warnings_of(facts_of(enough), None) == []
+    (single,) = warnings_of(facts_of(few[:1]), None)
+    assert "1 labelled image is few" in single
+    assert "kfold" not in single
+
+
+def test_equal_images_and_images_without_objects_or_labels_are_warned_of():
+    empty = sample("empty", seed=1)
+    object.__setattr__(empty, "labels", np.zeros((160, 160), np.int32))
+    found = "\n".join(
+        warnings_of(facts_of([sample("a"), sample("b"), empty, sample("bare", labelled=False, seed=2)]), None)
+    )
+    assert "2 images are identical: a, b" in found
+    assert "1 labelled images have no object: empty" in found
+    assert "1 images have no labels and do not train: bare" in found

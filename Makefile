@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format type test test-next reproduce-ablations report verify watch bench bench-quality stress clean
+.PHONY: help install lock lint format type test test-fast dist test-next reproduce-ablations report verify watch bench bench-quality stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -28,15 +28,24 @@ help: ## show this list
 
 install: $(READY) ## create the virtual environment .venv with all dependencies
 
-# torch is installed first and pinned: otherwise pip could choose a build for another kind of machine.
-$(READY): pyproject.toml constraints.txt
+# requirements.lock has the hash of every package but torch, whose build depends on the machine. What pyproject.toml has
+# asked for since the last `make lock` is added at the end.
+$(READY): pyproject.toml constraints.txt requirements.lock
 	@rm -f $@
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; choose one: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
+	@echo "ready: \`source $(VENV)/bin/activate\`, then \`unet-repro --help\`"
+
+lock: $(READY) ## renew requirements.lock within constraints.txt, for all platforms and Pythons, with hashes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '$(shell sed -nE 's/^lock = \["([^"]+)"\].*/\1/p' pyproject.toml)'
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --constraint constraints.txt \
+	  --generate-hashes --no-emit-package torch --no-annotate --no-emit-index-url --upgrade \
+	  --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 lint: $(READY) ## ruff and strict types; changes nothing
 	$(BIN)/ruff check .
@@ -52,6 +61,14 @@ type: $(READY) ## strict types only
 
 test: $(READY) ## run all tests; set UNET_REPRO_DATA to include tests on real data
 	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
+
+test-fast: $(READY) ## run the tests of single modules that take no training, in less than two minutes
+	$(BIN)/pytest -n $(TEST_JOBS) tests/unit -m 'not slow'
+
+dist: $(READY) ## build wheel and sdist in dist/, and check what an index would refuse
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 $(NEXT): $(READY)
 	$(BIN)/python -m venv $@

@@ -18,8 +18,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 # OpenMP threads spin while they wait and take the cores from other processes: a training beside one busy process became
 # three times slower. With these settings they sleep after a short spin. They must be set before torch, or anything
 # else that loads OpenMP (GNU's, Intel's or LLVM's), is imported; the user's own settings take precedence.
@@ -28,6 +26,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("KMP_BLOCKTIME", "1")  # milliseconds
 
 if TYPE_CHECKING:
+    __version__: str
     from unet_repro.data import weight_maps as weight_maps
     from unet_repro.data.augment.augment import Augment as Augment
     from unet_repro.data.augment.elastic import elastic_deformation as elastic_deformation
@@ -122,7 +121,18 @@ def _public(name: str) -> Any:
     return import_module(f"{module}.{name_there}") if name == "weight_maps" else getattr(found, name_there)
 
 
+def _version() -> str:
+    """The version of the installed distribution, which its build takes from the release's tag."""
+    metadata = import_module("importlib.metadata")
+    try:
+        return str(metadata.version("unet-repro"))
+    except metadata.PackageNotFoundError:  # imported from a folder and not installed
+        return "0+unknown"
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in _CALLABLE_MODULES:
         return import_module(f"unet_repro.{name}")
     if name not in _PUBLIC:

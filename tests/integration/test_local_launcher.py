@@ -201,7 +201,7 @@ def leave(config):
 if __name__ == "__main__":
     from unet_repro.commands import hydra_app
     import jobs
-    hydra_app.run(getattr(jobs, sys.argv[1]), name="train", arguments=sys.argv[2:])
+    hydra_app.run(getattr(jobs, sys.argv[1]), verb="train", arguments=sys.argv[2:])
 """
 
 

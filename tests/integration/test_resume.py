@@ -41,9 +41,7 @@ def command(runs_dir: Path, *overrides: str) -> list[str]:
 
 
 def start(runs_dir: Path, *overrides: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        command(runs_dir, *overrides), stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return subprocess.Popen(command(runs_dir, *overrides), stderr=subprocess.PIPE, text=True)
 
 
 def step_of(folder) -> int:
@@ -145,6 +143,22 @@ def test_the_command_stops_within_ten_seconds_says_so_and_goes_on(whole, tmp_pat
     assert process.returncode == 128 + signum
     assert "resumes from the last checkpoint" in told
     assert "Traceback" not in told
+    assert folder.state == "partial"
+
+
+def test_where_ctrl_c_is_ignored_as_by_cron_it_stays_ignored_and_sigterm_stops(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited
+    try:
+        process = start(tmp_path, "trainer.max_steps=4000")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    folder = wait_for_checkpoint(tmp_path)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "SIGTERM: stopping" in told
+    assert "SIGINT" not in told
     assert folder.state == "partial"
 
 

@@ -197,6 +197,7 @@ def test_a_launcher_that_loses_its_workers_is_started_again(tmp_path):
     _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told
     assert "the launcher failed" in told
+    assert "Warning" not in told
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 3
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from unet_repro.commands.path_arguments import quoted
 from unet_repro.commands.verbs import VERBS
 from unet_repro.conf_files import conf_dir
 from unet_repro.errors import UserError
+
+# The plugin's schema has the name of conf/hydra/launcher/joblib.yaml, which Hydra reports in every process of a sweep.
+warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
 
 
 def run(task: Callable[[DictConfig], object], *, verb: str, arguments: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ def test_tiles_refuses_512_and_names_its_neighbours(tmp_path):
         (["train", *TINY, "model.norm=[none"], "cannot read 'model.norm=[none'"),
         (["train", *TINY, "--epochs"], "there is no option --epochs"),
         (["train", "-m", *TINY, "optimizer=adam,sdg"], "there is no optimizer=sdg"),
-        (["train", *TINY[1:], "data=folder"], "data.root cannot be resolved"),
+        (["train", "data=folder"], "data.root cannot be resolved"),
         (["predict", "run=x"], "input is required"),
         (["evaluate", "rum=x"], "did you mean run?"),
         (["train", *TINY, "model.width=wide"], "model.width"),
@@ -109,12 +109,12 @@ def test_train_evaluate_and_the_record_on_disk(tmp_path):
     measured = unet_repro("evaluate", f"run={run}", cwd=tmp_path)
     assert measured.returncode == 0, measured.stderr
     assert "V_rand" in measured.stdout
-    assert {path.name for path in run.glob("measures-val-last*")} == {
-        "measures-val-last.json",
-        "measures-val-last.md",
-        "measures-val-last-images.csv",
-        "measures-val-last-thresholds.csv",
-        "measures-val-last-cases.jpg",
+    assert {path.name for path in run.glob("measures-val-best*")} == {
+        "measures-val-best.json",
+        "measures-val-best.md",
+        "measures-val-best-images.csv",
+        "measures-val-best-thresholds.csv",
+        "measures-val-best-cases.jpg",
     }
     tested = unet_repro("evaluate", f"run={run}", "part=test", "checkpoint=last", cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr

@@ -1,5 +1,6 @@
 """A network of one's own trains, predicts and exports through the command line; an unsuitable one is refused."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +47,12 @@ def test_a_network_of_ones_own_trains_predicts_and_exports(name, geometry, tmp_p
     import onnxruntime
 
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    size = network.geometry.covering(100)
-    tile = np.random.default_rng(1).integers(0, 256, (1, 1, size, size + network.geometry.step_px)).astype(np.float32)
-    (found,) = session.run(None, {"image": tile})
-    inner = size - 2 * network.geometry.halo_px
-    assert found.shape == (1, 2, inner, inner + network.geometry.step_px)
+    pixels = np.random.default_rng(1).integers(0, 256, (101, 137)).astype(np.float32)
+    (found,) = session.run(None, {"image": pixels[None, None]})
+    np.testing.assert_allclose(found[0], network.predict_proba(pixels), atol=1e-5)
+    with zipfile.ZipFile(tmp_path / "model.zip") as package:
+        assert {"weights.onnx", "weights.pt", "cover.png"} <= set(package.namelist())
+        assert "| iou |" in package.read("README.md").decode()
 
 
 def test_cropping_makes_tiles_seamless_and_padding_does_not():

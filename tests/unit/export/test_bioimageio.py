@@ -1,24 +1,72 @@
-"""A BioImage.IO package passes its own test and describes the network's tiles."""
+"""A BioImage.IO package passes its own test and takes images of any size; its author and licence are checked."""
 
+import io
+import os
+import zipfile
+
+import numpy as np
 import pytest
+from PIL import Image
 from trained import random_run
 
-from unet_repro.export.bioimageio import export_bioimageio
-from unet_repro.export.onnx import TOLERANCE
-from unet_repro.geometry import halo, smallest
+from unet_repro.errors import ConfigError
+from unet_repro.export.bioimageio import check_publisher, export_bioimageio
+from unet_repro.export.cover import Example, most_mixed
+from unet_repro.export.parity import TOLERANCE
 from unet_repro.runs.network import open_network
 
 pytest.importorskip("onnxscript")
 
 
 @pytest.mark.slow
-def test_a_bioimageio_package_passes_its_test_and_carries_the_halo(tmp_path):
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # bioimageio.core loads it so
+def test_a_package_takes_any_size_with_both_kinds_of_weights(tmp_path, monkeypatch):
     found = open_network(random_run(tmp_path / "run"))
-    assert export_bioimageio(found, tmp_path / "model.zip", author="Ada", licence="MIT") <= TOLERANCE
-    spec = pytest.importorskip("bioimageio.spec")
+    image = np.random.default_rng(0).standard_normal((1, 120, 130)).astype(np.float32)
+    path = tmp_path / "model.zip"
+    shown = Example(image, "isbi2012")
+    assert export_bioimageio(found, path, author="Ada", licence="MIT", example=shown) <= TOLERANCE
+
+    spec, core = pytest.importorskip("bioimageio.spec"), pytest.importorskip("bioimageio.core")
+    monkeypatch.setitem(os.environ, "BIOIMAGEIO_PERFORM_IO_CHECKS", "0")
     with spec.ValidationContext(perform_io_checks=False):
-        model = spec.load_description(tmp_path / "model.zip")
-    rows = model.inputs[0].axes[2]
-    assert (rows.size.min, rows.size.step) == (smallest(2), 4)
-    assert model.outputs[0].axes[2].size.offset == -2 * halo(2)
-    assert model.authors[0].name == "Ada"
+        model = spec.load_description(path)
+        assert model.authors[0].name == "Ada"
+        for weights in ("onnx", "torchscript"):
+            pipeline = core.create_prediction_pipeline(model, weight_format=weights)
+            for size in ((256, 256), (512, 512), (300, 421)):
+                pixels = np.random.default_rng(1).integers(0, 256, size).astype(np.float32)
+                sample = core.predict(model=pipeline, inputs={"image": pixels[None, None]})
+                given = np.asarray(sample.members["probabilities"].data.data)[0]
+                np.testing.assert_allclose(given, found.predict_proba(pixels), atol=TOLERANCE)
+    with zipfile.ZipFile(path) as package:
+        card = package.read("README.md").decode()
+        with Image.open(io.BytesIO(package.read("cover.png"))) as cover:
+            assert cover.size == (512, 256)
+    assert "Cardona" in card  # the credit of the picture's data
+    assert "had not finished" in card
+
+
+def test_a_cover_shows_at_most_half_of_an_image_where_both_classes_are():
+    foreground = np.zeros((100, 60), bool)
+    foreground[70:, 15:] = True
+    rows, columns = most_mixed(foreground)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (30, 30)
+    assert foreground[rows, columns].mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("licence", "hint"),
+    [("CC BY 4.0", "CC-BY-4.0"), ("mit", "MIT"), ("apache_2.0", "Apache-2.0"), ("nonsense zzz", "MIT or CC-BY-4.0")],
+)
+def test_a_licence_that_is_no_spdx_identifier_is_refused_with_the_likely_one(licence, hint):
+    with pytest.raises(ConfigError, match="SPDX") as refused:
+        check_publisher("Ada", licence)
+    assert hint in refused.value.hint
+    assert "\n" not in refused.value.what + refused.value.hint
+
+
+@pytest.mark.parametrize("author", ["A/B", "A\\B", " ", ""])
+def test_an_author_that_the_specification_forbids_is_refused(author):
+    with pytest.raises(ConfigError, match="author"):
+        check_publisher(author, "MIT")

@@ -1,5 +1,6 @@
 """``unet-repro export``."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +10,22 @@ from omegaconf import DictConfig
 from unet_repro.commands import hydra_app
 from unet_repro.config import typed
 from unet_repro.console import report_user_errors
-from unet_repro.errors import ConfigError
-from unet_repro.evaluation.trained_run import trained_network
-from unet_repro.export.bioimageio import export_bioimageio
-from unet_repro.export.onnx import TOLERANCE, export_onnx
+from unet_repro.errors import ConfigError, DataError, RunError
+from unet_repro.evaluation.trained_run import open_trained, trained_network
+from unet_repro.export.bioimageio import check_publisher, export_bioimageio
+from unet_repro.export.cover import Example
+from unet_repro.export.onnx import export_onnx
+from unet_repro.export.parity import TOLERANCE
 from unet_repro.runs.network import Checkpoint
 
 SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx"}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the data are now."""
+
+    root: Path | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class ExportSettings:
     checkpoint: Checkpoint
     author: str
     licence: str
+    cover: bool
+    data: DataSettings
     overwrite: bool
 
 
@@ -48,11 +60,33 @@ def task(config: DictConfig) -> None:
             )
         if output.exists() and not settings.overwrite:
             raise ConfigError(f"{output} already exists", hint="add overwrite=true, or choose another output")
-        network = trained_network(settings.run, settings.checkpoint)
         if kind == "onnx":
-            difference = export_onnx(network, output)
+            difference = export_onnx(trained_network(settings.run, settings.checkpoint), output)
         else:
-            difference = export_bioimageio(network, output, author=settings.author, licence=settings.licence)
+            check_publisher(settings.author, settings.licence)
+            difference = export_bioimageio(
+                trained_network(settings.run, settings.checkpoint),
+                output,
+                author=settings.author,
+                licence=settings.licence,
+                checkpoint=settings.checkpoint,
+                example=_example(settings) if settings.cover else None,
+            )
         print(
             f"written: {output}; probabilities differ from the run's by at most {difference:.1g} (allowed: {TOLERANCE})"
         )
+
+
+def _example(settings: ExportSettings) -> Example | None:
+    """The run's first validation image; ``None``, with a message, if its images are not here and none were named."""
+    try:
+        trained = open_trained(settings.run, settings.checkpoint, data_root=settings.data.root)
+        return Example(trained.images("val")[0].image, trained.data_name)
+    except (DataError, RunError) as error:
+        if settings.data.root is not None:
+            raise
+        print(
+            f"no cover picture: {error.what}; add data.root= with the folder of the images, or cover=false",
+            file=sys.stderr,
+        )
+        return None

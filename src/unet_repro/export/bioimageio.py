@@ -1,67 +1,124 @@
-"""Exports a trained network as a BioImage.IO package (specification 0.5), for ilastik, deepImageJ, QuPath etc."""
+"""Exports a trained network as a BioImage.IO package (specification 0.5), for QuPath, deepImageJ, ilastik etc."""
 
+import difflib
 import os
+import re
 import tempfile
 import warnings
+from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from unet_repro.errors import RunError
-from unet_repro.export.onnx import OPSET, Pixels, check_parity, describe, export_onnx, needed, runner, sample_images
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.export.card import card, kind_of
+from unet_repro.export.cover import Example, draw_cover
+from unet_repro.export.onnx import OPSET, describe, export_onnx, needed, runner
+from unet_repro.export.parity import Pixels, check_parity, sample_images
+from unet_repro.export.torchscript import export_torchscript
 from unet_repro.files import replacing
-from unet_repro.models.protocol import normalises_tiles
 from unet_repro.models.unet import UNet
-from unet_repro.runs.network import Network
+from unet_repro.runs.network import Checkpoint, Network
 
 CITE = {
     "text": "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI 2015",
     "doi": "10.1007/978-3-319-24574-4_28",
 }
+WEIGHTS = ("onnx", "torchscript")
 
 
-def export_bioimageio(network: Network, path: Path, *, author: str, licence: str) -> float:
+def export_bioimageio(
+    network: Network,
+    path: Path,
+    *,
+    author: str,
+    licence: str,
+    checkpoint: Checkpoint = "best",
+    example: Example | None = None,
+) -> float:
     """Writes a package after checking that it passes its own test and reproduces the run's output.
 
-    The output tensor is smaller than the input by the halo on each side, as the description states. The input is grey
-    values as stored; normalisation is part of the graph.
+    It contains ONNX and TorchScript weights, each checked by itself. Input and output have the same, any, size.
 
     Args:
         network: A run's network.
         path: The ``.zip`` file.
         author: Name of the publisher.
         licence: An SPDX identifier, such as ``MIT`` or ``CC-BY-4.0``.
+        checkpoint: The run's checkpoint that the network was opened with, for the scores in its card.
+        example: A validation image for the cover picture; none for a package without a picture.
 
     Returns:
         The largest difference of a probability from the run's own output.
 
     Raises:
-        ConfigError: If the packages of the extra ``export`` are missing.
+        ConfigError: If the packages of the extra ``export`` are missing, or the author or licence is not valid.
         RunError: If the package fails its test or differs by more than ``TOLERANCE``; it is then not written.
     """
     os.environ.setdefault("BIOIMAGEIO_PERFORM_IO_CHECKS", "0")  # else it checks links online
-    spec, core = needed("bioimageio.spec"), needed("bioimageio.core")
+    spec = needed("bioimageio.spec")
+    needed("bioimageio.core")
+    check_publisher(author, licence)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own dependencies'
         folder = Path(scratch)
         export_onnx(network, folder / "weights.onnx")
+        export_torchscript(network, folder / "weights.pt")
+        (folder / "README.md").write_text(card(network, checkpoint, cover_of=example.data if example else None))
+        if example is not None:
+            draw_cover(network, example, folder / "cover.png")
         with spec.ValidationContext(perform_io_checks=False):
             model = _describe(network, folder, author=author, licence=licence)
             package = folder / "model.zip"
             spec.save_bioimageio_package(model, output_path=package, allow_invalid=False)
-            summary = core.test_description(package, weight_format="onnx")
-            if summary.status != "passed":
-                raise RunError(
-                    f"the package of run {network.run_id} fails its own test:\n{summary.format()}",
-                    hint="report this as a bug, with this text",
-                )
-            loaded = spec.load_description(package)
-            with core.create_prediction_pipeline(loaded, weight_format="onnx") as pipeline:
-                difference = check_parity(network, lambda images: _predict(core, loaded, pipeline, images))
+            differences = [_check(network, package, weights) for weights in WEIGHTS]
         with replacing(path) as file:
             file.write(package.read_bytes())
-    return difference
+    return max(differences)
+
+
+def check_publisher(author: str, licence: str) -> None:
+    """Checks what the specification requires of an author's name and a licence.
+
+    Raises:
+        ConfigError: If one of them is not valid.
+    """
+    if not author.strip() or "/" in author or "\\" in author:
+        raise ConfigError(f"author={author!r} is not a name of an author", hint="use a name without / and \\")
+    v0_5 = needed("bioimageio.spec.model.v0_5")
+    try:
+        v0_5.LicenseId(licence)
+    except ValueError:  # pydantic's, with all 600 identifiers in its text
+        known = _licences()
+        likely = re.sub(r"[\s_]+", "-", licence.strip()).lower()
+        near = difflib.get_close_matches(likely, known, 3)
+        raise ConfigError(
+            f"licence={licence!r} is not an SPDX identifier",
+            hint=f"use {' or '.join(known[each] for each in near) or 'MIT or CC-BY-4.0'}; see https://spdx.org/licenses",
+        ) from None
+
+
+def _licences() -> dict[str, str]:
+    """Lower-case -> SPDX identifier."""
+    literals = needed("bioimageio.spec._internal._generated_spdx_license_literals")
+    return {each.lower(): each for each in literals.LicenseId.__args__}
+
+
+def _check(network: Network, package: Path, weights: str) -> float:
+    """Runs the package's own test with one kind of weights, and compares its predictions with the run's."""
+    spec, core = needed("bioimageio.spec"), needed("bioimageio.core")
+    summary = core.test_description(package, weight_format=weights)
+    if summary.status != "passed":
+        raise RunError(
+            f"the package of run {network.run_id} fails its own test with {weights} weights:\n{summary.format()}",
+            hint="report this as a bug, with this text",
+        )
+    loaded = spec.load_description(package)
+    with core.create_prediction_pipeline(loaded, weight_format=weights) as pipeline:
+        return check_parity(network, lambda images: _predict(core, loaded, pipeline, images))
 
 
 def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:
@@ -76,19 +133,13 @@ def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:
 
 def _describe(network: Network, folder: Path, *, author: str, licence: str) -> Any:
     v0_5 = needed("bioimageio.spec.model.v0_5")
-    geometry = network.geometry
-    size = geometry.smallest_px + 4 * geometry.step_px
-    image = sample_images(network, (size, size), number=1)
-    run = runner((folder / "weights.onnx").read_bytes())
+    size = network.geometry.smallest_px + 5
+    image = sample_images(network, (size, size + 6), number=1)
+    output = runner((folder / "weights.onnx").read_bytes())(image)
     np.save(folder / "input.npy", image)
-    np.save(folder / "output.npy", run(image))
-    (folder / "README.md").write_text(_documentation(network))
-    sides = [
-        v0_5.SpaceInputAxis(
-            id=v0_5.AxisId(axis), size=v0_5.ParameterizedSize(min=geometry.smallest_px, step=geometry.step_px)
-        )
-        for axis in "yx"
-    ]
+    np.save(folder / "output.npy", output)
+    any_size = v0_5.ParameterizedSize(min=1, step=1)
+    sides = [v0_5.SpaceInputAxis(id=v0_5.AxisId(axis), size=any_size) for axis in "yx"]
     channels = [v0_5.Identifier(f"channel{number}") for number in range(network.in_channels)]
     given = v0_5.InputTensorDescr(
         id=v0_5.TensorId("image"),
@@ -97,53 +148,52 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
         test_tensor=v0_5.FileDescr(source=folder / "input.npy"),
         data=v0_5.IntervalOrRatioDataDescr(type="float32"),
     )
-    cropped = [
+    same = [
         v0_5.SpaceOutputAxis(
-            id=v0_5.AxisId(axis),
-            size=v0_5.SizeReference(tensor_id=given.id, axis_id=v0_5.AxisId(axis), offset=-2 * geometry.halo_px),
+            id=v0_5.AxisId(axis), size=v0_5.SizeReference(tensor_id=given.id, axis_id=v0_5.AxisId(axis))
         )
         for axis in "yx"
     ]
-    names = [v0_5.Identifier("".join(c if c.isalnum() else "_" for c in name)) for name in network.class_names]
+    names = [v0_5.Identifier(name) for name in identifiers(network.class_names)]
     out = v0_5.OutputTensorDescr(
         id=v0_5.TensorId("probabilities"),
         description="Probability of each class",
-        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *cropped],
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *same],
         test_tensor=v0_5.FileDescr(source=folder / "output.npy"),
         data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),
     )
+    cover = folder / "cover.png"
     return v0_5.ModelDescr(
-        name=f"unet-repro {network.run_id}",
-        description=f"{_kind(network)}, trained with unet-repro",
+        name=re.sub(r"[^A-Za-z0-9_+\- ()]", "_", f"unet-repro {network.run_id}")[:128],
+        description=f"{kind_of(network)}, trained with unet-repro",
         authors=[v0_5.Author(name=author)],
         cite=[v0_5.CiteEntry(text=CITE["text"], doi=v0_5.Doi(CITE["doi"]))],
         license=v0_5.LicenseId(licence),
         documentation=v0_5.FileDescr(source=folder / "README.md"),
+        covers=[v0_5.FileDescr(source=cover)] if cover.exists() else [],
         tags=[*(["unet2d"] if isinstance(network.net, UNet) else []), "semantic-segmentation", "2d", "unet-repro"],
         inputs=[given],
         outputs=[out],
-        weights=v0_5.WeightsDescr(onnx=v0_5.OnnxWeightsDescr(source=folder / "weights.onnx", opset_version=OPSET)),
+        weights=v0_5.WeightsDescr(
+            onnx=v0_5.OnnxWeightsDescr(source=folder / "weights.onnx", opset_version=OPSET),
+            torchscript=v0_5.TorchscriptWeightsDescr(
+                source=folder / "weights.pt", pytorch_version=v0_5.Version(torch.__version__.partition("+")[0])
+            ),
+        ),
         config=v0_5.Config.model_validate({"unet_repro": describe(network)}),
     )
 
 
-def _kind(network: Network) -> str:
-    if isinstance(network.net, UNet):
-        return "U-Net with unpadded convolutions (Ronneberger et al. 2015)"
-    return f"Network {type(network.net).__name__}"
+def identifiers(names: Sequence[str]) -> list[str]:
+    """Names of classes as the specification allows them: different Python identifiers.
 
-
-def _documentation(network: Network) -> str:
-    geometry = network.geometry
-    lines = [
-        f"# unet-repro {network.run_id}",
-        f"{_kind(network)}. Legal input sizes are {geometry.smallest_px} + {geometry.step_px} n pixels; the output is "
-        f"smaller by {geometry.halo_px} pixels on each side, so mirror an image at its border by that width.",
-        "The input is grey values as stored: normalisation with the training images' mean and standard deviation is "
-        f"part of the graph. Classes: {', '.join(network.class_names)}.",
-        "# Validation",
-        "When it was written, the package was compared with its original run at several image sizes.",
-    ]
-    if normalises_tiles(network.net):
-        lines.insert(3, "Because of instance or group norm the output depends on the tile.")
-    return "\n\n".join(lines) + "\n"
+    >>> identifiers(["background", "2nd", "cell wall", "cell-wall", "class"])
+    ['background', '_2nd', 'cell_wall', 'cell_wall_3', 'class_']
+    """
+    found: list[str] = []
+    for index, name in enumerate(names):
+        word = "".join(c if c.isalnum() else "_" for c in name)
+        word = word if word.isidentifier() else f"_{word}"
+        word += "_" if iskeyword(word) else ""
+        found.append(f"{word}_{index}" if word in found else word)
+    return found

@@ -1,0 +1,72 @@
+"""The graph that is exported: grey values of an image of any size in, class probabilities of the same size out.
+
+Tensor names: B batch, C channels, H W image, K classes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from unet_repro.runs.network import Network
+from unet_repro.tile_geometry import TileGeometry
+
+
+class Deployed(nn.Module):
+    """Normalisation, mirror padding to a legal size, network, softmax, and crop to the image.
+
+    Its arithmetic on sizes is understood by ``torch.export`` and ``torch.jit.trace`` alike, so that both keep every
+    size dynamic.
+
+    Args:
+        network: A run's network.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.net, self.geometry = network.net, network.geometry
+        statistics = network.normalisation
+        self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float64)[:, None, None])
+        self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float64)[:, None, None])
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Class probabilities.
+
+        Args:
+            image_BCHW: Grey values as stored, float32, of at least one pixel.
+
+        Returns:
+            ``(B, K, H, W)`` float32, sums to 1 over K.
+        """
+        rows, columns = image_BCHW.shape[2], image_BCHW.shape[3]
+        normalised = ((image_BCHW.double() - self.mean) / self.std).float()
+        tile = normalised.index_select(2, covering_indices(rows, self.geometry))
+        scores: Tensor = self.net(tile.index_select(3, covering_indices(columns, self.geometry)))
+        return scores.softmax(1)[:, :, :rows, :columns]
+
+
+def covering_indices(size: int, geometry: TileGeometry) -> Tensor:
+    """Pixels of a line that the smallest tile covering it consists of, mirrored at both ends as often as necessary.
+
+    The same as ``data.tiles.mirror_indices(-halo_px, geometry.covering(size), size)``, in operations of torch.
+
+    Args:
+        size: Pixels of the line.
+        geometry: The network's legal tiles.
+
+    Returns:
+        Indices, int64, as many as the smallest legal size whose output is at least ``size``.
+
+    >>> covering_indices(3, TileGeometry(smallest_px=6, step_px=2, halo_px=2))
+    tensor([2, 1, 0, 1, 2, 1, 0, 1])
+    """
+    step = geometry.step_px
+    num_steps = (size + 2 * geometry.halo_px - geometry.smallest_px + step - 1) // step
+    if geometry.smallest_px - 2 * geometry.halo_px > step:  # otherwise never negative
+        num_steps = (num_steps + abs(num_steps)) // 2  # max(num_steps, 0), which tracing would evaluate once
+    position = torch.arange(geometry.smallest_px + num_steps * step, dtype=torch.int64) - geometry.halo_px
+    last = torch.arange(size, dtype=torch.int64)[-1:]
+    period = (2 * last).clamp(min=1)
+    folded = torch.remainder(position, period)
+    return torch.minimum(folded, period - folded)

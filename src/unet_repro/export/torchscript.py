@@ -1,0 +1,39 @@
+"""Exports a trained network as TorchScript, which QuPath and deepImageJ load."""
+
+import io
+import warnings
+from pathlib import Path
+
+import torch
+
+from unet_repro.export.graph import Deployed
+from unet_repro.export.parity import check_parity, recorded_images
+from unet_repro.files import replacing
+from unet_repro.runs.network import Network
+
+
+def export_torchscript(network: Network, path: Path) -> float:
+    """Writes the network as TorchScript after checking that it reproduces the run's output.
+
+    Args:
+        network: A run's network.
+        path: The file. It maps ``(B, C, H, W)`` float32 as stored to probabilities ``(B, K, H, W)``.
+
+    Returns:
+        The largest difference of a probability from the run's own output.
+
+    Raises:
+        RunError: If a probability differs by more than ``TOLERANCE``; the file is then not written.
+    """
+    content = io.BytesIO()
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the checks of sizes in Python are not recorded, which is intended
+        images = torch.from_numpy(recorded_images(network))
+        traced = torch.jit.trace(Deployed(network).eval(), (images,), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, content)
+        content.seek(0)
+        loaded = torch.jit.load(content)  # type: ignore[no-untyped-call]
+        difference = check_parity(network, lambda images: loaded(torch.from_numpy(images)).numpy())
+    with replacing(path) as file:
+        file.write(content.getvalue())
+    return difference

@@ -49,17 +49,17 @@ def classes_or_instances(
     pieces = [number for one in evidence for number in one.pieces.values()]
     scattered = sum(number > 1 for number in pieces) / len(pieces)
     shared = len(pieces) / (len(others) * len(evidence))
-    described = f"the values {listed(others)} form {sum(pieces) / len(pieces):.1f} separate pieces each in an image"
+    facts = f"the values {listed(others)} form {sum(pieces) / len(pieces):.1f} separate pieces each in an image"
     two_valued = all(len(one.values) <= 1 for one in evidence)
     if not two_valued:
         if scattered >= 0.5 and (shared > 0.5 or scattered >= 0.8):
-            return as_classes((0, *others), names, described)
+            return as_classes((0, *others), names, facts)
         if shared == 1 and _is_grey_scale(others):
             return as_classes((0, *others), names, "the values are evenly spaced grey levels")
         if scattered <= 0.3 and not _are_alike(others, shared, len(evidence)):
-            return _instances(evidence, described, names)
+            return _instances(evidence, facts, names)
     raise DataError(
-        f"are the label values {listed(others)} classes or numbers of objects? {described[0].upper()}{described[1:]}, and an "
+        f"are the label values {listed(others)} classes or numbers of objects? {facts[0].upper()}{facts[1:]}, and an "
         f"image has {shared:.0%} of them",
         hint="set data.labels=classes data.classes=[background,...], or data.labels=instances"
         + (", or, if they are masks, save them all as 0 and 255" if two_valued else ""),
@@ -93,9 +93,9 @@ def as_classes(values: Iterable[int], names: tuple[str, ...] | None, why: str) -
             "to leave out",
         )
     mapped = tuple((value, value if named_by_value else number) for number, value in enumerate(ordered))
-    described = ", ".join(f"{value} {names[number]}" for value, number in mapped)
+    facts = ", ".join(f"{value} {names[number]}" for value, number in mapped)
     return Meaning(
-        "classes", names, values=mapped, reasons=(f"classes ({described}): {why} (else set data.labels=instances)",)
+        "classes", names, values=mapped, reasons=(f"classes ({facts}): {why} (else set data.labels=instances)",)
     )
 
 

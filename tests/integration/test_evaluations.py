@@ -1,6 +1,8 @@
 """The evaluation of a trained run: complete, made once, equal to its last validation, refused where it cannot be."""
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -140,6 +142,16 @@ def test_sections_added_later_give_what_all_at_once_give(run, record, tmp_path):
     assert path_of(tmp_path).read_bytes() == path_of(run).read_bytes()
 
 
+def test_sections_computed_at_the_same_time_are_all_kept(run, record, tmp_path):
+    """A sweep evaluates one run for several comparisons, in several processes."""
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("evaluations"))
+    with ThreadPoolExecutor(3) as pool:
+        for asked in [pool.submit(evaluate, copy, [section]) for section in ("views", "border", "seam")]:
+            asked.result()
+    assert read_evaluation(copy) == record
+
+
 def test_an_image_without_an_inner_part_has_the_outer_band_alone(tmp_path):
     deeper = ["model.depth=3", "tiles.size=100", "tiles.budget=1x100"]  # a halo of 44 pixels
     config = tiny(tmp_path, *deeper, data=["data=synthetic", "data.num_slices=6", "data.size_px=64"])
@@ -172,6 +184,7 @@ def test_unknown_sections_and_damaged_files_are_refused(run, tmp_path):
 
 
 def test_data_of_more_than_two_classes_are_refused(run, tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").touch()
     trained = open_trained(run, "last")
     monkeypatch.setattr(trained.data, "class_names", ("a", "b", "c"))
     monkeypatch.setattr(evaluations, "open_trained", lambda *_: trained)

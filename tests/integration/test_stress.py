@@ -10,7 +10,7 @@ def test_runs_killed_again_and_again_equal_undisturbed_ones(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("<!-- stress: written by `make stress` -->\n<!-- end of stress -->\n")
     done = subprocess.run(
-        [sys.executable, STRESS, "--runs", "4", "--kills", "6", "--steps", "600", "--publish", readme],
+        [sys.executable, STRESS, "--runs", "4", "--kills", "6", "--steps", "1200", "--publish", readme],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

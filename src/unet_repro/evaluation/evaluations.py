@@ -15,7 +15,7 @@ seam        ``seam``: largest difference of a class probability between small st
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from unet_repro.data.labels import NUM_CLASSES
 from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.evaluation.sections import SECTIONS, Predictions, Record
 from unet_repro.evaluation.trained_run import Trained, open_trained
-from unet_repro.files import replacing
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import locked, replacing
+from unet_repro.runs.folder import open_run, write_atomically
 
 NAME = "trial"
 VERSION = 3  # increased whenever a change to the code changes what is measured
@@ -50,6 +50,16 @@ def evaluate(run: Path, sections: Iterable[str]) -> Record:
         RunError: If the run is not finished, or its data have changed.
     """
     wanted = {"scores", *check_sections(sections)}
+    if is_evaluated(run, wanted):
+        return cast(Record, read_evaluation(run))
+    open_run(run)  # refuses a folder that is no run, before a lock is created in it
+    # Locked: a sweep evaluates a run that several comparisons share in several processes.
+    failure, hint = f"cannot write to {path_of(run).parent}", "make the run's folder writable"
+    with locked(path_of(run).with_name(".lock"), failure=failure, hint=hint):
+        return _evaluate(run, wanted)
+
+
+def _evaluate(run: Path, wanted: set[str]) -> Record:
     record = read_evaluation(run) or {"name": NAME, "version": VERSION, "sections": []}
     missing = [name for name in SECTIONS if name in wanted - {*record["sections"]}]
     if not missing:

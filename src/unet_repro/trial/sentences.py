@@ -80,7 +80,8 @@ def _exact(result: PartResult) -> str:
 
 def _sure(result: PartResult) -> str:
     if result.part.exact is not None:
-        return f"Exact: measured in all {result.num_runs} runs, no statistics." if result.num_runs else ""
+        runs = result.num_runs
+        return f"Exact: measured in all {runs} runs, no statistics." if runs else "One run decides it."
     if result.word in ("refused", "no verdict"):
         return "Nothing can be concluded."
     if not result.look:

@@ -30,8 +30,9 @@ def test_crops_never_show_a_whole_image(tmp_path, monkeypatch):
     ]
     case = (rng.normal(size=(1, 64, 80)).astype(np.float32), truth, (truth > 0).astype(np.float32))
     found = Assessment(
-        "group", "data", ("membrane", "cell"), {"seed 0": measured}, "labels", "others", {m.key: case for m in measured}
-    )
+        "group", "data", ("membrane", "cell"), {"seed 0": measured}, "labels", "others",
+        cases={m.key: case for m in measured},
+    )  # fmt: skip
     draw_cases([found], tmp_path / "c.jpg")
     assert set(shapes) == {(32, 32)}
     assert (tmp_path / "c.jpg").exists()

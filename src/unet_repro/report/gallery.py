@@ -86,7 +86,10 @@ def data_of(run: ArmRun) -> Data:
 
 def shown_keys(runs_dir: Path, run: ArmRun) -> list[str]:
     """Keys of the held-out images to show; none if the run has not been evaluated."""
-    keys = run.manifest["split"]["val"] if _predicted(runs_dir, run).exists() else []
+    if not _predicted(runs_dir, run).exists():
+        return []
+    with np.load(_predicted(runs_dir, run)) as stored:
+        keys = run.manifest["split"]["val"][: len(stored.files)]  # trainer.max_val_images can leave the others out
     return [keys[index] for index in sorted({0, len(keys) // 2, len(keys) - 1})][:NUM_TILES] if keys else []
 
 

@@ -405,6 +405,13 @@ def test_pictures_are_side_by_side_or_large_without_smoothing(page, width, colum
     assert one(driver, "[data-panel=a] canvas").value_of_css_property("image-rendering") == "pixelated"
 
 
+def until_paper_is(driver: Any, colour: str) -> None:
+    """Waits for a background: Chromium applies another colour scheme with its next frame."""
+    WebDriverWait(driver, 15, 0.02).until(
+        lambda _: one(driver, "html").value_of_css_property("background-color") == colour
+    )
+
+
 def test_the_theme_is_kept(page):
     driver = page()
     papers = {}
@@ -414,12 +421,12 @@ def test_the_theme_is_kept(page):
     assert papers["light"] != papers["dark"]
     driver.refresh()
     wait(driver, "return 'ready' in document.documentElement.dataset")
-    assert one(driver, "html").value_of_css_property("background-color") == papers["dark"]
+    until_paper_is(driver, papers["dark"])
     Select(one(driver, "#theme")).select_by_value("auto")
     for scheme in ("light", "dark"):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        assert one(driver, "html").value_of_css_property("background-color") == papers[scheme]
+        until_paper_is(driver, papers[scheme])
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 

@@ -30,6 +30,13 @@ def main(arguments: list[str]) -> None:
     """Trains the missing runs, seed by seed over all arms or as the sequential trial asks, and writes the report."""
     asked = parser("reproduce").parse_args(arguments)
     is_sequential = asked.seeds is None and asked.scale not in DEFAULT_SEEDS
+    if not is_sequential and (asked.hours is not None or asked.record):
+        raise ConfigError(
+            "--hours and --record are for the sequential trial only",
+            hint="use --scale laptop or paper, without --seeds",
+        )
+    if asked.hours is not None and asked.hours <= 0:
+        raise ConfigError(f"--hours {asked.hours:g}: must be positive", hint="use e.g. 8")
     seeds = asked.seeds if asked.seeds is not None else DEFAULT_SEEDS.get(asked.scale, 1)
     experiments = [name.strip() for name in asked.experiments.split(",") if name.strip()]
     wants_all = experiments == ["all"] and not is_sequential

@@ -58,6 +58,7 @@ class LoggerSettings:
         panel_images: Validation images in W&B's panel.
         entity: W&B user or team; ``None`` for the user's default.
         dir: Folder of W&B's offline files; ``None`` for the run's folder.
+        checkpoints: Whether W&B has the best and the last checkpoint as artifacts.
         others: Further loggers by name, each a node with ``_target_``. In YAML they stand beside ``mode``.
     """
 
@@ -66,6 +67,7 @@ class LoggerSettings:
     panel_images: int = 0
     entity: str | None = None
     dir: str | None = None
+    checkpoints: bool = False
     others: dict[str, Plain] | None = None
 
 

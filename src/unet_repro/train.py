@@ -22,7 +22,7 @@ from unet_repro.runs.provenance import provenance
 from unet_repro.runs.recorder import OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
 from unet_repro.tracking.loggers import make_loggers
-from unet_repro.tracking.mirror import mirror_finished, mirrors
+from unet_repro.tracking.mirror import answer_agent, mirror_finished, mirrors
 from unet_repro.tracking.step_bar import StepBar
 from unet_repro.training.build import DataReader, Training, prepare, run_folder
 from unet_repro.training.fit import fit, recorder_of
@@ -52,6 +52,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
     source = read(config)
     folder = run_folder(config, source)
     if (result := folder.result()) is not None:
+        answer_agent(config, folder, source=source.name)
         return result
     if source.name == Folder.name:
         sys.stderr.write(f"{shortened(facts_of(read.whole(config).samples), source, config)}\n")
@@ -61,6 +62,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
     try:
         with folder.hold() as lease:
             if (result := folder.result()) is not None:  # another process was quicker
+                answer_agent(config, folder, source=source.name)
                 return result
             folder.begin(config.plain(), source.manifest)
             return _attempt(training, loggers, lease=lease, stop=stop, on_row=on_row)
@@ -84,7 +86,7 @@ def _attempt(
         data.setup("fit")
         with mirrors(config, source=training.source.name, recorder=recorder, data=data, loggers=loggers) as opened:
             fit(training, recorder, mirrors=[*opened, *bar], loggers=loggers)
-        recorder.write_best()
+            recorder.write_best()
         result = _result(training, recorder)
         proven = {**recorder.provenance(), **folder.placement(), "made_by": provenance(config.trainer.accelerator)}
         mirror_finished(

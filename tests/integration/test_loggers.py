@@ -121,7 +121,8 @@ def test_trackio_has_one_complete_log_of_an_interrupted_run(tmp_path, monkeypatc
         train(config, on_row=abandoning_at(4))
     result = train(config)
     (log,) = trackio.logs
-    assert log.name == f"{result['run_id']}, seed 0 ({result['run_id']})"
+    assert log.name.startswith("size=84, budget=2x84, width=2, depth=2, max_steps=8")
+    assert log.name.endswith(f", seed 0 ({result['run_id']})")
     assert log.config["compare"]["optimizer"] == "SGD"
     assert dict(log.rows) == recorded(run_folder(check(config)))
     assert len(log.rows) == 4

@@ -74,7 +74,8 @@ def test_own_experiment_callback_and_logger_are_used(lab, way):
     with (result_file.parent / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     title, *lines = (result_file.parent / "lines.txt").read_text().splitlines()
-    assert title == f"{result['run_id']}, seed 0: lr 0.001"
+    assert title.startswith("size=84, budget=2x84, width=2, depth=2, optimizer=adam, ")
+    assert title.endswith(", seed 0: lr 0.001")
     assert lines == [f"{row['step']} {row['val/iou']}" for row in rows]
     assert (result_file.parent / "csv/metrics.csv").exists()
     settings = (result_file.parent / "config.yaml").read_text()

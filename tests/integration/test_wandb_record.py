@@ -45,7 +45,7 @@ def test_the_offline_run_tells_which_run_it_is(record):
     run, result = record
     assert run.run["id"] == result["run_id"]
     assert run.run["group"] == "optimizer"
-    assert run.run["name"] == "an arm, seed 3"
+    assert run.run["name"] == "optimizer / an arm, seed 3"
     assert run.config["optimizer"]["momentum"] == 0.99
     assert run.config["seed"] == 3
 

@@ -117,7 +117,8 @@ def test_a_run_arrives_whole_with_its_identity(
     assert f"uploaded (1) to {server.address}/team/unet-repro" in said
     assert list(server.runs) == ["0123abcd"]
     run = server.runs["0123abcd"]
-    assert (run["groupName"], run["displayName"], run["tags"]) == ("optimizer", "Adam, seed 1", ["cpu", "isbi2012"])
+    assert (run["groupName"], run["displayName"]) == ("optimizer", "optimizer / Adam, seed 1")
+    assert run["tags"] == ["cpu", "isbi2012"]
     assert (run["project"], run["jobType"]) == ("unet-repro", "train")
     assert json.loads(run["config"])["optimizer"]["value"] == {"name": "adam", "lr": 1e-3}
     assert measures(server.history("0123abcd")) == ROWS
@@ -145,7 +146,7 @@ def test_a_second_call_sends_nothing_and_says_so(
     server.requests.clear()
     status, said = sync()
     assert status == 0
-    assert "nothing to upload\nalready uploaded (2):\n  a  optimizer: Adam, seed 1" in said
+    assert "nothing to upload\nalready uploaded (2):\n  a  optimizer / Adam, seed 1" in said
     assert server.requests == []
     assert "uploaded (2)" in sync("--force")[1]
     assert measures(server.history("a")) == ROWS
@@ -158,7 +159,7 @@ def test_only_the_named_comparison_goes(
         mirrored(runs_dir, name)
         entry = Entry(experiment, "an arm", 3, "cpu", "isbi2012", "", name, (), 1.0, "c0ffee")
         Ledger(runs_dir).record([entry])
-    assert sync("tile_size")[1].endswith("  b  tile_size: an arm, seed 3\n")
+    assert sync("tile_size")[1].endswith("  b  tile_size / an arm, seed 3\n")
     assert list(server.runs) == ["b"]
     with pytest.raises(RunError, match="no runs of 'tiles'") as caught:
         sync("tiles")
@@ -177,8 +178,8 @@ def test_unfinished_runs_are_named_and_the_others_go(
     status, said = sync()
     assert status == 1
     assert "uploaded (1)" in said
-    assert "failed  optimizer: Adam, seed 1: failed: TrainingError: the loss is nan\n" in said
-    assert "partial  optimizer: Adam, seed 1: unfinished, at step 40 of 80\n" in said
+    assert "failed  optimizer / Adam, seed 1: failed: TrainingError: the loss is nan\n" in said
+    assert "partial  optimizer / Adam, seed 1: unfinished, at step 40 of 80\n" in said
 
 
 def _never_written(folder: RunFolder) -> None:
@@ -235,7 +236,7 @@ def test_a_run_whose_folder_is_damaged_does_not_stop_the_others(
     status, said = sync()
     assert status == 1
     assert "uploaded (1)" in said
-    assert f"b  optimizer: Adam, seed 1: {runs_dir / 'b' / 'history.csv'} is damaged" in said
+    assert f"b  optimizer / Adam, seed 1: {runs_dir / 'b' / 'history.csv'} is damaged" in said
 
 
 @pytest.mark.parametrize("status", [401, 500])
@@ -267,12 +268,88 @@ def test_no_key_or_none_that_could_be_one_is_told_before_anything_is_sent(
 ) -> None:
     mirrored(runs_dir, "a")
     monkeypatch.delenv("WANDB_API_KEY")
-    with pytest.raises(UserError, match="no API key"):
+    with pytest.raises(UserError, match="no API key") as caught:
         sync()
+    assert "wandb-sync" not in caught.value.hint, "it would send one in a circle"
     monkeypatch.setenv("WANDB_API_KEY", "short")
     with pytest.raises(UserError, match="40"):
         sync()
     assert server.requests == []
+
+
+def test_what_the_hint_without_a_key_says_works(
+    server: WandbServer, runs_dir: Path, sync: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored(runs_dir, "a")
+    monkeypatch.delenv("WANDB_API_KEY")
+    with pytest.raises(UserError, match="no API key") as caught:
+        sync()
+    assert caught.value.hint.startswith("run `wandb login` and repeat the command")
+    login = [sys.executable, "-m", "wandb", "login", KEY, "--host", server.address]
+    subprocess.run(login, check=True, capture_output=True, timeout=60)
+    assert "uploaded (1)" in sync()[1]
+
+
+def test_plain_wandb_sync_finds_all_offline_runs_and_its_uploads_count(
+    server: WandbServer, runs_dir: Path, sync: Callable[..., tuple[int, str]], panel: Panel
+) -> None:
+    for name in "ab":
+        mirrored(runs_dir, name, panel)
+    links = sorted(path.name for path in (runs_dir / "wandb").iterdir())
+    assert links == ["offline-run-optimizer-Adam-seed-1-a", "offline-run-optimizer-Adam-seed-1-b"]
+    command = [sys.executable, "-m", "wandb", "sync", "--yes"]
+    subprocess.run(command, cwd=runs_dir, check=True, capture_output=True, timeout=60)
+    for name in "ab":
+        assert measures(server.history(name)) == ROWS
+        assert len([file for file in server.files[name] if file.endswith(".png")]) == 3
+    assert "nothing to upload\nalready uploaded (2)" in sync()[1]
+
+
+def test_the_checkpoints_of_a_run_that_asks_for_it_arrive_as_artifacts(
+    server: WandbServer, runs_dir: Path, sync: Callable[..., tuple[int, str]]
+) -> None:
+    folder = finished(runs_dir, "a", checkpoints=True)
+    for file in (folder.best, folder.last, folder.network):
+        file.write_text(file.name)
+    outcome = folder.outcome()
+    assert outcome is not None
+    write_finished(folder.path, config=folder.settings(), rows=folder.history_rows(), outcome=outcome, panel=None)
+    assert sync()[0] == 0
+    assert [(made["artifactCollectionName"], made["artifactTypeName"]) for made in server.artifacts] == [
+        ("model-a", "model")
+    ] * 2
+    aliases = [{alias["alias"] for alias in made["aliases"]} for made in server.artifacts]
+    assert aliases == [{"latest", "best"}, {"latest", "last"}], "the last one keeps `latest`"
+    assert json.loads(server.artifacts[0]["metadata"])["step"] == ROWS[-2]["step"]
+    for name in ("best.ckpt", "last.ckpt", "network.json"):
+        assert server.contents[f"/put/artifact/{name}"] == name.encode()
+    assert server.contents["/put/artifact/config.yaml"] == folder.config.read_bytes()
+
+
+def test_checkpoints_of_a_moved_folder_are_found_again(
+    server: WandbServer, runs_dir: Path, sync: Callable[..., tuple[int, str]]
+) -> None:
+    folder = finished(runs_dir.with_name("cluster"), "a", checkpoints=True)
+    for file in (folder.best, folder.last, folder.network):
+        file.write_text(file.name)
+    outcome = folder.outcome()
+    assert outcome is not None
+    write_finished(folder.path, config=folder.settings(), rows=folder.history_rows(), outcome=outcome, panel=None)
+    runs_dir.with_name("cluster").rename(runs_dir)
+    assert sync()[0] == 0
+    assert server.contents["/put/artifact/best.ckpt"] == b"best.ckpt"
+
+
+def test_an_artifact_that_the_server_refuses_is_an_upload_that_failed(
+    server: WandbServer, runs_dir: Path, sync: Callable[..., tuple[int, str]]
+) -> None:
+    folder = finished(runs_dir, "a", checkpoints=True)
+    for file in (folder.best, folder.last, folder.network):
+        file.write_text(file.name)
+    server.refusals["CreateArtifact"] = 403
+    assert sync()[0] == 1
+    server.refusals.clear()
+    assert sync()[0] == 0
 
 
 @pytest.mark.parametrize("refusal", [("UpsertBucket", 401), ("file_stream", 500), ("media/", 403)])
@@ -284,7 +361,7 @@ def test_a_run_that_the_server_refuses_in_part_does_not_count_as_uploaded(
     server.refusals |= [refusal]
     exit_status, said = sync()
     assert exit_status == 1
-    assert "not uploaded (1):\n  a  optimizer: Adam, seed 1: " in said
+    assert "not uploaded (1):\n  a  optimizer / Adam, seed 1: " in said
     assert "refused by the test" in said
     assert not has_arrived(path)
     server.refusals.clear()
@@ -301,7 +378,7 @@ def test_a_run_that_is_refused_does_not_stop_the_others(
     status, said = sync()
     assert status == 1
     assert "uploaded (2)" in said
-    assert "not uploaded (1):\n  b  optimizer: Adam, seed 1: filestream: fatal error" in said
+    assert "not uploaded (1):\n  b  optimizer / Adam, seed 1: filestream: fatal error" in said
     assert [measures(server.history(name)) for name in "ac"] == [ROWS, ROWS]
 
 

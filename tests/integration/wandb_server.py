@@ -56,6 +56,8 @@ class WandbServer:
         known_runs: Runs that the public API knows.
         artifacts: What each artifact was created with.
         contents: Path of a file that was put -> its bytes.
+        sweeps: What each sweep was created with; its name is its number.
+        trials: Parameters of the runs that the sweeps' agents have still to train.
         refusals: Part of a path or operation -> HTTP status to answer with.
     """
 
@@ -68,6 +70,8 @@ class WandbServer:
         self.known_runs: set[str] = set()
         self.contents: dict[str, bytes] = {}
         self.artifacts: list[dict[str, Any]] = []
+        self.sweeps: list[dict[str, Any]] = []
+        self.trials: list[dict[str, Any]] = []
         self.refusals: dict[str, int] = {}
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.http.daemon_threads = True
@@ -138,7 +142,9 @@ class WandbServer:
         return self._to_public_api(name, given, project)
 
     def _to_public_api(self, name: str, given: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:
-        """What the dashboard asks for and saves."""
+        """What the dashboard and a sweep's agent ask for, and what the dashboard saves."""
+        if "Sweep" in name or name in ("CreateAgent", "Heartbeat"):
+            return self._to_agent(name, given, project)
         if name == "Run":
             return {"project": {"run": self._public(given["name"]) if given["name"] in self.known_runs else None}}
         if name in ("UpsertView2", "upsertView"):
@@ -180,6 +186,26 @@ class WandbServer:
         if name == "CommitArtifact":
             return {"commitArtifact": {"artifact": {"id": "QXJ0", "digest": "d"}}}
         return {}
+
+    def _to_agent(self, name: str, given: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:
+        """Creates a sweep, and has its agent train one run at a time until there is none left."""
+        if name == "UpsertSweep":
+            self.sweeps.append(given)
+            sweep = {"id": "U3dl", "name": str(len(self.sweeps) - 1), "project": project}
+            return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
+        if name == "SweepWithRuns":
+            config = self.sweeps[int(given["sweep"])]["config"]
+            return {"project": {"sweep": {"id": "U3dl", "config": config, "runs": {"edges": []}}}}
+        if name == "CreateAgent":
+            return {"createAgent": {"agent": {"id": "QWdl"}}}
+        commands: list[dict[str, Any]] = []
+        if name == "Heartbeat" and not json.loads(given["runState"]):
+            commands = [{"type": "exit"}]
+            if self.trials:
+                args = {key: {"value": value} for key, value in self.trials.pop(0).items()}
+                run = {"program": "unet-repro", "run_id": f"trial{len(self.trials)}", "args": args}
+                commands = [{"type": "run", **run}]
+        return {"agentHeartbeat": {"agent": {"id": "QWdl"}, "commands": json.dumps(commands)}}
 
     def tables(self) -> list[dict[str, Any]]:
         """Tables that were uploaded as parts of a run."""

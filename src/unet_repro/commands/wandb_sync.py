@@ -1,5 +1,6 @@
 """``unet-repro wandb-sync``: uploads finished runs to Weights & Biases."""
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from unet_repro.files import locked
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Ledger, unique
 from unet_repro.tracking.finished import about, ensure_offline_run, offline_file_of
+from unet_repro.tracking.links import link_offline_run
 from unet_repro.tracking.upload import Upload, check_server, has_arrived
 
 
@@ -79,7 +81,7 @@ def selected_runs(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
                 hint=f"train some first; known comparisons: {', '.join(ledger.experiments()) or 'none'}",
             )
         for entry in entries:
-            title = f"{entry.experiment}: {entry.arm}, seed {entry.seed}"
+            title = f"{entry.experiment} / {entry.arm}, seed {entry.seed}"
             runs.setdefault(entry.run_id, Run(RunFolder(runs_dir / entry.run_id), title))
     if not experiments:
         for path in sorted(runs_dir.glob("*/config.yaml")):
@@ -108,7 +110,9 @@ def sync(runs: Iterable[Run], *, entity: str | None = None, force: bool = False)
     for run in runs:
         if run.folder.state != "done":
             found.missing.append((run, _unfinished(run.folder)))
-        elif not force and _is_there(run.folder):
+            continue
+        _link(run.folder)
+        if not force and _is_there(run.folder):
             found.there.append(run)
         else:
             finished.append(run)
@@ -148,10 +152,9 @@ def _prepare(run: Run, found: Sorted) -> None:
 def _title(folder: RunFolder) -> str:
     """The title of a run that is in no ledger."""
     try:
-        named = about(folder.settings(), run_id=folder.run_id, source="")
+        return str(about(folder.settings(), run_id=folder.run_id, source="")["name"])
     except (RunError, KeyError, TypeError):  # an unreadable configuration is reported when the run is uploaded
-        return "single"
-    return f"{named['group']}: {named['name']}"
+        return "?"
 
 
 def _is_there(folder: RunFolder) -> bool:
@@ -162,6 +165,13 @@ def _is_there(folder: RunFolder) -> bool:
         return bool(folder.settings()["logger"]["mode"] == "online")  # it was uploaded while it was trained
     except RunError:  # reported when it is read again
         return False
+
+
+def _link(folder: RunFolder) -> None:
+    """Links the run's offline files for W&B's own commands, in case the run has no link yet, or was moved."""
+    with contextlib.suppress(RunError):  # reported when it is read again
+        if (path := offline_file_of(folder)) is not None:
+            link_offline_run(path, run_id=folder.run_id, name=_title(folder))
 
 
 def _unfinished(folder: RunFolder) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unet_repro.errors import RunError, UserError
 from unet_repro.runs.folder import RunFolder
-from unet_repro.sweep.setting import in_words
+from unet_repro.runs.setting import in_words
 from unet_repro.sweep.status import STATES, empty_table, first_line, state_of
 from unet_repro.sweep.summary import SCORES, scores
 

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.setting import shortened
+from unet_repro.tracking.checkpoints import Checkpoints
 from unet_repro.tracking.grouping import KEY, groupable
+from unet_repro.tracking.links import link_offline_run
 from unet_repro.tracking.offline import is_complete, write_offline_run
 from unet_repro.tracking.panels import Panel
 from unet_repro.tracking.reading import offline_file
@@ -26,11 +29,24 @@ def about(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, A
         "project": config["logger"]["project"],
         "entity": config["logger"].get("entity"),
         "run_id": run_id,
-        "name": f"{config['arm'] or run_id}, seed {config['seed']}",
+        "name": f"{_name(config)}, seed {config['seed']}",
         "group": config["experiment"]["name"] if config["experiment"] else "single",
         "tags": [config["scale"], source],
         "job_type": "train",
     }
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    """Comparison and arm; the setting of a run that belongs to none, or to a sweep of one's own.
+
+    A run that several comparisons share is named after the one that it was planned for first.
+    """
+    experiment, arm = config["experiment"], config["arm"]
+    if not experiment:
+        return arm or shortened(config)
+    if not arm:
+        return f"{experiment['name']} / base setting"
+    return str(arm) if experiment.get("arms") == {} else f"{experiment['name']} / {arm}"  # its arms are overrides
 
 
 def described(config: Mapping[str, Any], *, run_id: str, source: str) -> dict[str, Any]:
@@ -78,7 +94,7 @@ def write_finished(
     outcome: Mapping[str, Any],
     panel: Panel | None,
 ) -> Path:
-    """Writes the offline W&B run of a finished training.
+    """Writes the offline W&B run of a finished training, and links it in ``wandb`` beside the run's folder.
 
     Args:
         directory: The run's folder.
@@ -93,14 +109,20 @@ def write_finished(
     Raises:
         UserError: See ``write_offline_run``.
     """
-    return write_offline_run(
+    named = about(config, run_id=outcome["run_id"], source=outcome["data"])
+    path = write_offline_run(
         directory=wandb_dir(directory, config),
-        **about(config, run_id=outcome["run_id"], source=outcome["data"]),
+        **named,
         config=described(config, run_id=outcome["run_id"], source=outcome["data"]),
         rows=rows,
         panel=panel,
         summary=summary_of(outcome),
+        checkpoints=Checkpoints(RunFolder(directory), best=outcome["best"], last=outcome["final"])
+        if config["logger"].get("checkpoints")
+        else None,
     )
+    link_offline_run(path, run_id=outcome["run_id"], name=named["name"])
+    return path
 
 
 def ensure_offline_run(folder: RunFolder) -> bool:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from unet_repro.tracking.finished import about, described, wandb_dir, write_finished
+from unet_repro.tracking.checkpoints import Checkpoints, log_checkpoints
+from unet_repro.tracking.finished import about, described, summary_of, wandb_dir, write_finished
 from unet_repro.tracking.loggers import LoggerMirror, remove_earlier
-from unet_repro.tracking.wandb_run import open_run
+from unet_repro.tracking.wandb_run import finish, log_rows, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import wandb
     from lightning.pytorch import Callback
     from lightning.pytorch.loggers.logger import Logger
 
     from unet_repro.config import TrainConfig
     from unet_repro.data.datamodule import TileData, WholeImages
+    from unet_repro.runs.folder import RunFolder
     from unet_repro.runs.recorder import Recorder
     from unet_repro.training.task import SegmentationTask
+
+SWEEP_VARIABLE = "WANDB_SWEEP_ID"  # set by W&B's agent
 
 
 @contextmanager
@@ -50,14 +56,7 @@ def mirrors(
         return
     from unet_repro.tracking.callback import WandbMirror  # noqa: PLC0415  (imports wandb, which is slow)
 
-    run = open_run(
-        mode="online",
-        **about(plain, run_id=directory.name, source=source),
-        config=settings,
-        directory=wandb_dir(directory, plain),
-        class_names=data.class_names,
-    )
-    assert run is not None, "only disabled runs are None"
+    run = _open_online(config, directory, source=source, class_names=data.class_names)
     mirror = WandbMirror(
         run,
         recorder,
@@ -67,10 +66,50 @@ def mirrors(
     )
     try:
         yield [*opened, mirror]
+        assert recorder.best is not None, "a finished training has been validated"
+        run.summary.update(summary_of({"final": recorder.rows[-1], "best": recorder.best, "seconds": recorder.seconds}))
+        if config.logger.checkpoints:
+            log_checkpoints(run, Checkpoints(recorder.folder, best=recorder.best, last=recorder.rows[-1]))
     except BaseException:
         mirror.close(exit_code=1)
         raise
     mirror.close()
+
+
+def answer_agent(config: TrainConfig, folder: RunFolder, *, source: str) -> None:
+    """Sends a finished run to W&B if the agent of a W&B sweep has asked for it; else does nothing.
+
+    W&B gives each run of a sweep an id of its own, and waits for its history, although it was trained before.
+
+    Args:
+        config: The run's configuration.
+        folder: Its folder.
+        source: Name of the data source.
+
+    Raises:
+        UserError: If there is no API key, or the server does not respond.
+    """
+    if config.logger.mode != "online" or SWEEP_VARIABLE not in os.environ:
+        return
+    outcome = folder.outcome()
+    assert outcome is not None, "the run must be finished"
+    run = _open_online(config, folder.path, source=source, class_names=())
+    log_rows(run, folder.history_rows())
+    run.summary.update(summary_of(outcome))
+    finish(run)
+
+
+def _open_online(config: TrainConfig, directory: Path, *, source: str, class_names: Sequence[str]) -> wandb.Run:
+    plain = config.plain()
+    run = open_run(
+        mode="online",
+        **about(plain, run_id=directory.name, source=source),
+        config=described(plain, run_id=directory.name, source=source),
+        directory=wandb_dir(directory, plain),
+        class_names=class_names,
+    )
+    assert run is not None, "only disabled runs are None"
+    return run
 
 
 def mirror_finished(

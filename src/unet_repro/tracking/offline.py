@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from unet_repro.errors import RunError, UserError
+from unet_repro.tracking.checkpoints import Checkpoints, log_checkpoints
 from unet_repro.tracking.panels import PANEL_KEY, Panel, log_panel
 from unet_repro.tracking.reading import offline_file, read_run
 from unet_repro.tracking.wandb_run import finish, log_rows, open_run
@@ -27,6 +28,7 @@ def write_offline_run(
     rows: Sequence[Mapping[str, float]],
     panel: Panel | None,
     summary: Mapping[str, float],
+    checkpoints: Checkpoints | None = None,
     wait_s: float = WAIT_S,
     **settings: Any,
 ) -> Path:
@@ -38,6 +40,7 @@ def write_offline_run(
         rows: The whole history; ``step`` is the step, the rest are measures.
         panel: Validation images, shown at the last step.
         summary: Summary values for sorting runs.
+        checkpoints: What to log as artifacts; ``None`` for nothing.
         wait_s: How long W&B may take to write its file, in seconds.
         **settings: ``project``, ``name``, ``group``, ``tags``, ``job_type`` and ``config``, as for ``open_run``.
 
@@ -63,6 +66,8 @@ def write_offline_run(
         if panel is not None:
             log_panel(run, panel, step=int(rows[-1]["step"]))
         run.summary.update(dict(summary))
+        if checkpoints is not None:
+            log_checkpoints(run, checkpoints)
         finish(run)
 
     for is_last in (False, True):
@@ -92,6 +97,7 @@ def is_complete(directory: Path, *, run_id: str, num_rows: int) -> bool:
         and found.run.get("id") == run_id
         and sum(PANEL_KEY not in row for row in found.history) == num_rows
         and all((found.folder / "files" / name).is_file() for name in found.files)
+        and all(path.is_file() for paths in found.artifacts.values() for path in paths)
     )
 
 

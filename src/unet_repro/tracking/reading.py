@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 _RUN_KEYS = {
     "id": "run_id", "name": "display_name", "group": "run_group",
@@ -31,6 +29,7 @@ class OfflineRun:
         summary: Latest values.
         metrics: name or glob -> (step metric, whether the client fills it in).
         files: Paths of images below ``folder / "files"``.
+        artifacts: Name and aliases (``model-ab:best,latest``) -> the files that W&B will upload.
         exit_code: ``None`` if the run was never finished, or the file is truncated or damaged.
     """
 
@@ -41,6 +40,7 @@ class OfflineRun:
     summary: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, tuple[str, bool]] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
+    artifacts: dict[str, list[Path]] = field(default_factory=dict)
     exit_code: int | None = None
 
 
@@ -76,6 +76,9 @@ def read_run(path: Path) -> OfflineRun:
                 result.metrics[name] = content.get("step_metric", ""), options.get("step_sync", False)
             case "files":
                 result.files |= {file["path"] for file in content.get("files", [])}
+            case "artifact":
+                name = f"{content['name']}:{','.join(sorted(content.get('aliases', [])))}"
+                result.artifacts[name] = [Path(file["local_path"]) for file in content["manifest"]["contents"]]
             case "exit":
                 result.exit_code = content.get("exit_code", 0)
     if b"corrupt" in client.stderr:  # records of the damaged block are left out, without an error status

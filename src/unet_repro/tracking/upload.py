@@ -58,7 +58,7 @@ def check_server() -> str:
 
     wanted = wandb.Settings(mode="online", silent=True, x_graphql_retry_max=1)  # retries are for later
     settings = wandb.setup(settings=wanted).settings
-    check_credentials(settings)
+    check_credentials(settings, otherwise="use `wandb leet` or `unet-repro report`, which need no account")
     address = str(settings.base_url)
     try:
         wandb.login(verify=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import wandb
 
 STEP_KEY = "trainer/global_step"  # the x axis, logged with every metric; the name that Lightning uses
-_OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `unet-repro wandb-sync`"
+OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `unet-repro wandb-sync`"
 
 
 def open_run(
@@ -75,7 +75,7 @@ def open_run(
     import wandb  # noqa: PLC0415
 
     if mode == "online":
-        check_credentials(wandb.setup().settings)
+        check_credentials(wandb.setup().settings, otherwise=OFFLINE_INSTEAD)
     try:
         run = wandb.init(
             mode=mode,
@@ -96,7 +96,7 @@ def open_run(
     except (wandb.errors.CommError, TimeoutError) as error:
         raise UserError(
             f"W&B could not open run {run_id!r}: {error}",
-            hint=f"check the network and `wandb login --verify`, or {_OFFLINE_INSTEAD}",
+            hint=f"check the network and `wandb login --verify`, or {OFFLINE_INSTEAD}",
         ) from error
     except (wandb.errors.Error, ValueError) as error:
         raise UserError(
@@ -175,8 +175,12 @@ def _check_writable(directory: Path) -> None:
         ) from error
 
 
-def check_credentials(settings: wandb.Settings) -> None:
+def check_credentials(settings: wandb.Settings, *, otherwise: str) -> None:
     """Checks at once that an API key exists, since W&B would prompt for it. Whether the key is valid is not checked.
+
+    Args:
+        settings: W&B's settings.
+        otherwise: What a user without an account can do instead, for the hint.
 
     Raises:
         UserError: If there is no API key.
@@ -193,5 +197,5 @@ def check_credentials(settings: wandb.Settings) -> None:
     if known is None or not (known.authenticators(host) or known.authenticators("api.wandb.ai")):
         raise UserError(
             f"W&B has no API key for {host}, neither in WANDB_API_KEY nor in {path}",
-            hint=f"run `wandb login`, or {_OFFLINE_INSTEAD}",
+            hint=f"run `wandb login` and repeat the command, or {otherwise}",
         )

@@ -1,6 +1,7 @@
 """The setting of a run in words: what differs from the defaults, as one would write it on the command line."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -21,10 +22,30 @@ def in_words(settings: Mapping[str, Any]) -> str:
     Args:
         settings: A run's resolved configuration, as plain containers.
     """
+    return " ".join(_overrides(settings)) or "default"
+
+
+def shortened(settings: Mapping[str, Any], *, limit: int = 60) -> str:
+    """The same for a run's name: without the groups of the settings, where that is clear, and not much too long.
+
+    Args:
+        settings: A run's resolved configuration, as plain containers.
+        limit: Number of letters after which the remaining overrides are only counted.
+    """
+    overrides = _overrides(settings)
+    names = Counter(map(_last_part, overrides))
+    words = [one if names[_last_part(one)] > 1 else f"{_last_part(one)}={one.partition('=')[2]}" for one in overrides]
+    kept = [word for number, word in enumerate(words, 1) if number == 1 or len(", ".join(words[:number])) <= limit]
+    more = [f"{len(words) - len(kept)} more"] if len(kept) < len(words) else []
+    return ", ".join([*kept, *more]) or "default"
+
+
+def _overrides(settings: Mapping[str, Any]) -> list[str]:
     scale = str(settings.get("scale"))
-    given = {"scale": scale} if scale in conf_files.options("scale") else {}
-    words = []
-    for group, default in _groups().items():
+    given = {group: scale for group in ("scale", "experiment") if scale in conf_files.options(group)}
+    words = [f"experiment={scale}"] if "experiment" in given else []  # such a file sets its name as the scale
+    scaled = _composed(tuple(given.items()))
+    for group, default in _groups(tuple(given.items())).items():
         node = settings.get(group)
         if not isinstance(node, dict):
             continue
@@ -34,19 +55,27 @@ def in_words(settings: Mapping[str, Any]) -> str:
             continue
         if option != default:
             words.append(f"{group}={option}")
-        scaled = _composed(tuple(given.items()))
         expected = _values(group, option) | (
             {key: value for key, value in scaled.items() if key.startswith(f"{group}.")} if option == default else {}
         )
         others = scaled | dict(_leaves("", settings))
         words += [f"{key}={_text(value)}" for key, value in _differing(group, node, expected, others)]
-    return " ".join(words) or "default"
+    return words
+
+
+def _last_part(override: str) -> str:
+    """The last part of an override's key.
+
+    >>> _last_part("optimizer.lr=0.01"), _last_part("augment=elastic")
+    ('lr', 'augment')
+    """
+    return override.partition("=")[0].rpartition(".")[2]
 
 
 @cache
-def _groups() -> dict[str, str]:
+def _groups(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """The groups that words describe, with their defaults."""
-    chosen = conf_files.chosen("train", {})
+    chosen = conf_files.chosen("train", dict(given))
     return {group: option for group, option in chosen.items() if "/" not in group and group not in _ASIDE}
 
 
@@ -74,6 +103,8 @@ def _differing(
         if reference := _REFERENCE.fullmatch(str(wanted)):
             wanted = others.get(reference[1], wanted)
         if name.startswith("_") or (group == "trainer" and name in PLACEMENT) or "${" in str(wanted):
+            continue
+        if wanted == "auto":  # it was resolved before the run was recorded
             continue
         if not _same(value, wanted):
             yield key, value

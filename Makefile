@@ -7,6 +7,7 @@ JOBS ?=
 HOURS ?=
 RECORD ?=
 LAUNCHER ?= local
+WAIT ?= 1
 DRY_RUN ?=
 TEST_JOBS ?= 2
 PYTHON ?= python3
@@ -24,6 +25,7 @@ help: ## show this list
 	@echo "  make reproduce-ablations takes SCALE=smoke|cpu|laptop|paper DATA=auto|isbi2012|synthetic|... SEEDS=n"
 	@echo "       EXPERIMENTS=core|all|name,name,... JOBS=n (unet-repro reproduce --help lists the names)"
 	@echo "       LAUNCHER=local|joblib|slurm DRY_RUN=1 (print progress and estimated time only)"
+	@echo "       WAIT=0 (with LAUNCHER=slurm: only submit the jobs; unet-repro sweep-status shows them)"
 	@echo "       SCALE=laptop trains until the claims are decided; HOURS=8 stops it earlier, to be continued"
 
 install: $(READY) ## create the virtual environment .venv with all dependencies
@@ -83,7 +85,7 @@ test-next: $(NEXT) ## run the tests of the configuration on the newest pre-relea
 reproduce-ablations: $(READY) ## train the ablations and write reports/ablations; resumable
 	$(BIN)/unet-repro reproduce --scale $(SCALE) --data $(DATA) --experiments $(EXPERIMENTS) \
 	  --launcher $(LAUNCHER) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DRY_RUN),--dry-run) \
-	  $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record)
+	  $(if $(HOURS),--hours $(HOURS)) $(if $(RECORD),--record) $(if $(filter 0,$(WAIT)),--no-wait)
 
 report: $(READY) ## write page, verdicts, tables and figures of the runs trained so far
 	$(BIN)/unet-repro report

@@ -33,6 +33,27 @@ def _rebuild(kind: type[UserError], what: str, hint: str) -> UserError:
     return kind(what, hint=hint)
 
 
+def install_extra(name: str) -> str:
+    """The command that installs the packages of an extra, for hints.
+
+    It names the packages, so that it works from a checkout and from a wheel: this package is not on an index yet.
+
+    >>> install_extra("trackio")
+    "pip install 'trackio>=0.43'"
+    """
+    import tomllib  # noqa: PLC0415  (only hints need them)
+    from importlib.metadata import requires  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    project = Path(__file__).parents[2] / "pyproject.toml"  # of a checkout
+    if project.is_file():
+        wanted = tomllib.loads(project.read_text())["project"]["optional-dependencies"][name]
+    else:
+        lines = (line.partition(";") for line in requires("unet-repro") or ())
+        wanted = [package.strip() for package, _, marker in lines if f'extra == "{name}"' in marker.replace("'", '"')]
+    return f"pip install {' '.join(repr(package) for package in wanted)}"
+
+
 class ConfigError(UserError, ValueError):
     """A key or value of the configuration that is unknown, missing or of the wrong type."""
 
@@ -59,6 +80,10 @@ class RunHeld(RunError):
 
 class Abandoned(Exception):
     """The caller has abandoned a training: its run keeps its state, and has not failed."""
+
+
+class Submitted(Exception):
+    """The jobs of a sweep are in a scheduler's queue, and nobody waits for them. Its text says what to do next."""
 
 
 class Stopped(BaseException):

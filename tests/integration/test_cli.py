@@ -41,8 +41,11 @@ def test_tiles_lists_legal_sizes(tmp_path):
     assert "300.9" in one.stdout
 
 
-def test_tiles_refuses_512_and_names_its_neighbours(tmp_path):
-    message = error_of(unet_repro("tiles", "512", cwd=tmp_path))
+def test_tiles_names_the_neighbours_of_512_which_is_an_error_only_for_scripts(tmp_path):
+    done = unet_repro("tiles", "512", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "512 is not a legal size; the nearest legal sizes: 508, 524" in done.stdout
+    message = error_of(unet_repro("tiles", "512", "--check", cwd=tmp_path))
     assert "508 or 524" in message
 
 
@@ -85,7 +88,7 @@ def test_bad_input_is_told_without_a_traceback_and_leaves_nothing(tmp_path, argu
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    done = unet_repro("--debug", "tiles", "512", cwd=tmp_path)
+    done = unet_repro("--debug", "tiles", "512", "--check", cwd=tmp_path)
     assert done.returncode != 0
     assert "Traceback" in done.stderr
     assert "GeometryError" in done.stderr

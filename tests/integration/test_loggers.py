@@ -75,7 +75,7 @@ def test_a_logger_whose_package_is_missing_names_the_command_that_installs_it(tm
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(ConfigError, match="logger=trackio needs a package") as caught:
         train(tiny(tmp_path, "logger=[wandb,trackio]", "logger.mode=disabled"))
-    assert caught.value.hint == "run `pip install 'unet-repro[trackio]'`"
+    assert caught.value.hint == "run `pip install 'trackio>=0.43'`"
     assert not list(tmp_path.iterdir()), "nothing was begun"
 
 
@@ -130,7 +130,7 @@ def test_trackio_has_one_complete_log_of_an_interrupted_run(tmp_path, monkeypatc
 
 
 def test_mlflow_has_one_complete_log_of_an_interrupted_run(tmp_path):
-    mlflow = pytest.importorskip("mlflow", reason="needs `pip install 'unet-repro[mlflow]'`")
+    mlflow = pytest.importorskip("mlflow", reason="needs `pip install mlflow-skinny`")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     config = tiny(tmp_path / "runs", "logger=mlflow", f"logger.mlflow.tracking_uri='{uri}'")
     with pytest.raises(Abandoned):

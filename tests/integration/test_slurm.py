@@ -18,6 +18,7 @@ from tiny import NETWORK, STACK, unet_repro
 
 from hydra_plugins.unet_repro_launchers._slurm_watch import Watch
 from hydra_plugins.unet_repro_launchers.slurm_launcher import SlurmLauncher
+from unet_repro.conf_files import conf_dir
 from unet_repro.errors import ConfigError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.stopping import StopRequest
@@ -29,6 +30,7 @@ LONG = [*SHORT, "trainer.max_steps=300", "trainer.val_every=50", "trainer.save_e
 SLURM = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1", "hydra.launcher.poll_s=1"]
 # SLURM looks at limits every 30 s and warns by as much too early: 10 to 40 s after the start of a job of one minute.
 ONE_MINUTE = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20"]
+TINY = [*(one for one in STACK if not one.startswith("data=")), *NETWORK]
 LIMIT_S = 120  # of waiting for what has to come
 
 
@@ -227,6 +229,36 @@ def test_a_job_that_dies_again_and_again_is_a_failure_with_the_path_of_its_log(c
     assert "_0_log.err" in output
 
 
+def make(folder, cluster, *settings):
+    """``make reproduce-ablations`` of tiny runs, in a folder of its own, with this Python."""
+    program = folder / ".venv" / "bin" / "unet-repro"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m unet_repro "$@" {" ".join([*TINY, *SLURM[1:]])}\n')
+    program.chmod(0o755)
+    makefile = conf_dir().parent / "Makefile"
+    return subprocess.run(
+        ["make", "-f", str(makefile), "READY=", "reproduce-ablations", "LAUNCHER=slurm", *settings],
+        cwd=folder, env={**os.environ, **cluster.environment}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_make_submits_and_leaves_and_later_collects_without_ordering_anything_twice(cluster, tmp_path):
+    suite = ["SCALE=smoke", "DATA=synthetic", "EXPERIMENTS=optimizer", "SEEDS=1"]
+    before = set(cluster.jobs())
+    submitted = make(tmp_path, cluster, *suite, "WAIT=0")
+    assert submitted.returncode == 0, submitted.stderr
+    assert "2 runs are in SLURM's queue" in submitted.stdout
+    assert not (tmp_path / "reports").exists()
+    ordered = set(cluster.jobs()) - before
+    assert len(ordered) == 2
+    collected = make(tmp_path, cluster, *suite)
+    assert collected.returncode == 0, collected.stderr
+    assert set(cluster.jobs()) - before == ordered, "each run has one job"
+    assert [run.state for run in runs(tmp_path)] == ["done"] * 2
+    assert (tmp_path / "reports/ablations/index.html").exists()
+    assert not (tmp_path / "runs/slurm").exists(), "the orders are tidied"
+
+
 def test_a_partition_that_is_not_there_is_refused_with_slurms_words(cluster, tmp_path):
     done = unet_repro(*SHORT, *SLURM, "hydra.launcher.partition=nope", cwd=tmp_path, **cluster.environment)
     assert done.returncode != 0
@@ -250,7 +282,7 @@ class Orders:
 
 
 def launcher(folder, **settings):
-    fixed = {"poll_s": 1, "max_restarts": 0, "submitit_folder": str(folder / "%j"), "max_num_timeout": 1}
+    fixed = {"poll_s": 1, "max_restarts": 0, "wait": True, "submitit_folder": str(folder / "%j"), "max_num_timeout": 1}
     made = SlurmLauncher(**{**fixed, "gpus_per_node": "auto", **settings})
     made.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
     return made
@@ -287,12 +319,12 @@ def programs(tmp_path, monkeypatch):
 def test_without_slurm_the_error_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="hydra/launcher=slurm, but sbatch was not found"):
-        launcher(tmp_path)._submit(Orders(tmp_path))
+        launcher(tmp_path)._submit(Orders(tmp_path), [0])
 
 
 def test_a_misspelt_setting_is_refused(tmp_path, programs):
     with pytest.raises(ConfigError, match="Unknown argument 'partitoin'"):
-        launcher(tmp_path, partitoin="main")._submit(Orders(tmp_path))
+        launcher(tmp_path, partitoin="main")._submit(Orders(tmp_path), [0])
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra_plugins.unet_repro_launchers._jobs import Jobs, run_of
 from unet_repro.errors import RunError, Stopped
 from unet_repro.runs.stopping import StopRequest
+from unet_repro.sweep.slurm_orders import LIVE, queue_states
 
-# States of a job that is not over; all other states are final.
-LIVE = {
-    "PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED",
-    "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD",
-}  # fmt: skip
 FINAL = {"CANCELLED", "DEADLINE", "REVOKED", "COMPLETED", "unknown"}  # intended, or unknown to SLURM: not requeued
 LOOKS = 3  # an answer may appear in the shared folder some seconds after its job has ended
 
@@ -32,7 +28,7 @@ class Watch:
     """Waits for jobs.
 
     Args:
-        jobs: Submitit's jobs, all of one array.
+        jobs: Submitit's jobs, or others with ``job_id`` and ``paths``.
         orders: The same jobs as Hydra knows them.
         poll_s: Seconds between two polls.
         max_restarts: How often a job that ended without an answer is requeued without a new checkpoint in between.
@@ -40,7 +36,6 @@ class Watch:
 
     def __init__(self, jobs: Sequence[Any], orders: Jobs, *, poll_s: float, max_restarts: int) -> None:
         self.jobs, self.orders, self.poll_s, self.max_restarts = jobs, orders, poll_s, max_restarts
-        self._array = jobs[0].job_id.partition("_")[0]
         self._returns: dict[int, JobReturn] = {}
         self._missed = [0] * len(jobs)
         self._restarts = [0] * len(jobs)
@@ -65,7 +60,8 @@ class Watch:
                 time.sleep(min(0.2, self.poll_s))
 
     def _look(self) -> None:
-        states = queue_states(self._array)  # before the answers: a job that ends in between is handled next time
+        # Before the answers: a job that ends in between is handled next time.
+        states = queue_states(job.job_id for job in self.jobs)
         if (states is not None) != self._heard:
             self._heard = states is not None
             sys.stderr.write("SLURM is responding again\n" if self._heard else "SLURM is not responding; waiting\n")
@@ -139,23 +135,3 @@ def _answered(job: Any) -> bool:
         return answer in list(answer.parent.iterdir())
     except OSError:
         return False
-
-
-def queue_states(array: str) -> dict[str, str] | None:
-    """States of an array's jobs.
-
-    Args:
-        array: Id of the array, or of a single job.
-
-    Returns:
-        The state by ``<array>_<index>``, or by the id; jobs that ended some minutes ago are missing. ``None`` while
-        SLURM is not responding.
-    """
-    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T", f"--jobs={array}"]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except subprocess.TimeoutExpired:
-        return None
-    if asked.returncode:
-        return {} if "Invalid job id" in asked.stderr else None
-    return dict(line.strip().split("|") for line in asked.stdout.splitlines() if "|" in line)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
@@ -25,14 +26,17 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
 
     Args:
         poll_s: Seconds between two polls of the answers and the queue.
+        wait: Whether to wait for the jobs; otherwise ``launch`` raises ``Submitted``.
         max_restarts: How often a job that ended without a result is requeued without a new checkpoint in between.
         gpus_per_node: GPUs of each job; ``auto``: ``trainer.devices`` if the runs use GPUs; ``None``: not requested.
         params: Parameters of submitit's SLURM executor; ``None`` means the cluster's default.
     """
 
-    def __init__(self, *, poll_s: float, max_restarts: int, gpus_per_node: int | str | None, **params: Any) -> None:
+    def __init__(
+        self, *, poll_s: float, max_restarts: int, wait: bool, gpus_per_node: int | str | None, **params: Any
+    ) -> None:
         super().__init__(**params)
-        self.poll_s, self.max_restarts, self.gpus_per_node = poll_s, max_restarts, gpus_per_node
+        self.poll_s, self.max_restarts, self.wait, self.gpus_per_node = poll_s, max_restarts, wait, gpus_per_node
 
     def __call__(self, *arguments: Any, **named: Any) -> JobReturn:
         """Runs one job on its node. A stopped job leaves no result, because it is not over."""
@@ -46,7 +50,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         return returned
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs the jobs; one that fails does not stop the others.
+        """Runs the jobs; one that fails does not stop the others. A run whose job is in the queue gets no second one.
 
         Args:
             job_overrides: The overrides of each job.
@@ -57,12 +61,14 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
 
         Raises:
             ConfigError: If SLURM is not available here, or it rejects the jobs.
+            Submitted: If ``wait`` is false, with the jobs in the queue.
             KeyboardInterrupt: After Ctrl-C, with the jobs cancelled.
             Stopped: After another stop signal, with the jobs cancelled.
         """
         # Imported here because Hydra imports every plugin at every start.
         from hydra_plugins.unet_repro_launchers._jobs import Jobs  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._slurm_watch import Watch  # noqa: PLC0415
+        from unet_repro.errors import Submitted  # noqa: PLC0415
         from unet_repro.runs.stopping import StopRequest  # noqa: PLC0415
 
         if not job_overrides:
@@ -70,21 +76,49 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         orders = Jobs(self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx)
         with StopRequest() as stop:
-            jobs = self._submit(orders)
-            array = jobs[0].job_id.partition("_")[0]
-            sys.stderr.write(f"SLURM job {array} submitted, for {len(jobs)} runs; `squeue -j {array}` shows them\n")
+            jobs = self._queued(orders)
+            if jobs:
+                sys.stderr.write(f"{len(jobs)} runs have a SLURM job from an earlier command\n")
+            if wanted := [index for index in range(len(orders)) if index not in jobs]:
+                jobs |= dict(zip(wanted, self._submit(orders, wanted), strict=True))
+                array = jobs[wanted[0]].job_id.partition("_")[0]
+                shown = f"`squeue -j {array}` shows them"
+                sys.stderr.write(f"SLURM job {array} submitted, for {len(wanted)} runs; {shown}\n")
+            if not self.wait:
+                later = "the same command without wait=false (make: WAIT=0) waits for them and writes the tables"
+                raise Submitted(f"{len(jobs)} runs are in SLURM's queue; {later}")
+            watched = [jobs[index] for index in range(len(orders))]
             try:
-                return Watch(jobs, orders, poll_s=self.poll_s, max_restarts=self.max_restarts).returns(stop)
+                return Watch(watched, orders, poll_s=self.poll_s, max_restarts=self.max_restarts).returns(stop)
             except BaseException:
-                sys.stderr.write(f"cancelling SLURM job {array}; active runs write a checkpoint first\n")
-                subprocess.run(["scancel", array], check=False)
+                names = [job.job_id for job in watched]
+                arrays = ", ".join(sorted({name.partition("_")[0] for name in names}))
+                sys.stderr.write(f"cancelling SLURM job {arrays}; active runs write a checkpoint first\n")
+                subprocess.run(["scancel", *names], check=False)
                 raise
 
-    def _submit(self, orders: "Jobs") -> list[Any]:
-        """Submits the jobs."""
+    def _queued(self, orders: "Jobs") -> dict[int, Any]:
+        """Jobs of these runs that are in SLURM's queue already, by the index of the run."""
+        from submitit.core.utils import JobPaths  # noqa: PLC0415
+
+        from hydra_plugins.unet_repro_launchers._jobs import run_of  # noqa: PLC0415
+        from unet_repro.sweep.slurm_orders import live_orders  # noqa: PLC0415
+
+        live = live_orders(Path(str(self.config.runs_dir)))
+        found = {index: live.get(run_of(orders.config(index)).run_id) for index in range(len(orders)) if live}
+        return {
+            index: SimpleNamespace(job_id=known[0].job_id, paths=JobPaths(known[0].folder, known[0].job_id))
+            for index, known in found.items()
+            if known is not None
+        }
+
+    def _submit(self, orders: "Jobs", wanted: Sequence[int]) -> list[Any]:
+        """Submits the jobs of these indices."""
         import submitit  # noqa: PLC0415
 
+        from hydra_plugins.unet_repro_launchers._jobs import run_of  # noqa: PLC0415
         from unet_repro.errors import ConfigError  # noqa: PLC0415
+        from unet_repro.sweep.slurm_orders import write_order  # noqa: PLC0415
 
         missing = [program for program in ("sbatch", "srun", "squeue", "scontrol") if shutil.which(program) is None]
         if missing:
@@ -95,15 +129,14 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         state = Singleton.get_state()
         arguments = [
-            (list(overrides), "hydra.sweep.dir", orders.first + index, "", state)
-            for index, overrides in enumerate(orders.overrides)
+            (list(orders.overrides[index]), "hydra.sweep.dir", orders.first + index, "", state) for index in wanted
         ]
         params = self._sbatch(orders)
         folder, max_num_timeout = params.pop("submitit_folder"), params.pop("max_num_timeout")
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=max_num_timeout)
             executor.update_parameters(**{f"slurm_{name}": value for name, value in params.items()})
-            return list(executor.map_array(self, *zip(*arguments, strict=True)))
+            jobs = list(executor.map_array(self, *zip(*arguments, strict=True)))
         except (NameError, ValueError) as error:
             raise ConfigError(
                 f"submitit rejected a setting: {error}",
@@ -113,6 +146,9 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
             raise ConfigError(
                 f"SLURM rejected the jobs: {' '.join(str(error).split())}", hint="change hydra.launcher.*"
             ) from error
+        for index, job in zip(wanted, jobs, strict=True):
+            write_order(job.paths.folder, job_id=job.job_id, run_id=run_of(orders.config(index)).run_id)
+        return jobs
 
     def _sbatch(self, orders: "Jobs") -> dict[str, Any]:
         """The submitit settings that are not null."""

@@ -55,7 +55,7 @@ class ArmsSweeper(Sweeper):
         """
         # Imported here because Hydra imports every plugin at every start, and torch is slow to import.
         from unet_repro.console import report_user_errors  # noqa: PLC0415
-        from unet_repro.errors import SweepFailed  # noqa: PLC0415
+        from unet_repro.errors import Submitted, SweepFailed  # noqa: PLC0415
         from unet_repro.report.table import write_tables  # noqa: PLC0415
         from unet_repro.runs.ledger import Ledger, unique  # noqa: PLC0415
         from unet_repro.sweep.dry_run import check_launcher, print_plan  # noqa: PLC0415
@@ -73,13 +73,19 @@ class ArmsSweeper(Sweeper):
                 print_plan(entries, runs_dir, self.config.hydra.launcher, self._compose)
                 return []
             Ledger(runs_dir).record(entries)
+            self._tidy(entries, runs_dir)
             if done := num_done(entries, runs_dir):
                 print(f"already done: {done} of {len(unique(entries))} runs, which are not trained again", flush=True)
             experiments = list(dict.fromkeys(entry.experiment for entry in entries))
             update_tables = partial(write_tables, runs_dir, experiments)
-            with SweepProgress(unique(entries), runs_dir, update_tables) as progress:
-                failures = train_all(unique(entries), runs_dir, self._launch, show_line=progress.show_line)
-            failures += self._evaluate(entries, runs_dir)
+            try:
+                with SweepProgress(unique(entries), runs_dir, update_tables) as progress:
+                    failures = train_all(unique(entries), runs_dir, self._launch, show_line=progress.show_line)
+                failures += self._evaluate(entries, runs_dir)
+            except Submitted as submitted:
+                print(f"{submitted}; `unet-repro sweep-status` shows their progress", flush=True)
+                return []
+            self._tidy(entries, runs_dir)
             update_tables()
             if self.summary:
                 print_summary(entries, runs_dir)
@@ -104,6 +110,19 @@ class ArmsSweeper(Sweeper):
         waiting = list(distinct.values())
         with SweepProgress(waiting, runs_dir, lambda: None, is_done=is_done, doing="runs evaluated") as progress:
             return train_all(waiting, runs_dir, self._launch, show_line=progress.show_line, is_done=is_done)
+
+    def _tidy(self, entries: Sequence["Entry"], runs_dir: Path) -> None:
+        """Removes what SLURM's jobs of finished runs have left."""
+        from unet_repro.evaluation.evaluations import is_evaluated  # noqa: PLC0415
+        from unet_repro.runs.folder import RunFolder  # noqa: PLC0415
+        from unet_repro.sweep.slurm_orders import remove_orders  # noqa: PLC0415
+
+        def is_over(entry: "Entry") -> bool:
+            run = RunFolder(runs_dir / entry.run_id)
+            return run.result_file.exists() and is_evaluated(run.path, entry.evaluations)
+
+        if (runs_dir / "slurm").is_dir():
+            remove_orders(runs_dir, {entry.run_id for entry in entries if is_over(entry)})
 
     def _launch(self, entries: Sequence["Entry"]) -> Sequence[JobReturn]:
         overrides = [

@@ -69,6 +69,11 @@ class SearchSweeper(ArmsSweeper):
                 )
             (given,) = combinations
             check_launcher(self.config.hydra.launcher, self._compose(given).trainer.accelerator)
+            if not self.config.hydra.launcher.get("wait", True):
+                raise ConfigError(
+                    "hydra.launcher.wait=false, but a search waits for its trials to suggest the next ones",
+                    hint="leave it out, and start the search in tmux or as a small job",
+                )
             search = Search(
                 trials=self.trials,
                 measure=self.measure,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markdown import Markdown
 from tqdm import tqdm
 
@@ -15,14 +14,16 @@ from unet_repro.commands import hydra_app
 from unet_repro.config import typed
 from unet_repro.console import report_user_errors
 from unet_repro.evaluation.assessment import assess
-from unet_repro.evaluation.groups import groups_of, runs_of
+from unet_repro.evaluation.groups import arms_of, baseline_of, groups_of, runs_of
 from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
 from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
+from unet_repro.report.side_by_side import side_by_side
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import Checkpoint
 from unet_repro.runs.object_settings import write_choice
+from unet_repro.sweep.status import terminal
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,18 @@ def task(config: DictConfig) -> None:
     with report_user_errors():
         settings = typed(EvaluateSettings, config)
         runs = runs_of(settings.run, settings.comparison, settings.runs_dir)
-        groups = groups_of(runs)
+        comparison = settings.comparison
+        groups = groups_of(runs, arms_of(comparison, settings.runs_dir) if comparison else None)
+        baseline = baseline_of(groups, comparison).name if comparison and len(groups) > 1 else None
         checkpoint = settings.checkpoint
         if checkpoint == "auto":
-            checkpoint = "last" if settings.comparison is not None and settings.part == "val" else "best"
+            checkpoint = "last" if comparison is not None and settings.part == "val" else "best"
         precision = settings.precision
         if precision == "auto":
             precision = "bf16" if multiplies_bf16() else 32
         name = f"measures-{settings.part}-{checkpoint}" + (f"-{settings.views}-views" if settings.views > 1 else "")
         name += "-bf16" if precision == "bf16" else ""
-        together = Path("reports/evaluation") / (settings.comparison or "runs")
+        together = Path("reports/evaluation") / (comparison or "runs")
         folder = settings.output or (runs[0] if len(runs) == 1 else together)
         with tqdm(desc="evaluate", unit="image", leave=False) as bar:
             assessments = [
@@ -85,10 +88,11 @@ def task(config: DictConfig) -> None:
             ]
         arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]
         command = shlex.join(["unet-repro", "evaluate", *arguments])
-        written = write_assessments(assessments, folder, name, command)
-        if settings.comparison is None:
+        written = write_assessments(assessments, folder, name, command, baseline=baseline)
+        if comparison is None:
             chosen = {run: choice for each in assessments for run, choice in each.best.items()}
             for run in map(RunFolder, runs):
                 write_choice(run, checkpoint, *chosen[run.run_id])
-        Console().print(Markdown(to_markdown(assessments)))
+        tables = to_markdown(assessments) if baseline is None else side_by_side(assessments, baseline)
+        terminal().print(Markdown(tables))
         print(f"written: {', '.join(map(str, written))}", file=sys.stderr)

@@ -41,6 +41,8 @@ def _reproduce(made: argparse.ArgumentParser) -> None:
                       f"{everything}")  # fmt: skip
     made.add_argument("--launcher", choices=("local", "joblib", "slurm"), default="local", help="local: parallel "
                       "processes on this machine (default); slurm: a cluster's jobs, see docs/clusters.md")  # fmt: skip
+    made.add_argument("--no-wait", action="store_true", help="with --launcher slurm: end when the jobs are submitted; "
+                      "the same command without it waits for them, and writes the report")  # fmt: skip
     made.add_argument("--jobs", type=int, default=None, help="parallel runs (default: one for each core or GPU; "
                       "slurm: as many as it allows)")  # fmt: skip
     made.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: gpu for scale paper "
@@ -86,6 +88,7 @@ def _runs(made: argparse.ArgumentParser) -> None:
 
 def _tiles(made: argparse.ArgumentParser) -> None:
     made.add_argument("size", nargs="?", type=int, help="input size to check (default: list sizes up to 1024)")
+    made.add_argument("--check", action="store_true", help="for scripts: exit with status 2 if the size is not legal")
     made.add_argument("--depth", type=int, default=4, help="max-pools of the network (default 4)")
     made.add_argument("--width", type=int, default=64, help="channels of the first level (default 64)")
     made.add_argument("--channels", type=int, default=1, help="channels of the image (default 1)")

@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
             "--hours and --record are for the sequential trial only",
             hint="use --scale laptop or paper, without --seeds",
         )
+    if asked.no_wait and (asked.launcher != "slurm" or asked.hours is not None):
+        raise ConfigError("--no-wait is only for --launcher slurm, without --hours", hint="leave one of them out")
     if asked.hours is not None and asked.hours <= 0:
         raise ConfigError(f"--hours {asked.hours:g}: must be positive", hint="use e.g. 8")
     seeds = asked.seeds if asked.seeds is not None else DEFAULT_SEEDS.get(asked.scale, 1)
@@ -55,6 +57,7 @@ def main(arguments: list[str]) -> None:
         *_devices(asked.launcher, asked.jobs, on_gpu=_on_gpu(asked.device, asked.scale, asked.launcher)),
         "hydra.sweeper.summary=false",  # the report has it
         *(["hydra.sweeper.dry_run=true"] if asked.dry_run else []),
+        *(["hydra.launcher.wait=false"] if asked.no_wait else []),
         *asked.overrides,
     ]
 
@@ -71,7 +74,7 @@ def main(arguments: list[str]) -> None:
     except SweepFailed:  # report the finished runs before the list of failures
         report(RUNS_DIR, None)  # all that were started: a smaller suite does not hide a larger one
         raise
-    if not asked.dry_run:
+    if not (asked.dry_run or asked.no_wait):
         report(RUNS_DIR, None)  # all that were started: a smaller suite does not hide a larger one
 
 
@@ -92,7 +95,7 @@ def _settle(asked: argparse.Namespace, data: str, experiments: list[str], train:
             sys.stderr.write(f"note: {note}\n")
         return published.records()
 
-    if asked.dry_run:
+    if asked.dry_run or asked.no_wait:
         what_is_left(records, train, scale=asked.scale, experiments=experiments)
     else:
         with deadline(asked.hours):

@@ -13,6 +13,8 @@ from unet_repro.geometry import halo, nearest_legal, output_size, smallest, tile
 def main(arguments: list[str]) -> None:
     """Prints a table of legal sizes, or the given size with its neighbours."""
     asked = parser("tiles").parse_args(arguments)
+    if asked.check and asked.size is None:
+        raise UserError("--check has no size to check", hint="add one, such as 572")
     for name in ("width", "channels"):
         if getattr(asked, name) < 1:
             raise UserError(f"--{name} {getattr(asked, name)}: must be at least 1", hint="use 1 or more")
@@ -26,8 +28,10 @@ def main(arguments: list[str]) -> None:
         )  # fmt: skip
     table.caption = "supervised: share of input pixels with an output; GFLOP: forward pass; activations: float32"
     Console().print(table)
-    if asked.size is not None:
+    if asked.check:
         output_size(asked.size, asked.depth)  # an illegal size is an error, reported after the table
+    elif asked.size is not None and asked.size not in (near := nearest_legal(asked.size, asked.depth)):
+        print(f"{asked.size} is not a legal size; the nearest legal sizes: {', '.join(map(str, near))}")
 
 
 def _title(asked: argparse.Namespace) -> str:

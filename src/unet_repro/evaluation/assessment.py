@@ -156,8 +156,8 @@ def assess(
         best |= {run: (_best(scores), len(scores)) for run, scores in scored.items()}
         chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
         members[f"seed {seed}"] = seen
-    if len(members) > 1:
-        members[MEAN] = _mean(list(members.values()))
+    if len(members) > 1 and (means := _mean(list(members.values()))):
+        members[MEAN] = means
         chosen[MEAN] = {key: _most_frequent([by[key] for by in chosen.values()]) for key in members[MEAN]}
     measured: dict[str, list[ImageMeasures]] = {}
     for name, seen in members.items():

@@ -3,11 +3,12 @@
 import glob
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from unet_repro import conf_files
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.runs.ledger import Ledger
@@ -67,8 +68,24 @@ def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: P
     return list(dict.fromkeys(found))
 
 
-def groups_of(runs: Iterable[Path]) -> list[Group]:
-    """Groups runs whose settings differ only in the seed and in the held-out data."""
+def arms_of(comparison: str, runs_dir: Path) -> dict[str, str]:
+    """Arm by run id: a run that several comparisons share is recorded with the arm of one of them."""
+    return {entry.run_id: entry.arm for entry in Ledger(runs_dir).read(comparison)}
+
+
+def baseline_of(groups: Sequence[Group], comparison: str) -> Group:
+    """The group that the others are compared with: the arm without settings of its own, else the first."""
+    plain = [arm for arm, overrides in (conf_files.comparison(comparison).get("arms") or {}).items() if not overrides]
+    return next((group for group in groups if group.name in plain), groups[0])
+
+
+def groups_of(runs: Iterable[Path], arms_by_run: Mapping[str, str] | None = None) -> list[Group]:
+    """Groups runs whose settings differ only in the seed and in the held-out data.
+
+    Args:
+        runs: The runs' folders.
+        arms_by_run: Their arms, from which the groups get their names; ``None`` for those that the runs record.
+    """
     members: dict[str, dict[int, list[Path]]] = {}
     arms: dict[str, list[str]] = {}
     for run in runs:
@@ -78,7 +95,7 @@ def groups_of(runs: Iterable[Path]) -> list[Group]:
         alike["steps"] = config["trainer"]["max_steps"]
         key = json.dumps(alike, sort_keys=True)
         members.setdefault(key, {}).setdefault(int(config["seed"]), []).append(run)
-        arms.setdefault(key, []).append(config.get("arm") or run.name)
+        arms.setdefault(key, []).append((arms_by_run or {}).get(run.name) or config.get("arm") or run.name)
     names = [_common(arms[key]) for key in members]
     groups = []
     for number, (name, by_seed) in enumerate(zip(names, members.values(), strict=True), 1):

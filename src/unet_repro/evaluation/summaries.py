@@ -3,6 +3,7 @@
 Tensor names: S members, I images, T thresholds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,37 +42,98 @@ class Row:
     num_images: int
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How far one group is above another in one measure, paired by seed and image.
+
+    Attributes:
+        group: The group.
+        baseline: The group that it is compared with.
+        measure: Name of the measure.
+        mean: Mean difference over their common seeds and images.
+        low: Lower end of the 95 % interval; ``None`` if a single seed or image gives none.
+        high: Upper end of the interval.
+        num_members: Common seeds.
+    """
+
+    group: str
+    baseline: str
+    measure: str
+    mean: float
+    low: float | None
+    high: float | None
+    num_members: int
+
+
 def rows_of(assessment: Assessment) -> list[Row]:
     """Every measure with its interval, for the seeds and for the mean of their probabilities."""
-    seeds = {name: images for name, images in assessment.members.items() if name != MEAN}
-    parts = [("seeds", list(seeds.values()))]
+    parts = [("seeds", list(_seeds(assessment).values()))]
     if MEAN in assessment.members:
         parts.append((MEAN, [assessment.members[MEAN]]))
-    return [row for of, members in parts for row in _rows(assessment.group, of, members)]
+    return [
+        _row(assessment.group, of, measure, table)
+        for of, members in parts
+        for measure, table in _tables(members).items()
+    ]
 
 
-def _rows(group: str, of: str, members: list[list[ImageMeasures]]) -> list[Row]:
-    """Rows for the given members; images that are missing in one of them are left out."""
+def differences(assessment: Assessment, baseline: Assessment) -> list[Difference]:
+    """The differences to another group in every measure that both have; empty if they have no common seed or image."""
+    here, there = _seeds(assessment), _seeds(baseline)
+    pairs = []
+    for seed in [name for name in here if name in there]:
+        keys = {image.key for image in here[seed]} & {image.key for image in there[seed]}
+        pairs.append([[image for image in images if image.key in keys] for images in (here[seed], there[seed])])
+    if not pairs or not all(ours for ours, _ in pairs):
+        return []
+    ours, theirs = (_tables([pair[side] for pair in pairs]) for side in (0, 1))
+    found = []
+    for measure in (name for name in ours if name in theirs):
+        values_SI = ours[measure].values - theirs[measure].values
+        one = estimate(values_SI if len(values_SI) > 1 else values_SI.T)
+        found.append(Difference(assessment.group, baseline.group, measure, one.mean, one.low, one.high, len(values_SI)))
+    return found
+
+
+def _seeds(assessment: Assessment) -> dict[str, list[ImageMeasures]]:
+    return {name: images for name, images in assessment.members.items() if name != MEAN}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Values of one measure: members by images, or ``(S, 1)`` means if the members hold out different images."""
+
+    values: npt.NDArray[np.float64]
+    num_images: int
+    thresholds: tuple[float, ...] = ()
+
+
+def _tables(members: list[list[ImageMeasures]]) -> dict[str, _Table]:
+    """Every measure of the given members, on the images that they share; each on its own if they share none."""
     shared = set.intersection(*({image.key for image in images} for images in members))
-    members = [[image for image in images if image.key in shared] for images in members]
+    if shared:
+        members = [[image for image in images if image.key in shared] for images in members]
     drawn = [[image for image in images if image.pixel] for images in members]
-    rows = []
-    for measure in drawn[0][0].pixel:
-        table = np.array([[image.pixel[measure] for image in images] for images in drawn])
-        rows.append(_row(group, of, measure, table))
+
+    def table(by_member: Sequence[npt.ArrayLike], thresholds: tuple[float, ...] = ()) -> _Table:
+        values = [np.asarray(one, np.float64) for one in by_member]
+        num_images = len(values[0]) if shared else sum(map(len, values))
+        return _Table(np.array(values if shared else [[one.mean()] for one in values]), num_images, thresholds)
+
+    found = {name: table([[image.pixel[name] for image in images] for images in drawn]) for name in drawn[0][0].pixel}
     for measure in drawn[0][0].sweep:
-        sweeps_SIT = np.array([[image.sweep[measure] for image in images] for images in drawn])
+        sweeps_IT = [np.array([image.sweep[measure] for image in images]) for images in drawn]
         sign = 1 if measure in SCORES else -1
-        best = (sign * sweeps_SIT.mean(1)).argmax(1)  # one threshold for the whole stack, as in the challenge
-        table = np.take_along_axis(sweeps_SIT, best[:, None, None], 2)[..., 0]
-        rows.append(_row(group, of, measure, table, thresholds=tuple(THRESHOLDS[index] for index in best)))
+        # One threshold for the whole stack, as in the challenge.
+        best = [int((sign * one.mean(0)).argmax()) for one in sweeps_IT]
+        values = [one[:, index] for one, index in zip(sweeps_IT, best, strict=True)]
+        found[measure] = table(values, tuple(THRESHOLDS[index] for index in best))
     if any(image.seg.size for image in drawn[0]):
-        rows.append(_row(group, of, "SEG", np.array([_seg_by_image(images) for images in drawn])))
+        found["SEG"] = table([_seg_by_image(images) for images in drawn])
     sequences = sorted({image.key.split("/")[0] for image in members[0] if image.det is not None})
     if sequences:
-        table = np.array([[_det(images, sequence) for sequence in sequences] for images in members])
-        rows.append(_row(group, of, "DET", table))
-    return rows
+        found["DET"] = table([[_det(images, sequence) for sequence in sequences] for images in members])
+    return found
 
 
 def _seg_by_image(images: list[ImageMeasures]) -> npt.NDArray[np.float64]:
@@ -94,10 +156,9 @@ def _det(images: list[ImageMeasures], sequence: str) -> float:
     return found
 
 
-def _row(
-    group: str, of: str, measure: str, table_SI: npt.NDArray[np.float64], thresholds: tuple[float, ...] = ()
-) -> Row:
-    """A row from values of members by images; for a single member the interval is over images."""
-    num_members, num_images = table_SI.shape
-    found = estimate(table_SI if num_members > 1 else table_SI.T, bounds=(0.0, 1.0))  # of every measure here
-    return Row(group, of, measure, found.mean, found.low, found.high, thresholds, num_members, num_images)
+def _row(group: str, of: str, measure: str, table: _Table) -> Row:
+    """A row; for a single member the interval is over images."""
+    values_SI = table.values
+    found = estimate(values_SI if len(values_SI) > 1 else values_SI.T, bounds=(0.0, 1.0))  # of every measure here
+    number = len(values_SI)
+    return Row(group, of, measure, found.mean, found.low, found.high, table.thresholds, number, table.num_images)

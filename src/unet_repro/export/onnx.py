@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unet_repro.errors import ConfigError
+from unet_repro.errors import ConfigError, install_extra
 from unet_repro.export.graph import Deployed
 from unet_repro.export.parity import Pixels, check_parity, recorded_images
 from unet_repro.files import replacing
@@ -91,5 +91,5 @@ def needed(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise ConfigError(
-            f"exporting requires {name.split('.', maxsplit=1)[0]}: {error}", hint="pip install 'unet-repro[export]'"
+            f"exporting requires {name.split('.', maxsplit=1)[0]}: {error}", hint=install_extra("export")
         ) from error

@@ -13,6 +13,7 @@ from unet_repro.evaluation.summaries import Row, rows_of
 from unet_repro.files import csv_text, markdown_table
 from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
+from unet_repro.report.side_by_side import arm_rows, side_by_side
 from unet_repro.runs.folder import write_atomically
 
 # Measure -> its name in tables.
@@ -33,14 +34,18 @@ NAMES = {
 }
 
 
-def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str, command: str) -> list[Path]:
+def write_assessments(
+    assessments: Sequence[Assessment], folder: Path, name: str, command: str, *, baseline: str | None = None
+) -> list[Path]:
     """Writes all measures.
 
     Args:
         assessments: The assessed groups.
         folder: The output folder.
-        name: Stem of the files; ``.json``, ``-images.csv``, ``-thresholds.csv``, ``.md`` and ``-cases.jpg`` are added.
+        name: Stem of the files; ``.json``, ``-images.csv``, ``-arms.csv``, ``-thresholds.csv``, ``.md`` and
+            ``-cases.jpg`` are added.
         command: The command that produced them, shown below the table.
+        baseline: The group that the others are compared with; ``None`` if the groups are no arms of a comparison.
 
     Returns:
         Paths of the files.
@@ -51,8 +56,12 @@ def write_assessments(assessments: Sequence[Assessment], folder: Path, name: str
     texts = {
         f"{name}.json": json.dumps([_as_dict(each) for each in assessments], indent=1),
         f"{name}-images.csv": csv_text((row for each in assessments for row in _image_rows(each)), digits=6),
-        f"{name}.md": f"{to_markdown(assessments)}\n\n`{command}`\n",
     }
+    tables = [to_markdown(assessments)]
+    if baseline is not None:
+        texts[f"{name}-arms.csv"] = csv_text(arm_rows(assessments, baseline), digits=6)
+        tables.insert(0, side_by_side(assessments, baseline))
+    texts[f"{name}.md"] = "\n\n".join([*tables, f"`{command}`\n"])
     if thresholds := [row for each in assessments for row in _threshold_rows(each)]:
         texts[f"{name}-thresholds.csv"] = csv_text(thresholds, digits=6)
     paths = []

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from unet_repro.errors import DataError
+from unet_repro.errors import DataError, install_extra
 from unet_repro.stacks.choice import Series
 from unet_repro.stacks.opened import Opened, one_of
 
@@ -29,7 +29,7 @@ def open_hdf5(path: Path, series: Series, opened: ExitStack) -> Opened:
         import h5py  # noqa: PLC0415  # optional
     except ImportError as error:
         raise DataError(
-            f"{path} is HDF5, for which the package h5py is missing", hint="pip install 'unet-repro[formats]'"
+            f"{path} is HDF5, for which the package h5py is missing", hint=install_extra("formats")
         ) from error
     file = opened.enter_context(h5py.File(path, "r"))
     found: dict[str, Any] = {}

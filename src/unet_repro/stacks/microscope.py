@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from unet_repro.errors import DataError
+from unet_repro.errors import DataError, install_extra
 from unet_repro.stacks.choice import Series, chosen_series
 from unet_repro.stacks.damage import BROKEN
 from unet_repro.stacks.opened import Opened, one_of
@@ -29,7 +29,7 @@ def open_microscope(path: Path, series: Series, opened: ExitStack) -> Opened:
     except ImportError as error:
         raise DataError(
             f"{path.suffix} files need the package bioio and its reader of them: {path}",
-            hint="pip install 'unet-repro[formats]', or save the image as OME-TIFF",
+            hint=f"{install_extra('formats')}, or save the image as OME-TIFF",
         ) from error
     try:
         image = BioImage(path)

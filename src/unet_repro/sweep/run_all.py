@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from unet_repro.errors import RunHeld, UserError
+from unet_repro.errors import RunHeld, Submitted, UserError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Entry
 
@@ -39,6 +39,9 @@ def train_all(
 
     Returns:
         A line for each failed run: which run, the reason, and where to find details.
+
+    Raises:
+        Submitted: If the launcher does not wait.
     """
     is_done = is_done or (lambda entry: RunFolder(runs_dir / entry.run_id).result_file.exists())
     failed: dict[str, str] = {}
@@ -70,7 +73,7 @@ def _round(
         before = _advance(entries, runs_dir, is_done)
         try:
             returns = launch(entries)
-        except UserError:
+        except (UserError, Submitted):
             raise
         except Exception as error:  # launchers raise errors of many kinds
             in_vain = in_vain + 1 if _advance(entries, runs_dir, is_done) == before else 0

@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
 
 from unet_repro.config import make
-from unet_repro.errors import ConfigError
+from unet_repro.errors import ConfigError, install_extra
 from unet_repro.runs.recorder import Recorder
 from unet_repro.tracking.finished import about
 
@@ -47,9 +47,9 @@ def make_loggers(config: Mapping[str, Any], *, directory: Path, source: str) -> 
             logger = make(f"logger.{name}", node, **extra)
         except ConfigError as error:
             if (package := _missing_package(error)) is not None:
-                package = f"'unet-repro[{name}]'" if name in EXTRAS else package
+                command = install_extra(name) if name in EXTRAS else f"pip install {package}"
                 raise ConfigError(
-                    f"logger={name} needs a package that is not installed", hint=f"run `pip install {package}`"
+                    f"logger={name} needs a package that is not installed", hint=f"run `{command}`"
                 ) from error
             raise
         if not isinstance(logger, Logger):

@@ -8,7 +8,7 @@ import yaml
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, RunError
-from unet_repro.evaluation.groups import groups_of, runs_of
+from unet_repro.evaluation.groups import arms_of, baseline_of, groups_of, runs_of
 from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.runs.ledger import Entry, Ledger
 
@@ -57,6 +57,17 @@ def test_both_directions_of_sequences_make_one_group(tmp_path):
     (group,) = groups_of(runs)
     assert group.name == "U373"
     assert len(group.members[0]) == 2
+
+
+def test_arms_are_named_by_the_comparison_that_is_evaluated_and_the_plain_one_is_the_baseline(tmp_path):
+    shared = make_run(tmp_path / "shared", arm="Adam", done=True)  # as another comparison calls it
+    weighted = make_run(tmp_path / "weighted", "weight_map=border_only", arm="border_only", done=True)
+    for run_id, arm in (("weighted", "border_only"), ("shared", "none")):
+        Ledger(tmp_path).record([Entry("weight_map", arm, 0, "cpu", "synthetic", "", run_id, (), 1.0, "same")])
+    groups = groups_of([weighted, shared], arms_of("weight_map", tmp_path))
+    assert [group.name for group in groups] == ["border_only", "none"]
+    assert baseline_of(groups, "weight_map").name == "none"
+    assert baseline_of(groups, "optimizer").name == "border_only", "no arm of it is without settings of its own"
 
 
 def test_groups_of_one_name_are_numbered(tmp_path):

@@ -381,7 +381,7 @@ def test_a_missing_package_is_named_with_its_installation(name, package, tmp_pat
     (tmp_path / name).write_bytes(b"any")
     with pytest.raises(DataError, match=package) as caught:
         open_stack(tmp_path / name)
-    assert "unet-repro[formats]" in caught.value.hint
+    assert "pip install 'bioio>=" in caught.value.hint
 
 
 def test_the_real_reader_of_czi_reads_what_its_writer_wrote(tmp_path):

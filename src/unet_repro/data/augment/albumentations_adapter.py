@@ -13,7 +13,7 @@ from unet_repro.data.augment.augment import check_same_size
 from unet_repro.data.augment.grey import GreyRanges, Variation
 from unet_repro.data.augment.remap import Array, Floats
 from unet_repro.data.augment.warp import Warp, WarpRanges, check_sizes
-from unet_repro.errors import ConfigError
+from unet_repro.errors import ConfigError, install_extra
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it checks online for a newer version at import
 try:
@@ -21,7 +21,7 @@ try:
     from albumentations.core.type_definitions import Targets
 except ImportError as error:
     raise ConfigError(
-        f"these transforms require albumentations: {error}", hint="pip install 'unet-repro[albumentations]'"
+        f"these transforms require albumentations: {error}", hint=install_extra("albumentations")
     ) from error
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from unet_repro.data.drawn.shapes import Drawn
-from unet_repro.errors import DataError
+from unet_repro.errors import DataError, install_extra
 
 SUFFIXES = (".zip", ".roi")
 
@@ -29,7 +29,7 @@ def read_rois(path: Path) -> tuple[list[Drawn], int]:
     except ImportError as error:
         raise DataError(
             f"{path} has ImageJ ROIs, for which the package roifile is missing",
-            hint="pip install 'unet-repro[formats]'",
+            hint=install_extra("formats"),
         ) from error
     kinds = roifile.ROI_TYPE
     areas = {kinds.POLYGON, kinds.RECT, kinds.OVAL, kinds.FREEHAND, kinds.TRACED}

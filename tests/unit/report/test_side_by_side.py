@@ -1,0 +1,83 @@
+"""Arms side by side: means, and differences paired by seed and image."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from unet_repro.evaluation.assessment import Assessment, ImageMeasures
+from unet_repro.evaluation.summaries import differences, rows_of
+from unet_repro.files import csv_text
+from unet_repro.inference.instances import InstanceSettings
+from unet_repro.report.side_by_side import arm_rows, side_by_side
+
+SETTINGS = InstanceSettings(threshold=0.5, method="watershed", min_size_px=1, seed_distance_px=1)
+
+
+def image(key, iou):
+    return ImageMeasures(key, "run", {"iou": iou}, {}, SETTINGS, np.empty(0), None)
+
+
+def arm(name, by_seed):
+    """An arm from the IoU of its images: seed -> image -> IoU."""
+    members = {f"seed {seed}": [image(key, iou) for key, iou in images.items()] for seed, images in by_seed.items()}
+    return Assessment(name, "synthetic", ("membrane", "cell"), members, "labels", "validation")
+
+
+HARD_AND_EASY = {0: {"a": 0.30, "b": 0.80}, 1: {"a": 0.32, "b": 0.82}}
+A_LITTLE_BETTER = {0: {"a": 0.31, "b": 0.82}, 1: {"a": 0.34, "b": 0.83}}
+FOLDS = {0: {"a": 0.30, "b": 0.50}, 1: {"c": 0.80, "d": 0.90}}  # each seed holds out other images
+
+
+def test_a_difference_is_paired_so_that_hard_images_do_not_widen_its_interval():
+    none, paper = arm("none", HARD_AND_EASY), arm("paper", A_LITTLE_BETTER)
+    (one,) = differences(paper, none)
+    assert one.mean == pytest.approx(0.015)
+    assert (one.group, one.baseline, one.num_members) == ("paper", "none", 2)
+    (row,) = rows_of(none)
+    assert one.high - one.low < 0.2 * (row.high - row.low)
+
+
+def test_only_common_seeds_and_images_count():
+    none = arm("none", {**HARD_AND_EASY, 2: {"a": 0.9, "b": 0.9}})
+    paper = arm("paper", {seed: {**images, "c": 0.1} for seed, images in A_LITTLE_BETTER.items()})
+    (one,) = differences(paper, none)
+    assert one.mean == pytest.approx(0.015)
+    assert differences(arm("other", {7: {"a": 0.5}}), none) == []
+
+
+def test_seeds_that_hold_out_different_images_are_averaged_first():
+    (row,) = rows_of(arm("none", FOLDS))
+    assert row.mean == pytest.approx((0.40 + 0.85) / 2)
+    assert (row.num_members, row.num_images) == (2, 4)
+    better = {seed: {key: iou + 0.05 + seed / 100 for key, iou in images.items()} for seed, images in FOLDS.items()}
+    (one,) = differences(arm("paper", better), arm("none", FOLDS))
+    assert one.mean == pytest.approx(0.055)
+    assert one.low < 0.055 < one.high
+
+
+def test_the_tables_have_arms_as_rows_and_measures_as_columns():
+    text = side_by_side([arm("none", HARD_AND_EASY), arm("paper", A_LITTLE_BETTER)], "none")
+    means, gaps = text.split("**Difference to none**, paired by seed and image")
+    assert "| arm | mean IoU |" in means
+    assert [line.split(" | ")[0] for line in means.splitlines() if line.startswith("| ")] == [
+        "| arm", "| ---", "| none", "| paper",
+    ]  # fmt: skip
+    assert "2 images, 2 seeds" in means
+    assert "| paper | +0.015 [" in gaps
+    assert "| none" not in gaps
+
+
+def test_a_single_arm_and_arms_without_common_images_have_no_differences():
+    assert "Difference" not in side_by_side([arm("none", HARD_AND_EASY)], "none")
+    assert "Difference" not in side_by_side([arm("none", HARD_AND_EASY), arm("x", {5: {"z": 0.5}})], "none")
+
+
+def test_the_same_numbers_are_written_as_csv():
+    arms = [arm("none", HARD_AND_EASY), arm("paper", A_LITTLE_BETTER)]
+    none, paper = csv.DictReader(io.StringIO(csv_text(arm_rows(arms, "none"))))
+    assert (none["arm"], none["difference"]) == ("none", "")
+    assert float(paper["mean"]) == pytest.approx(0.575)
+    assert float(paper["difference"]) == pytest.approx(0.015)
+    assert (paper["baseline"], paper["seeds"], paper["images"]) == ("none", "2", "2")

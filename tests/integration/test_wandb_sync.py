@@ -295,8 +295,7 @@ def test_plain_wandb_sync_finds_all_offline_runs_and_its_uploads_count(
 ) -> None:
     for name in "ab":
         mirrored(runs_dir, name, panel)
-    links = sorted(path.name for path in (runs_dir / "wandb").iterdir())
-    assert links == ["offline-run-optimizer-Adam-seed-1-a", "offline-run-optimizer-Adam-seed-1-b"]
+    assert sorted(path.name.rpartition("-")[2] for path in (runs_dir / "wandb").iterdir()) == ["a", "b"]
     command = [sys.executable, "-m", "wandb", "sync", "--yes"]
     subprocess.run(command, cwd=runs_dir, check=True, capture_output=True, timeout=60)
     for name in "ab":

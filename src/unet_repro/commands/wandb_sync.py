@@ -171,7 +171,7 @@ def _link(folder: RunFolder) -> None:
     """Links the run's offline files for W&B's own commands, in case the run has no link yet, or was moved."""
     with contextlib.suppress(RunError):  # reported when it is read again
         if (path := offline_file_of(folder)) is not None:
-            link_offline_run(path, run_id=folder.run_id, name=_title(folder))
+            link_offline_run(path)
 
 
 def _unfinished(folder: RunFolder) -> str:

@@ -109,10 +109,9 @@ def write_finished(
     Raises:
         UserError: See ``write_offline_run``.
     """
-    named = about(config, run_id=outcome["run_id"], source=outcome["data"])
     path = write_offline_run(
         directory=wandb_dir(directory, config),
-        **named,
+        **about(config, run_id=outcome["run_id"], source=outcome["data"]),
         config=described(config, run_id=outcome["run_id"], source=outcome["data"]),
         rows=rows,
         panel=panel,
@@ -121,7 +120,7 @@ def write_finished(
         if config["logger"].get("checkpoints")
         else None,
     )
-    link_offline_run(path, run_id=outcome["run_id"], name=named["name"])
+    link_offline_run(path)
     return path
 
 

@@ -1,29 +1,22 @@
 """Links to the offline runs of a folder in one place, where W&B's own commands find all of them: ``runs/wandb``."""
 
-import re
 import sys
 from pathlib import Path
 
-_MAX_LETTERS = 100  # of a name
 
+def link_offline_run(path: Path) -> None:
+    """Links an offline run's folder in ``wandb`` beside the run's folder, under its own name, which W&B expects.
 
-def link_offline_run(path: Path, *, run_id: str, name: str) -> None:
-    """Links an offline run's folder as ``wandb/offline-run-<name>-<run_id>`` beside the run's folder.
-
-    Replaces earlier links of the run. Where links are not possible, the run is complete without, and a line says so.
+    Removes earlier links of the run. Where links are not possible, the run is complete without, and a line says so.
 
     Args:
-        path: Its .wandb file, ``<runs>/<run>/wandb/offline-run-.../run-....wandb``.
-        run_id: The run's identity.
-        name: Its name, which ``wandb leet`` then lists.
+        path: Its .wandb file, ``<runs>/<run>/wandb/offline-run-<time>-<id>/run-<id>.wandb``.
     """
-    found, folder = path.parent, path.parents[3] / "wandb"
-    target = Path("..") / found.relative_to(path.parents[3])
-    words = re.sub(r"[^\w.=+]+", "-", name)[:_MAX_LETTERS].strip("-")
-    link = folder / f"offline-run-{words}-{run_id}"
+    found, runs_dir = path.parent, path.parents[3]
+    link, target = runs_dir / "wandb" / found.name, Path("..") / found.relative_to(runs_dir)
     try:
-        folder.mkdir(exist_ok=True)
-        for earlier in folder.glob(f"offline-run-*-{run_id}"):
+        link.parent.mkdir(exist_ok=True)
+        for earlier in link.parent.glob(f"offline-run-*-{found.name.rpartition('-')[2]}"):
             if earlier.is_symlink() and (earlier.name != link.name or earlier.readlink() != target):
                 earlier.unlink()
         if not link.is_symlink():

@@ -28,6 +28,7 @@ OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
 @contextmanager
 def serving(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["WandbServer"]:
     """A server that W&B's client takes for its own, in an empty home and without any setting of the user's."""
+    wandb.teardown()  # else the address of a process that has ended comes back with the other variables
     for name in os.environ:
         if name.startswith("WANDB_") or name.lower().endswith("_proxy") or name == "NETRC":
             monkeypatch.delenv(name)

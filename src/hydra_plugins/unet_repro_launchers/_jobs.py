@@ -58,6 +58,11 @@ def run_of(config: DictConfig) -> RunFolder:
     return RunFolder(Path(str(config.runs_dir)) / str(config.hydra.job.name))
 
 
+def run_id_of(overrides: Sequence[str]) -> str | None:
+    """The same from a job's overrides, without composing its configuration; ``None`` with another sweeper."""
+    return next((one.partition("=")[2] for one in overrides if one.startswith("hydra.job.name=")), None)
+
+
 def thread_settings(threads: int | None) -> dict[str, str]:
     """Environment variables that set the thread count of every library; empty for ``None``."""
     return {} if threads is None else dict.fromkeys(_THREADS, str(threads))

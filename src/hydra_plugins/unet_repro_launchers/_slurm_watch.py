@@ -100,7 +100,8 @@ class Watch:
         how = f"ended as {state} without a result"
         if state not in FINAL and self._restarts[index] < self.max_restarts:
             asked = subprocess.run(["scontrol", "requeue", job.job_id], capture_output=True, text=True, check=False)
-            if asked.returncode == 0:
+            now = (queue_states([job.job_id]) or {}).get(job.job_id)  # another command may have requeued it
+            if asked.returncode == 0 or now in LIVE:
                 self._restarts[index] += 1
                 sys.stderr.write(f"SLURM job {job.job_id} {how}; requeued (its log: {job.paths.stderr})\n")
                 return

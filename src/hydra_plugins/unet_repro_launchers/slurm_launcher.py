@@ -101,22 +101,22 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         """Jobs of these runs that are in SLURM's queue already, by the index of the run."""
         from submitit.core.utils import JobPaths  # noqa: PLC0415
 
-        from hydra_plugins.unet_repro_launchers._jobs import run_of  # noqa: PLC0415
+        from hydra_plugins.unet_repro_launchers._jobs import run_id_of  # noqa: PLC0415
         from unet_repro.sweep.slurm_orders import live_orders  # noqa: PLC0415
 
         live = live_orders(Path(str(self.config.runs_dir)))
-        found = {index: live.get(run_of(orders.config(index)).run_id) for index in range(len(orders)) if live}
+        names = {index: run_id_of(overrides) for index, overrides in enumerate(orders.overrides)}
+        known = {index: live[name][0] for index, name in names.items() if name in live}
         return {
-            index: SimpleNamespace(job_id=known[0].job_id, paths=JobPaths(known[0].folder, known[0].job_id))
-            for index, known in found.items()
-            if known is not None
+            index: SimpleNamespace(job_id=order.job_id, paths=JobPaths(order.folder, order.job_id))
+            for index, order in known.items()
         }
 
     def _submit(self, orders: "Jobs", wanted: Sequence[int]) -> list[Any]:
         """Submits the jobs of these indices."""
         import submitit  # noqa: PLC0415
 
-        from hydra_plugins.unet_repro_launchers._jobs import run_of  # noqa: PLC0415
+        from hydra_plugins.unet_repro_launchers._jobs import run_id_of  # noqa: PLC0415
         from unet_repro.errors import ConfigError  # noqa: PLC0415
         from unet_repro.sweep.slurm_orders import write_order  # noqa: PLC0415
 
@@ -147,7 +147,8 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
                 f"SLURM rejected the jobs: {' '.join(str(error).split())}", hint="change hydra.launcher.*"
             ) from error
         for index, job in zip(wanted, jobs, strict=True):
-            write_order(job.paths.folder, job_id=job.job_id, run_id=run_of(orders.config(index)).run_id)
+            if (name := run_id_of(orders.overrides[index])) is not None:
+                write_order(job.paths.folder, job_id=job.job_id, run_id=name)
         return jobs
 
     def _sbatch(self, orders: "Jobs") -> dict[str, Any]:

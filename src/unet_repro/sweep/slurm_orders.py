@@ -79,8 +79,23 @@ def remove_orders(runs_dir: Path, finished: Collection[str]) -> None:
         if order.run_id not in live:
             shutil.rmtree(order.folder, ignore_errors=True)  # a job that is ending may still write to its log
     if over:
-        with contextlib.suppress(OSError):  # others are left
-            (runs_dir / "slurm").rmdir()
+        left = {_array(order) for order in read_orders(runs_dir)}
+        _remove_scripts(runs_dir / "slurm", {_array(order) for order in over} - left)
+
+
+def _remove_scripts(folder: Path, arrays: Collection[str]) -> None:
+    """Removes the scripts that submitit has submitted, and the folder itself with the last of them."""
+    for array in arrays:
+        shutil.rmtree(folder / array, ignore_errors=True)
+    for link in folder.glob(".submission_file_*"):
+        if not link.exists():  # it led to one of them
+            link.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are left
+        folder.rmdir()
+
+
+def _array(order: Order) -> str:
+    return order.job_id.partition("_")[0]
 
 
 def queue_states(jobs: Iterable[str]) -> dict[str, str] | None:

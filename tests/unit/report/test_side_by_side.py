@@ -16,7 +16,7 @@ SETTINGS = InstanceSettings(threshold=0.5, method="watershed", min_size_px=1, se
 
 
 def image(key, iou):
-    return ImageMeasures(key, "run", {"iou": iou}, {}, SETTINGS, np.empty(0), None)
+    return ImageMeasures(key, "run", sweep={}, pixel={"iou": iou}, settings=SETTINGS, seg=np.empty(0), det=None)
 
 
 def arm(name, by_seed):

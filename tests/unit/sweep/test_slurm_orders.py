@@ -24,6 +24,9 @@ def runs_dir(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         write_order(folder, job_id=f"7_{number}", run_id=run_id)
     (tmp_path / "runs/slurm/7_3/7_3_0_result.pkl").touch()
+    (tmp_path / "runs/slurm/7").mkdir()
+    (tmp_path / "runs/slurm/7/7_submission.sh").touch()
+    (tmp_path / "runs/slurm/.submission_file_abc.sh").symlink_to(tmp_path / "runs/slurm/7/7_submission.sh")
     return tmp_path / "runs"
 
 
@@ -48,6 +51,7 @@ def test_orders_of_finished_runs_are_removed_unless_their_job_is_live(runs_dir):
     remove_orders(runs_dir, {"a", "b", "d"})
     assert [order.run_id for order in read_orders(runs_dir)] == ["b", "c"]
     assert (runs_dir / "slurm" / "7_9").exists()
+    assert (runs_dir / "slurm" / "7" / "7_submission.sh").exists()
 
 
 def test_the_folder_of_the_orders_goes_with_the_last_of_them(runs_dir):

@@ -30,6 +30,7 @@ BLOCK_BYTES = 32 * 1024  # of a .wandb file; a longer record is split
 
 @pytest.fixture(autouse=True)
 def _no_network_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    wandb.teardown()  # else the address of a process that has ended comes back with the other variables
     for name in os.environ:
         if name.startswith("WANDB_") or name.lower().endswith("_proxy") or name == "NETRC":
             monkeypatch.delenv(name)

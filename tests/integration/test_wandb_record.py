@@ -1,5 +1,7 @@
 """What W&B has of a training that was run through ``train``, killed or not."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from wandb_server import WandbServer
 from unet_repro.config import check
 from unet_repro.errors import Abandoned
 from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.network import open_network
 from unet_repro.tracking import mirror
 from unet_repro.tracking.finished import ensure_offline_run, offline_file_of
 from unet_repro.tracking.reading import offline_file, read_run
@@ -22,9 +25,8 @@ STEPS = [2, 4, 6, 8]
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
     """The W&B file of a finished training, read back."""
-    config = tiny(
-        tmp_path_factory.mktemp("runs"), "experiment=optimizer", "arm=an arm", "logger.mode=offline", "seed=3"
-    )
+    given = ["experiment=optimizer", "arm=an arm", "logger.mode=offline", "logger.checkpoints=true", "seed=3"]
+    config = tiny(tmp_path_factory.mktemp("runs"), *given)
     result = train(config)
     return read_run(offline_file(run_folder(check(config)).path)), result
 
@@ -74,6 +76,17 @@ def test_the_offline_run_holds_masks_of_prediction_and_truth(record):
         mask = cv2.imread(str(run.folder / "files" / masks[kind]["path"]), cv2.IMREAD_UNCHANGED)
         assert mask.shape == (96, 96)
         assert set(np.unique(mask)) <= {0, 1}
+
+
+def test_a_checkpoint_that_is_downloaded_is_the_folder_of_a_run(record, tmp_path):
+    run, result = record
+    assert set(run.artifacts) == {f"model-{result['run_id']}:{aliases}" for aliases in ("best,latest", "last,latest")}
+    for files in run.artifacts.values():
+        for path in files:
+            shutil.copy(path, tmp_path)
+    for checkpoint in ("best", "last"):
+        network = open_network(tmp_path, checkpoint)
+        assert network.predict(np.zeros((96, 96), np.uint8)).shape == (96, 96)
 
 
 def test_an_interrupted_training_has_one_whole_offline_run(record, tmp_path):
@@ -136,7 +149,8 @@ def test_wandbs_own_variables_are_respected(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_online_training_arrives_once_and_whole(tmp_path, monkeypatch):
-    config = tiny(tmp_path, "logger.mode=online")
+    config = tiny(tmp_path, "logger.mode=online", "logger.checkpoints=true")
+    wandb.teardown()  # else the address of a process that has ended comes back with the other variables
     for name in ("WANDB_MODE", "WANDB_SERVICE"):
         monkeypatch.delenv(name, raising=False)
     with WandbServer() as server:
@@ -152,3 +166,6 @@ def test_an_interrupted_online_training_arrives_once_and_whole(tmp_path, monkeyp
     recorded = RunFolder(tmp_path / result["run_id"]).history_rows()
     assert [row["val/iou"] for row in rows] == [row["val/iou"] for row in recorded]
     assert len([name for name in server.files[result["run_id"]] if name.startswith("media/images/mask/")]) == 2
+    aliases = [{alias["alias"] for alias in made["aliases"]} for made in server.artifacts]
+    assert aliases == [{"latest", "best"}, {"latest", "last"}]
+    assert server.summary(result["run_id"])["best/val/iou"] == result["best"]["val/iou"]

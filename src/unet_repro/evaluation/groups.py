@@ -75,7 +75,8 @@ def arms_of(comparison: str, runs_dir: Path) -> dict[str, str]:
 
 def baseline_of(groups: Sequence[Group], comparison: str) -> Group:
     """The group that the others are compared with: the arm without settings of its own, else the first."""
-    plain = [arm for arm, overrides in (conf_files.comparison(comparison).get("arms") or {}).items() if not overrides]
+    known = conf_files.comparison(comparison) if comparison in conf_files.options("experiment") else {}
+    plain = [arm for arm, overrides in (known.get("arms") or {}).items() if not overrides]
     return next((group for group in groups if group.name in plain), groups[0])
 
 

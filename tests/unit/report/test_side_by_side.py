@@ -26,7 +26,7 @@ def arm(name, by_seed):
 
 
 HARD_AND_EASY = {0: {"a": 0.30, "b": 0.80}, 1: {"a": 0.32, "b": 0.82}}
-A_LITTLE_BETTER = {0: {"a": 0.31, "b": 0.82}, 1: {"a": 0.34, "b": 0.83}}
+A_LITTLE_BETTER = {0: {"a": 0.31, "b": 0.82}, 1: {"a": 0.33, "b": 0.84}}
 FOLDS = {0: {"a": 0.30, "b": 0.50}, 1: {"c": 0.80, "d": 0.90}}  # each seed holds out other images
 
 

@@ -59,7 +59,7 @@ def run_of(config: DictConfig) -> RunFolder:
 
 
 def run_id_of(overrides: Sequence[str]) -> str | None:
-    """The same from a job's overrides, without composing its configuration; ``None`` with another sweeper."""
+    """The run id in a job's overrides, without composing its configuration; ``None`` with another sweeper."""
     return next((one.partition("=")[2] for one in overrides if one.startswith("hydra.job.name=")), None)
 
 

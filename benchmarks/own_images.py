@@ -1,9 +1,9 @@
 """Twelve images as if they were one's own: inspected, trained on, measured and segmented by the command line alone.
 
-    python benchmarks/own_images.py FOLDER [--steps 400] [--picture docs/pictures/own-images.jpg]
+    python benchmarks/own_images.py FOLDER [--steps 1200] [--picture docs/pictures/own-images.jpg]
 
 Makes FOLDER/mine of crops of PhC-C2DH-U373 (Cell Tracking Challenge, phase contrast, silver masks as labels): eight of
-sequence 01 to train on, four of sequence 02 to test on. Runs `unet-repro inspect`, `train experiment=own_data`,
+sequence 02 to train on, four of sequence 01 to test on. Runs `unet-repro inspect`, `train experiment=own_data`,
 `evaluate part=test` and `predict` there, and draws the picture of the README.
 """
 
@@ -24,17 +24,15 @@ from unet_repro.data.sources.cell_tracking import CellTracking
 from unet_repro.report.credits import CREDITS
 
 NAME = "PhC-C2DH-U373"
-TRAINED = [f"01/t{frame:03d}" for frame in range(0, 112, 14)]
-TESTED = [f"02/t{frame:03d}" for frame in (10, 40, 70, 100)]
+TRAINED = [f"02/t{frame:03d}" for frame in range(0, 112, 14)]
+TESTED = [f"01/t{frame:03d}" for frame in (10, 40, 70, 100)]
 SIZE_HW = (320, 400)  # of a crop; a frame has 520 x 696 pixels
-SHOWN_HW = (240, 320)  # of the picture
 CELL_YELLOW = (0.94, 0.89, 0.26)
 
 
 def main() -> None:
     asked = _arguments()
-    mine, run = asked.folder / "mine", None
-    _write(mine)
+    _write(asked.folder / "mine")
     said = [_command(asked.folder, "inspect", "data=folder", "data.root=mine")]
     own = ["experiment=own_data", "data=folder", "data.root=mine", f"trainer.max_steps={asked.steps}"]
     said.append(_command(asked.folder, "train", *own, "trainer.progress=false"))
@@ -50,7 +48,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder that does not exist")
-    parser.add_argument("--steps", type=int, default=400, help="the plan has 2000 (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=1200, help="the plan has 2000 (default %(default)s)")
     parser.add_argument("--picture", type=Path, help="default: FOLDER/own-images.jpg")
     return parser.parse_args()
 
@@ -102,10 +100,9 @@ def _draw(folder: Path, path: Path) -> None:
         truth = tifffile.imread(folder / "mine/test/labels" / name.replace(".tif", "_mask.tif"))
         found = tifffile.imread(folder / "out" / name)
         assert len(np.unique(found)) - 1 == sum(row["image"] == name for row in rows), "the table has every object"
-        part = tuple(slice((have - show) // 2, (have + show) // 2) for have, show in zip(SIZE_HW, SHOWN_HW, strict=True))
         for panel, objects, what in zip(line, (None, truth, found), ("image", "labels", "prediction"), strict=True):
-            panel.imshow(_outlined(image[part], None if objects is None else objects[part]))
-            number = "" if objects is None else f": {len(np.unique(objects[part][objects[part] > 0]))} cells"
+            panel.imshow(_outlined(image, objects))
+            number = "" if objects is None else f": {len(np.unique(objects)) - 1} cells"
             panel.set_title(f"{what}{number}", fontsize=9)
             panel.set(xticks=[], yticks=[])
     figure.supxlabel(f"Crops of test images. {CREDITS[NAME]}", fontsize=7)
@@ -113,9 +110,7 @@ def _draw(folder: Path, path: Path) -> None:
     figure.savefig(path, pil_kwargs={"quality": 82})
 
 
-def _outlined(
-    image: npt.NDArray[np.generic], objects: npt.NDArray[np.generic] | None
-) -> npt.NDArray[np.float32]:
+def _outlined(image: npt.NDArray[np.generic], objects: npt.NDArray[np.generic] | None) -> npt.NDArray[np.float32]:
     low, high = np.percentile(image, (0.5, 99.5))
     colours = np.repeat(np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)[..., None], 3, axis=2)
     if objects is not None:

@@ -22,6 +22,7 @@ _EXPECTED = {
     "dataclass": "a group of settings",
     "none": "null",
     "too": "a list of another length",
+    "is": "a list, such as [1,2]",  # an instance of Sequence
 }
 
 
@@ -60,9 +61,9 @@ def _where(path: str, value: Any, one: Any) -> str:
     """The name of a wrong value: pydantic's location without the members of unions, which are no keys."""
     names, inside = [path] if path else [], value
     for part in one["loc"]:
-        if isinstance(inside, Mapping) and part in inside:
-            inside = inside[part]
-        elif isinstance(inside, Sequence) and isinstance(part, int) and part < len(inside):
+        if (isinstance(inside, Mapping) and part in inside) or (
+            isinstance(inside, Sequence) and isinstance(part, int) and part < len(inside)
+        ):
             inside = inside[part]
         elif one["type"] != "missing":
             continue

@@ -194,7 +194,7 @@ def _first_notes(settings: PredictSettings, result: Result, network: Network, ta
     notes = []
     if others := left_out(Path(settings.input)):
         listed = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-        notes.append(f"{settings.input} has {len(others)} files that are not taken: {listed}")
+        notes.append(f"{settings.input} has files that are not taken: {listed}")
     if result.kind == "classes" and any(target.suffix.lower() == ".png" for target in targets):
         names = ", ".join(f"{number} {name}" for number, name in enumerate(network.class_names))
         notes.append(f"the values of PNG outputs are class numbers ({names}); a palette shows them in colours")

@@ -1,7 +1,5 @@
 """``unet-repro inspect``: what a data set contains, what may be wrong with it, and the training that suits it."""
 
-from pathlib import Path
-
 from unet_repro.commands.data_choice import with_data
 from unet_repro.commands.hydra_app import compose
 from unet_repro.commands.options import parser

@@ -50,5 +50,5 @@ def test_equal_images_and_images_without_objects_or_labels_are_warned_of():
         warnings_of(facts_of([sample("a"), sample("b"), empty, sample("bare", labelled=False, seed=2)]), None)
     )
     assert "2 images are identical: a, b" in found
-    assert "1 labelled images have no object: empty" in found
-    assert "1 images have no labels and do not train: bare" in found
+    assert "1 labelled image without any object: empty" in found
+    assert "1 image without labels: not trained on: bare" in found

@@ -131,10 +131,10 @@ def _move_away(root: Path) -> None:
     [
         (_move_away, "folder .*images is missing"),
         (_no_labels, "no image file in .*labels"),
-        (lambda root: (root / "labels/a2.png").unlink(), r"1 files have no label .*images.a2\.png"),
-        (lambda root: write(root / "labels/b.png", disc()), r"1 files have no image .*labels.b\.png"),
+        (lambda root: (root / "labels/a2.png").unlink(), r"1 image without a label .*images.a2\.png"),
+        (lambda root: write(root / "labels/b.png", disc()), r"1 label without an image .*labels.b\.png"),
         (lambda root: write(root / "images/a2.tif", noise(12, 16)), "several files named a2"),
-        (lambda root: (root / "images/b.jpg").write_bytes(b""), r"1 files have no label .*images.b\.jpg"),
+        (lambda root: (root / "images/b.jpg").write_bytes(b""), r"1 image without a label .*images.b\.jpg"),
         (lambda root: (root / "images/a2.png").write_bytes(b""), r"a2\.png cannot be read"),
         (lambda root: write(root / "labels/a2.png", disc((12, 17))), r"a2\.png is \(12, 16\) .*\(12, 17\)"),
         (lambda root: write_pages(root / "images/a1.tif", [noise(12, 16)] * 2), r"2 pages, its label .*has 1"),
@@ -175,7 +175,7 @@ def test_many_unpaired_files_are_counted_and_five_are_named(tmp_path: Path) -> N
     fill(tmp_path, tuple(f"a{i}.png" for i in range(9)))
     for i in range(8):
         (tmp_path / f"labels/a{i}.png").unlink()
-    with pytest.raises(DataError, match="8 files have no label") as caught:
+    with pytest.raises(DataError, match="8 images without a label") as caught:
         Folder(root=tmp_path).samples()
     assert caught.value.what.count(".png") == 5
 

@@ -1,6 +1,5 @@
 """The training pipeline: trains one run, or returns its result if it is done. The stages are in other modules."""
 
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,12 +8,10 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
-from unet_repro.data.sources.folder import Folder
 from unet_repro.errors import Abandoned, RunHeld, Stopped
 from unet_repro.files import sha256
-from unet_repro.inspection.facts import facts_of
 from unet_repro.inspection.planned import planned
-from unet_repro.inspection.text import shortened
+from unet_repro.inspection.text import say_inspected
 from unet_repro.machine import check_device
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.network import describe_network
@@ -53,8 +50,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
     folder = run_folder(config, source)
     if (result := folder.result()) is not None:
         return result
-    if source.name == Folder.name:
-        sys.stderr.write(f"{shortened(facts_of(read.whole(config).samples), source, config)}\n")
+    say_inspected(read, config)
     training = prepare(config, source)
     loggers = make_loggers(config.plain(), directory=folder.path, source=source.name)
     stop = StopRequest()

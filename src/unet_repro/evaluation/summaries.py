@@ -14,7 +14,6 @@ from unet_repro.metrics.cell_tracking import det
 from unet_repro.metrics.isbi import SCORES, THRESHOLDS
 from unet_repro.stats import estimate
 
-
 FEWEST = 5  # images of own data: an interval from fewer would say nothing, and its coverage is unknown
 
 

@@ -1,11 +1,11 @@
 """A user's own images: ``images/`` and ``labels/`` paired by file name, of any format that ``stacks`` reads."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unet_repro.console import say
 from unet_repro.data.drawn.read import SUFFIXES as DRAWN
 from unet_repro.data.drawn.read import read_drawn_labels
 from unet_repro.data.labels import IGNORED, Labels, classes_of
@@ -104,7 +104,7 @@ class Folder:
             classes=self.classes,
             ignore=self.ignore,
         )
-        if truths & set(JPEG) and meaning.cut is None:
+        if truths & set(JPEG) and meaning.kind != "binary":
             raise DataError(
                 f"labels in {self.root / 'labels'} are JPEG, which changes values: only black and white masks survive",
                 hint="export the labels again as PNG or TIFF",
@@ -115,7 +115,8 @@ class Folder:
         self.numbers_objects = meaning.kind == "instances"
         reasons = ("instance numbers: the objects are drawn",) if is_drawn else meaning.reasons
         self.notes = (f"labels are {'; '.join(reasons)}", *meaning.warnings, *notes)
-        sys.stderr.writelines(f"note: {each}\n" for each in self.notes)
+        for each in self.notes:
+            say(f"note: {each}")
         return samples
 
     def _read_part(self, root: Path, part: Part, notes: list[str]) -> list[_Page]:

@@ -411,7 +411,7 @@ def _classes_as_jpeg(root: Path, values: tuple[int, ...]) -> None:
         Image.fromarray(np.array(values, np.uint8)[classes]).save(root / f"labels/{path.stem}.jpg", quality=90)
 
 
-@pytest.mark.parametrize("values", [(0, 1), (0, 1, 2), (0, 127, 255)])
+@pytest.mark.parametrize("values", [(0, 1, 2), (0, 127, 255)])
 def test_classes_that_went_through_jpeg_are_refused(tmp_path: Path, values: tuple[int, ...]) -> None:
     _classes_as_jpeg(fill(tmp_path), values)
     with pytest.raises(DataError, match="JPEG") as caught:

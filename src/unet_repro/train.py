@@ -73,7 +73,13 @@ def _attempt(
     """Trains to the end, or leaves what the next attempt needs."""
     config, folder, data = training.config, training.folder, training.tiles
     numbers_objects = training.source.numbers_objects
-    describe_network(folder, data.normalisation, data.class_names, numbers_objects=numbers_objects)
+    describe_network(
+        folder,
+        data.normalisation,
+        data.class_names,
+        numbers_objects=numbers_objects,
+        appearance=data.appearance(),
+    )
     try:
         recorder = recorder_of(training, lease=lease, stop=stop, on_row=on_row)
         bar = [StepBar()] if config.trainer.progress else []

@@ -106,7 +106,7 @@ def _objects(assessment: Assessment) -> list[str]:
     images = [image for image in list(assessment.members.values())[-1] if image.pixel]
     labelled, found = (sum(image.objects[which] for image in images) for which in (0, 1))
     off = np.mean([abs(image.objects[1] - image.objects[0]) for image in images])
-    few = f" No intervals: {counted(len(images), 'image')} are fewer than {FEWEST}." if len(images) < FEWEST else ""
+    few = f" No intervals from fewer than {FEWEST} images." if len(images) < FEWEST else ""
     return [f"Objects: {labelled} labelled, {found} found; an image's number is off by {off:.1f} on average.{few}"]
 
 

@@ -75,4 +75,4 @@ def _expected(one: Any) -> str:
     if one["type"] == "literal_error":
         return str(one["ctx"]["expected"])
     name = one["type"].split("_")[0]
-    return _EXPECTED.get(name, one["msg"].lower())
+    return _EXPECTED.get(name, str(one["msg"]).lower())

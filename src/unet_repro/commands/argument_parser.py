@@ -10,7 +10,7 @@ from unet_repro.errors import ConfigError
 class Parser(argparse.ArgumentParser):
     """A parser that takes options before, between and after other arguments."""
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As ``argparse``.
 
         Raises:

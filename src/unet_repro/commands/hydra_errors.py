@@ -113,7 +113,9 @@ def _unreadable(error: OverrideParseException) -> ConfigError:
     text = error.override or ""
     if any("missing EQUAL" in line for line in lines) or "=" not in text:
         reason = "there is no ="
-    elif any(text.count(mark) % 2 for mark in "'\"") or any(text.count(a) != text.count(b) for a, b in _BRACKETS):
+    elif any(text.count(mark) % 2 for mark in "'\"") or any(
+        text.count(pair[0]) != text.count(pair[1]) for pair in _BRACKETS
+    ):
         reason = "a quote or bracket is not closed"
     else:
         reason = "characters in it have a special meaning"

@@ -83,4 +83,4 @@ def _detail(image: Pixels, lag: int) -> npt.NDArray[np.float64]:
         np.square(image[:, :, lag:] - image[:, :, :-lag], dtype=np.float64),
     ]
     means = [step.mean((1, 2)) if step.size else np.zeros(len(image)) for step in steps]
-    return np.log(np.maximum(np.sqrt(np.mean(means, axis=0)), _NO_DETAIL))
+    return np.asarray(np.log(np.maximum(np.sqrt(np.mean(means, axis=0)), _NO_DETAIL)), np.float64)

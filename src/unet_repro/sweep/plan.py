@@ -70,7 +70,7 @@ def plan(
                 continue
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
             entries.append(entry_of(base, planned(compose(full), read), arm, full, combination, read=read))
-        if (digest := read(base).manifest["digest"]) not in inspected:
+        if (digest := str(read(base).manifest["digest"])) not in inspected:
             inspected.add(digest)
             say_inspected(read, base)
     return sorted(entries, key=lambda entry: entry.seed)

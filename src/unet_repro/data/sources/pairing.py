@@ -29,7 +29,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: If the folder is missing or has no images, or two files with one stem.
     """
-    return _by_stem(folder, [path for path in _visible(folder) if is_image(path)], "images, such as PNG or TIFF")
+    return _by_stem(folder, [path for path in _visible(folder) if is_image(path)], "images there, such as PNG or TIFF")
 
 
 def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path], list[str]]:
@@ -57,7 +57,7 @@ def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path],
             paths.append(path)
     if of_several and not paths:
         return of_several, notes
-    return of_several | _by_stem(folder, paths, "labels, named as their images"), notes
+    return of_several | _by_stem(folder, paths, "labels there, with the names of the images"), notes
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -85,7 +85,7 @@ def _by_stem(folder: Path, paths: list[Path], wanted: str) -> dict[str, Path]:
     if not paths:
         others = left_out(folder)
         raise DataError(
-            f"no image file in {folder}" + (f", only {_some(others)}" if others else ""), hint=f"put {wanted} there"
+            f"no image file in {folder}" + (f", only {_some(others)}" if others else ""), hint=f"put {wanted}"
         )
     return {stem(path): path for path in paths}
 

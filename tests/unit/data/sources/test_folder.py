@@ -433,7 +433,11 @@ def test_black_and_white_masks_survive_jpeg(tmp_path: Path) -> None:
         (lambda root: (root / "labels").rename(root / "masks"), "contains images, masks", "must contain labels"),
         (lambda root: (root / "images").rename(root / "Images"), "contains Images, labels", "must contain images"),
         (lambda root: _inside(root, "exp 1"), "contains exp 1", "data.root=.*exp 1"),
-        (lambda root: _replace_labels(root, "a2.gif"), r"no image file in .*labels, only a2\.gif \(\.gif", "named as"),
+        (
+            lambda root: _replace_labels(root, "a2.gif"),
+            r"no image file in .*labels, only a2\.gif \(\.gif",
+            "names of the images",
+        ),
     ],
     ids=["moved", "masks", "capital", "one level up", "gif"],
 )

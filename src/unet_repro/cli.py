@@ -1,6 +1,7 @@
 """``unet-repro VERB ...``. The modules of a verb are imported only when it runs, so that help is fast."""
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from importlib import import_module
 from unet_repro import __version__
 from unet_repro.commands.verbs import VERBS
 from unet_repro.console import DEBUG_VARIABLE, report_user_errors
-from unet_repro.errors import Stopped
+from unet_repro.errors import ConfigError, Stopped
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,10 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--debug" in arguments:
         arguments.remove("--debug")
         os.environ[DEBUG_VARIABLE] = "1"
-    verb = _parser().parse_args(arguments[:1]).verb
-    arguments = arguments[1:]
     try:
         with report_user_errors():
+            verb = _verb(arguments[:1])
+            arguments = arguments[1:]
             if {"-h", "--help"} & set(arguments):
                 from unet_repro.commands import help  # noqa: A004, PLC0415  (only where it is needed)
 
@@ -37,6 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def module_of(verb: str) -> str:
     """Name of the module of a verb."""
     return f"unet_repro.commands.{verb.replace('-', '_')}"
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The verb; prints help or the version and exits if asked.
+
+    Raises:
+        ConfigError: If there is no such verb.
+    """
+    if {"-h", "--help", "--version"} & set(arguments):
+        _parser().parse_args(arguments)
+    if arguments and arguments[0] in VERBS:
+        return arguments[0]
+    near = difflib.get_close_matches(arguments[0], VERBS, n=1) if arguments else []
+    raise ConfigError(
+        f"there is no verb {arguments[0]}" if arguments else "a verb is required",
+        hint=f"did you mean {near[0]}?" if near else "`unet-repro --help` lists the verbs",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,17 +3,19 @@
 The top level is the dataclass below; nodes with ``_target_`` are checked by ``config_nodes``.
 """
 
+import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter
 
 from unet_repro.conf_files import conf_dir as conf_dir  # noqa: PLC0414  # exported
-from unet_repro.config_nodes import OBSERVES, Plain, check_names, check_node, check_nodes, validated
+from unet_repro.config_nodes import OBSERVES, Plain, check_names, check_node, check_nodes
+from unet_repro.config_values import validated
 from unet_repro.errors import ConfigError, UserError
 
 Mode = Literal["online", "offline", "disabled"]
@@ -147,14 +149,7 @@ def check(config: DictConfig) -> TrainConfig:
     Raises:
         ConfigError: For an unknown or missing key, a value of the wrong type, or an interpolation without a target.
     """
-    try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(
-            f"{error.full_key} cannot be resolved: {str(error).splitlines()[0]}", hint=f"add {error.full_key}=..."
-        ) from error
-    assert isinstance(plain, dict), "a configuration is a mapping"
-    settings = {str(key): value for key, value in plain.items()}
+    settings = _resolved(config)
     check_names("", settings, *_names_of(TrainConfig))
     settings["logger"] = _check_loggers(settings["logger"])
     settings["callbacks"] = check_nodes("callbacks", settings.get("callbacks"))
@@ -240,11 +235,40 @@ def typed(schema: type[Settings], config: DictConfig) -> Settings:
     Raises:
         ConfigError: For an unknown key, a key without a value, or a value of the wrong type.
     """
-    for name in map(str, config):
-        if OmegaConf.is_missing(config, name):
-            raise ConfigError(f"{name} is required", hint=f"add {name}=...")
-    plain: Any = OmegaConf.to_container(config, resolve=True)
+    plain = _resolved(config)
+    check_names("", plain, [one.name for one in fields(schema)], [])  # type: ignore[arg-type]
     return validated("", TypeAdapter(schema), plain)  # type: ignore[no-any-return]
+
+
+def _resolved(config: DictConfig) -> Plain:
+    """The configuration as plain containers, with the values that it refers to.
+
+    Raises:
+        ConfigError: For a value that is missing, or a reference that cannot be resolved.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} is required", hint=f"add {error.full_key}=...") from error
+    except OmegaConfBaseException as error:
+        raise unresolved(error) from error
+    assert isinstance(plain, dict), "a configuration is a mapping"
+    return {str(key): value for key, value in plain.items()}
+
+
+def unresolved(error: OmegaConfBaseException) -> ConfigError:
+    """The error for a value whose references to others, ``${...}``, cannot be resolved."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if found := re.match(r"Interpolation key '([^']*)' not found", reason):
+        reason = f"there is no setting {found[1]}"
+    elif found := re.match(r"Unsupported interpolation type (\S+)", reason):
+        reason = f"there is no function {found[1]}"
+    elif "Recursive interpolation" in reason:
+        reason = "it refers to itself"
+    return ConfigError(
+        f"a reference ${{...}} in {error.full_key} cannot be resolved: {reason}",
+        hint=f"correct {error.full_key}; a name with $ is written \\${{...}}",
+    )
 
 
 def make(path: str, node: Plain, **supplied: Any) -> Any:

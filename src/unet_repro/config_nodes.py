@@ -10,9 +10,10 @@ from typing import Any, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter
 
-from unet_repro.errors import ConfigError, UserError
+from unet_repro.config_values import validated
+from unet_repro.errors import ConfigError
 
 Plain = dict[str, Any]
 # Marks a callback that only observes: it cannot change numbers, and is not part of a run's identity.
@@ -139,23 +140,3 @@ def _check_value(path: str, hint: Any, value: Any) -> Any:
     except PydanticSchemaGenerationError:
         return value  # a type without a pydantic schema: its constructor checks it
     return validated(path, adapter, value)
-
-
-def validated(path: str, adapter: TypeAdapter[Any], value: Any) -> Any:
-    """The value, converted by pydantic.
-
-    Raises:
-        ConfigError: If it is of the wrong type.
-    """
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if isinstance(cause := first.get("ctx", {}).get("error"), UserError):  # raised by the type's own checks
-            raise cause from None
-        # Inside a node pydantic also lists the members of a union, which would confuse the user.
-        loc = [part for part in first["loc"] if not path or isinstance(part, int)]
-        where = ".".join([path, *map(str, loc)]).strip(".")
-        raise ConfigError(
-            f"{where}={first['input']!r} is not valid: {first['msg'].lower()}", hint=f"change {where}"
-        ) from error

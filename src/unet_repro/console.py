@@ -1,4 +1,4 @@
-"""Error messages of the command line."""
+"""Errors and notes of the command line."""
 
 import contextlib
 import os
@@ -8,6 +8,23 @@ from collections.abc import Iterator
 from unet_repro.errors import UserError
 
 DEBUG_VARIABLE = "UNET_REPRO_DEBUG"  # set by `--debug`
+SAID_VARIABLE = "UNET_REPRO_SAID"  # set for the jobs of a sweep, which has said what there is to say about the data
+
+
+def say(text: str) -> None:
+    """Writes a line about the data to standard error; a job of a sweep does not repeat what the sweep has said."""
+    if SAID_VARIABLE not in os.environ:
+        sys.stderr.write(f"{text}\n")
+
+
+@contextlib.contextmanager
+def all_said() -> Iterator[None]:
+    """While jobs of a sweep run, here or in other processes: ``say`` writes nothing."""
+    os.environ[SAID_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[SAID_VARIABLE]
 
 
 @contextlib.contextmanager

@@ -19,6 +19,15 @@ from filelock import FileLock, Timeout
 from unet_repro.errors import RunError
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "image"), counted(3, "image")
+    ('1 image', '3 images')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 class Closing(ABC):
     """A context manager that calls ``close`` at the end of its ``with`` block."""
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from unet_repro.data.appearance import SIDE_PX
 from unet_repro.errors import ConfigError, UserError
 from unet_repro.evaluation.trained_run import trained_network
 from unet_repro.inference.file import Predictor, Result, Scale, predict_file
@@ -40,8 +41,7 @@ from unet_repro.stacks.stack import Stack
 
 Format = Literal["auto", "tif", "ome.tif", "zarr", "npy", "png"]
 
-SAMPLE_PX = 512  # side of the region whose grey values are checked
-STRANGE_MEAN, STRANGE_SPREAD = 4.0, 0.1  # in standard deviations of the training images
+STRANGE_MEAN, STRANGE_SPREAD = 4.0, 0.1  # in standard deviations of the training images; for runs without appearance
 WATERSHED_BYTES_PER_PIXEL = 60  # mask, distances, seeds, queue and labels of scikit-image's watershed
 
 
@@ -194,7 +194,7 @@ def _first_notes(settings: PredictSettings, result: Result, network: Network, ta
     notes = []
     if others := left_out(Path(settings.input)):
         listed = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-        notes.append(f"{settings.input} has {len(others)} files that are not taken: {listed}")
+        notes.append(f"{settings.input} has files that are not taken: {listed}")
     if result.kind == "classes" and any(target.suffix.lower() == ".png" for target in targets):
         names = ", ".join(f"{number} {name}" for number, name in enumerate(network.class_names))
         notes.append(f"the values of PNG outputs are class numbers ({names}); a palette shows them in colours")
@@ -321,16 +321,24 @@ def _file_hash(path: Path, _changed: int) -> str:
 
 
 def _strange_grey_values(stack: Stack, network: Network) -> str | None:
-    """A warning if the grey values in the middle of an image are far from those of the training images."""
-    height, width = min(stack.height, SAMPLE_PX), min(stack.width, SAMPLE_PX)
-    middle = stack.read(stack.num_planes // 2, (stack.height - height) // 2, (stack.width - width) // 2, height, width)
-    if middle.dtype.kind == "f" and not np.isfinite(middle).all():
+    """A warning if the middle of an image looks unlike the training images."""
+    height, width = min(stack.height, SIDE_PX), min(stack.width, SIDE_PX)
+    region = stack.read(stack.num_planes // 2, (stack.height - height) // 2, (stack.width - width) // 2, height, width)
+    if region.dtype.kind == "f" and not np.isfinite(region).all():
         return None  # reported as an error during prediction
-    z_CHW = network.normalisation.apply(middle)
-    mean, spread = float(np.abs(z_CHW.mean((1, 2))).max()), float(z_CHW.std((1, 2)).max())
-    if mean < STRANGE_MEAN and STRANGE_SPREAD < spread < 1 / STRANGE_SPREAD:
+    z_CHW = network.normalisation.apply(region)
+    if network.appearance is None:
+        mean, spread = float(np.abs(z_CHW.mean((1, 2))).max()), float(z_CHW.std((1, 2)).max())
+        is_like = mean < STRANGE_MEAN and STRANGE_SPREAD < spread < 1 / STRANGE_SPREAD
+        differs: tuple[str, ...] = () if is_like else ("grey values",)
+    else:
+        differs = network.appearance.unlike(z_CHW)
+    if not differs:
         return None
-    return (
-        f"{stack.path}: its grey values (mean {middle.mean():.3g}) are far from those of the training images "
-        f"(mean {', '.join(f'{value:.3g}' for value in network.normalisation.mean)}); rescale it if this is unintended"
-    )
+    hints = {
+        "grey values": f"grey values (mean {region.mean():.3g}; of the training images "
+        f"{', '.join(f'{value:.3g}' for value in network.normalisation.mean)})",
+        "detail": "detail (blur, noise or magnification)",
+    }
+    named = " and ".join(hints[each] for each in differs)
+    return f"{stack.path} is unlike the training images in {named}: check its result"

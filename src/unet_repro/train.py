@@ -1,6 +1,5 @@
 """The training pipeline: trains one run, or returns its result if it is done. The stages are in other modules."""
 
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,12 +8,10 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
-from unet_repro.data.sources.folder import Folder
 from unet_repro.errors import Abandoned, RunHeld, Stopped
 from unet_repro.files import sha256
-from unet_repro.inspection.facts import facts_of
 from unet_repro.inspection.planned import planned
-from unet_repro.inspection.text import shortened
+from unet_repro.inspection.text import say_inspected
 from unet_repro.machine import check_device
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.network import describe_network
@@ -54,8 +51,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
     if (result := folder.result()) is not None:
         answer_agent(config, folder, source=source.name)
         return result
-    if source.name == Folder.name:
-        sys.stderr.write(f"{shortened(facts_of(read.whole(config).samples), source, config)}\n")
+    say_inspected(read, config)
     training = prepare(config, source)
     loggers = make_loggers(config.plain(), directory=folder.path, source=source.name)
     stop = StopRequest()
@@ -79,7 +75,13 @@ def _attempt(
     """Trains to the end, or leaves what the next attempt needs."""
     config, folder, data = training.config, training.folder, training.tiles
     numbers_objects = training.source.numbers_objects
-    describe_network(folder, data.normalisation, data.class_names, numbers_objects=numbers_objects)
+    describe_network(
+        folder,
+        data.normalisation,
+        data.class_names,
+        numbers_objects=numbers_objects,
+        appearance=data.appearance(),
+    )
     try:
         recorder = recorder_of(training, lease=lease, stop=stop, on_row=on_row)
         bar = [StepBar()] if config.trainer.progress else []

@@ -61,7 +61,7 @@ def test_tiles_names_the_neighbours_of_512_which_is_an_error_only_for_scripts(tm
         (["train", *TINY, "model.norm=[none"], "cannot read 'model.norm=[none'"),
         (["train", *TINY, "--epochs"], "there is no option --epochs"),
         (["train", "-m", *TINY, "optimizer=adam,sdg"], "there is no optimizer=sdg"),
-        (["train", "data=folder"], "data.root cannot be resolved"),
+        (["train", "data=folder"], "data.root is required\n  hint: add data.root="),
         (["predict", "run=x"], "input is required"),
         (["evaluate", "rum=x"], "did you mean run?"),
         (["train", *TINY, "model.width=wide"], "model.width"),

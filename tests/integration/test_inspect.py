@@ -117,3 +117,17 @@ def test_a_configuration_without_plan_is_only_checked(tmp_path):
         raise AssertionError("the data are not read")
 
     assert planned(tiny(tmp_path), read).plan is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "local"])
+def test_a_sweep_says_once_what_it_found_in_the_data(launcher, tmp_path):
+    own_images(tmp_path / "mine", 4, 96)
+    options = ["data=folder", "data.root=mine", "model.width=2", "model.depth=2", "tiles.size=84", "tiles.budget=1x84"]
+    jobs = ["hydra.launcher.jobs=2"] if launcher == "local" else []
+    said = unet_repro("train", "-m", *options, *FAST, "seed=0,1", f"hydra/launcher={launcher}", *jobs, cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert len(list(tmp_path.glob("runs/*/result.json"))) == 2
+    everything = said.stdout + said.stderr
+    assert everything.count("note: labels are masks") == 1
+    assert everything.count("inspected: 4 labelled images") == 1

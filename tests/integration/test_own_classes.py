@@ -100,6 +100,31 @@ def test_the_table_names_every_class(run, tmp_path):
     assert all(path.exists() for path in write_assessments([assessment], tmp_path, "measures", "command"))
 
 
+def test_the_evaluation_of_own_data_leads_with_objects_and_has_no_interval_of_few_images(run):
+    (group,) = groups_of([run[0]])
+    assessment = assess(group, part="val", checkpoint="last")
+    text = to_markdown([assessment])
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    ]
+    assert [name for name, *_ in cells[2:5]] == ["SEG", "Dice", "mean IoU"]
+    assert not any("[" in value for _, value, *_ in cells[2:])
+    (image,) = assessment.members["seed 0"]
+    labelled, found = image.objects
+    assert labelled == instances_from_mask(image_truth(run[1], image.key)).max()
+    assert (
+        f"Objects: {labelled} labelled, {found} found; an image's number is off by {abs(labelled - found):.1f}" in text
+    )
+    assert "No intervals from fewer than 5 images" in text
+    assert "V_rand" not in text
+
+
+def image_truth(own, key):
+    """Pixels of cells; the two kinds of discs do not touch."""
+    stored = cv2.imread(str(own / f"labels/{key}_mask.png"), 0)
+    return (stored > 0) & (stored != 255)
+
+
 def test_predictions_are_class_numbers_that_a_viewer_shows_probabilities_and_objects(run, tmp_path):
     path, own, _ = run
     probability, *_ = hand_counted(path, own, "4")

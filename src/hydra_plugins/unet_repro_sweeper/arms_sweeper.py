@@ -128,7 +128,10 @@ class ArmsSweeper(Sweeper):
         overrides = [
             [*entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}"] for entry in entries
         ]
-        return self.launcher.launch(overrides, initial_job_idx=0)
+        from unet_repro.console import all_said  # noqa: PLC0415
+
+        with all_said():
+            return self.launcher.launch(overrides, initial_job_idx=0)
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import hydra
 from omegaconf import DictConfig
 
-from unet_repro.commands.hydra_errors import OVERRIDE_ERRORS, check_flags, explained
+from unet_repro.commands.hydra_errors import OVERRIDE_ERRORS, explained, flags_first
 from unet_repro.commands.path_arguments import quoted
 from unet_repro.commands.verbs import VERBS
 from unet_repro.conf_files import conf_dir
@@ -30,8 +30,7 @@ def run(task: Callable[[DictConfig], object], *, verb: str, arguments: Sequence[
     Raises:
         ConfigError: If Hydra rejects an argument.
     """
-    check_flags(verb, arguments)
-    arguments = quoted(arguments)
+    arguments = quoted(flags_first(verb, arguments))
     sys.argv = [f"unet-repro {verb}", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raises errors instead of printing them and ending the process
     with _explaining(verb, arguments):

@@ -12,32 +12,59 @@ from unet_repro.commands.arguments import choices_of, config_dirs
 from unet_repro.commands.verbs import HYDRA_FLAGS, VERBS
 from unet_repro.errors import ConfigError
 
+_BRACKETS = ("()", "[]", "{}")
 # What a wrong override may raise. Hydra raises a bare ValueError for a group's option that is not a name.
 OVERRIDE_ERRORS = (HydraException, OmegaConfBaseException)
 _NOT_A_NAME = "Config group override must be a string"
-_FLAGS = {
-    "-m", "--multirun", "-c", "--cfg", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir", "-cn",
-    "--config-name", "-cp", "--config-path", "-r", "--run", "--hydra-help", "--version",
-}  # fmt: skip
+_SWITCHES = {"-m", "--multirun", "--resolve", "-r", "--run", "--hydra-help", "--version"}
+_KINDS = ("job", "hydra", "all")
+# Flags with a value -> those that it can have; empty for any.
+_VALUED = {
+    **dict.fromkeys(["-c", "--cfg"], _KINDS),
+    **dict.fromkeys(["-i", "--info"], ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
+    **dict.fromkeys(["-p", "--package", "-cd", "--config-dir"], ()),
+}
+_LONG = {"-c": "--cfg", "-i": "--info", "-p": "--package", "-cd": "--config-dir"}
 
 
-def check_flags(verb: str, arguments: Sequence[str]) -> None:
-    """Rejects a flag that Hydra does not have.
+def flags_first(verb: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with Hydra's flags before the settings, since Hydra takes no settings on both sides of a flag.
 
     Raises:
-        ConfigError: For the first such flag.
+        ConfigError: For a flag that Hydra does not have, or without a valid value.
+
+    >>> flags_first("train", ["seed=0", "-c", "job", "model.width=8"])
+    ['--cfg=job', 'seed=0', 'model.width=8']
     """
-    for argument in arguments:
-        flag = argument.partition("=")[0]
-        if flag.startswith("-") and flag not in _FLAGS:
-            keys = {key.rpartition(".")[2]: key for key in conf_files.composed(_config(verb), {})}
-            near = _near(flag.lstrip("-").replace("-", "_"), keys)
-            hint = (
-                f"did you mean {keys[near]}=...?"
-                if near
-                else f"settings are KEY=VALUE; flags are {'; '.join(HYDRA_FLAGS)}"
-            )
-            raise ConfigError(f"there is no option {flag}", hint=hint)
+    flags, settings, rest = list[str](), list[str](), iter(arguments)
+    for argument in rest:
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("-"):
+            settings.append(argument)
+        elif flag in _SWITCHES and not equals:
+            flags.append(flag)
+        elif flag in _VALUED:
+            flags.append(f"{_LONG.get(flag, flag)}={_value(flag, value if equals else next(rest, ''))}")
+        else:
+            raise _no_flag(verb, flag)
+    return [*flags, *settings]
+
+
+def _value(flag: str, value: str) -> str:
+    possible = _VALUED[flag]
+    if not value or (possible and value not in possible):
+        raise ConfigError(
+            f"{flag} has the value {value!r}" if value else f"{flag} has no value",
+            hint=f"use one of {', '.join(possible)}" if possible else f"write {flag} VALUE",
+        )
+    return value
+
+
+def _no_flag(verb: str, flag: str) -> ConfigError:
+    keys = {key.rpartition(".")[2]: key for key in conf_files.composed(_config(verb), {})}
+    near = _near(flag.lstrip("-").replace("-", "_"), keys)
+    hint = f"did you mean {keys[near]}=...?" if near else f"settings are KEY=VALUE; flags are {'; '.join(HYDRA_FLAGS)}"
+    return ConfigError(f"there is no option {flag}", hint=hint)
 
 
 def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigError | None:
@@ -83,8 +110,15 @@ def _no_option(error: MissingConfigException, verb: str) -> ConfigError:
 
 def _unreadable(error: OverrideParseException) -> ConfigError:
     lines = [line.strip() for line in str(error).splitlines()]
-    reason = next(line for line in lines if line and not line.startswith("Error parsing"))
-    reason = "there is no =" if "missing EQUAL" in reason else reason.partition(": ")[2] or reason
+    text = error.override or ""
+    if any("missing EQUAL" in line for line in lines) or "=" not in text:
+        reason = "there is no ="
+    elif any(text.count(mark) % 2 for mark in "'\"") or any(
+        text.count(pair[0]) != text.count(pair[1]) for pair in _BRACKETS
+    ):
+        reason = "a quote or bracket is not closed"
+    else:
+        reason = "characters in it have a special meaning"
     return ConfigError(
         f"cannot read {error.override!r}: {reason}",
         hint="write KEY=VALUE; quote lists and special characters: 'key=[1,2]', 'key=\"a=b, c\"'",

@@ -1,11 +1,9 @@
 """``unet-repro inspect``: what a data set contains, what may be wrong with it, and the training that suits it."""
 
-from pathlib import Path
-
 from unet_repro.commands.data_choice import with_data
 from unet_repro.commands.hydra_app import compose
 from unet_repro.commands.options import parser
-from unet_repro.config import TrainConfig, check
+from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.sources.folder import Folder
 from unet_repro.data.sources.pairing import image_files
 from unet_repro.errors import UserError
@@ -57,9 +55,9 @@ def _pixel_size(config: TrainConfig) -> str:
     """Height and width of a pixel of a folder's images in words, from the headers of its files."""
     if not config.data["_target_"].endswith(f".{Folder.__name__}"):
         return "unknown"
-    sizes = set()
-    for path in image_files(Path(config.data["root"]).expanduser() / "images").values():
-        with open_stack(path) as stack:
+    sizes, folder = set(), make("data", config.data)
+    for path in image_files(folder.root / "images").values():
+        with open_stack(path, choice=folder.choice) as stack:
             sizes.add(stack.pixel_size_um)
     if len(sizes) > 1:
         return "not the same in all images"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unet_repro import conf_files
+from unet_repro.commands.argument_parser import Parser
 from unet_repro.commands.verbs import VERBS
 
 REPORT_DIR = Path("reports/ablations")
@@ -15,7 +16,7 @@ SHELLS = ("bash", "zsh", "fish")
 def parser(verb: str) -> argparse.ArgumentParser:
     """The parser of a verb's arguments, whose help ends with its examples."""
     found = VERBS[verb]
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=f"unet-repro {verb}",
         description=". ".join(filter(None, [found.purpose[0].upper() + found.purpose[1:], found.about])),
         epilog="\n".join(["examples:", *(f"  unet-repro {verb} {example}".rstrip() for example in found.examples)]),

@@ -1,5 +1,6 @@
 """Paths among Hydra's arguments, taken as they are: commas, brackets, quotes, blanks and ``~`` need no quoting."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from hydra.errors import HydraException
 
 KEYS = {"run", "runs_dir", "input", "output", "data.root", "hydra.run.dir"}  # settings that are paths
 _LISTS = {"run"}  # of these, those that may be lists
+_NEVER_SWEPT = {"runs_dir", "output", "hydra.run.dir"}
 _EMPTY = {"", "null", "???"}
 _SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 
@@ -31,7 +33,7 @@ def _quoted(argument: str, *, sweeps: bool) -> str:
     key, equals, value = argument.partition("=")
     if key.lstrip("+") not in KEYS or value in _EMPTY:
         return argument
-    text = str(Path(value).expanduser()) if value.startswith("~") else value
+    text = os.path.expanduser(value)  # noqa: PTH111  # Path.expanduser raises for a user that does not exist
     exists = _exists(text)
     if not exists and _is_meant_for_hydra(key.lstrip("+"), value, sweeps=sweeps):
         return argument
@@ -45,7 +47,8 @@ def _is_meant_for_hydra(key: str, value: str, *, sweeps: bool) -> bool:
     ends = value[0] + value[-1]
     if ends in ("''", '""') and len(value) > 1:
         return isinstance(_parsed(value), QuotedString)
-    return (ends == "[]" and key in _LISTS) or (sweeps and ("," in value or _SWEEP.fullmatch(value) is not None))
+    is_swept = sweeps and key not in _NEVER_SWEPT and ("," in value or _SWEEP.fullmatch(value) is not None)
+    return (ends == "[]" and key in _LISTS) or is_swept
 
 
 def _exists(text: str) -> bool:

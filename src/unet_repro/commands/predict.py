@@ -8,6 +8,7 @@ from unet_repro.commands import hydra_app
 from unet_repro.config import typed
 from unet_repro.console import report_user_errors
 from unet_repro.errors import PredictionsFailed
+from unet_repro.files import counted
 from unet_repro.predict import PredictSettings, predict
 
 
@@ -27,4 +28,6 @@ def task(config: DictConfig) -> None:
             single = len(outcome.written) == 1
             print(f"written: {outcome.written[0] if single else f'{len(outcome.written)} images in {settings.output}'}")
         if outcome.failures:
-            raise PredictionsFailed("\n".join([f"{len(outcome.failures)} images failed:", *outcome.failures]))
+            raise PredictionsFailed(
+                "\n".join([f"{counted(len(outcome.failures), 'image')} failed:", *outcome.failures])
+            )

@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from unet_repro.data.appearance import Appearance
 from unet_repro.data.augment.augment import Augment
 from unet_repro.data.labels import IGNORED, class_counts, classes_of
 from unet_repro.data.normalise import Normalisation
@@ -27,6 +28,7 @@ from unet_repro.geometry import Depth, output_size
 Pixels = npt.NDArray[np.float32]
 TrainBatch = tuple[Tensor, Tensor, Tensor]
 PREFETCH = 2  # batches that a loader process keeps ready
+MOST_LOOKED_AT = 40  # training images whose appearance is recorded, evenly spaced
 _SHARED = Path("/dev/shm")  # where they are stored on Linux
 
 
@@ -194,6 +196,12 @@ class TileData(LightningDataModule):
         self.normalisation = Normalisation.of([sample.image for sample in self.samples["train"]])
         self.in_channels = len(self.normalisation.mean)
         self.train_tiles: TrainTiles | None = None
+
+    def appearance(self) -> Appearance:
+        """What the training images look like, of up to ``MOST_LOOKED_AT`` of them."""
+        train = self.samples["train"]
+        some = train[:: -(-len(train) // MOST_LOOKED_AT)]
+        return Appearance.of(self.normalisation.apply(sample.image) for sample in some)
 
     def setup(self, stage: str) -> None:
         """Normalises the images, and computes the weight maps or reads them from the cache, once.

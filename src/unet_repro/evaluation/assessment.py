@@ -20,6 +20,7 @@ from unet_repro.config import make
 from unet_repro.data.datamodule import WholeImage
 from unet_repro.data.labels import IGNORED, Labels, instances_from_classes
 from unet_repro.data.sample import GoldSource
+from unet_repro.data.sources.folder import Folder
 from unet_repro.errors import DataError
 from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
@@ -40,6 +41,7 @@ from unet_repro.runs.network import Checkpoint
 Probability = npt.NDArray[np.float32]
 MEAN = "mean of seeds"
 GOLD, LABELS = "the experts' gold masks", "the source's own labels"
+MEMBRANES = 0.5  # own data of which cells cover a larger share, as in EM, have membranes between them
 CHOICE_IMAGES = 8  # images of each run, evenly spaced, on which the settings for objects are chosen
 
 
@@ -50,12 +52,13 @@ class ImageMeasures:
     Attributes:
         key: The image.
         run_id: The run that predicted it; ``""`` for the mean of seeds.
-        sweep: ISBI measure -> value at each threshold ``(T,)``; empty for Cell Tracking data, whose cells have no
-            membranes between them, and for more than two classes.
+        sweep: ISBI measure -> value at each threshold ``(T,)``; empty for more than two classes, and for data whose
+            cells have no membranes between them: of the Cell Tracking Challenge, and own data with much background.
         pixel: Measure -> value, at the most likely class.
         settings: Settings that converted probabilities to objects.
         seg: Jaccard index of each reference object.
         det: Counts against the markers, where there are any.
+        objects: Numbers of labelled and of found objects.
     """
 
     key: str
@@ -65,6 +68,7 @@ class ImageMeasures:
     settings: InstanceSettings
     seg: npt.NDArray[np.float64]
     det: DetCounts | None
+    objects: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -160,10 +164,13 @@ def assess(
         members[MEAN] = means
         chosen[MEAN] = {key: _most_frequent([by[key] for by in chosen.values()]) for key in members[MEAN]}
     measured: dict[str, list[ImageMeasures]] = {}
+    truths = [each.truth for each in list(members.values())[-1].values()]
+    membranes = data != Folder.name or float(np.mean([(truth > 0).mean() for truth in truths])) > MEMBRANES
     for name, seen in members.items():
         measured[name] = []
         for key in sorted(seen):
-            measured[name].append(_measure(seen[key], chosen[name][key], class_names, warping=warping))
+            settings = chosen[name][key]
+            measured[name].append(_measure(seen[key], settings, class_names, warping=warping, membranes=membranes))
             image_done()
     last = list(members.values())[-1]
     cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.judged_by}
@@ -242,7 +249,9 @@ def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
     return max(settings, key=lambda one: (settings.count(one), -CANDIDATES.index(one)))
 
 
-def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool) -> ImageMeasures:
+def _measure(
+    seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool, membranes: bool
+) -> ImageMeasures:
     known = seen.image.classes != IGNORED
     probability = seen.probability if known.all() else np.where(known, seen.probability, 0)
     if seen.by_class is None:
@@ -255,7 +264,7 @@ def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str]
         return ImageMeasures(seen.image.key, seen.run_id, {}, {}, settings, np.empty(0), counts)
     matrix = confusion(torch.from_numpy(likely).long(), torch.from_numpy(seen.image.classes).long(), len(class_names))
     pixel = pixel_measures(matrix[None], class_names)
-    has_membranes = seen.markers is None and seen.by_class is None
+    has_membranes = membranes and seen.markers is None and seen.by_class is None
     return ImageMeasures(
         key=seen.image.key,
         run_id=seen.run_id,
@@ -264,4 +273,9 @@ def _measure(seen: _Seen, settings: InstanceSettings, class_names: Sequence[str]
         settings=settings,
         seg=seg_scores(seen.truth, objects),
         det=counts,
+        objects=(_number(seen.truth), _number(objects)),
     )
+
+
+def _number(labels: Labels) -> int:
+    return len(np.unique(labels[labels > 0]))

@@ -59,7 +59,7 @@ def runs_of(run: str | Sequence[str] | None, comparison: str | None, runs_dir: P
     found: list[Path] = []
     for name in names:
         matches = [Path(name)]
-        if any(letter in name for letter in "*?["):
+        if not Path(name).exists() and any(letter in name for letter in "*?["):
             found_here = sorted(map(Path, glob.glob(name)))  # noqa: PTH207  # absolute ones too
             matches = [path for path in found_here if RunFolder(path).config.exists()]
         if not matches:

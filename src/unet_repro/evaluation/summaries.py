@@ -4,15 +4,18 @@ Tensor names: S members, I images, T thresholds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
 from unet_repro.metrics.cell_tracking import det
 from unet_repro.metrics.isbi import SCORES, THRESHOLDS
 from unet_repro.stats import estimate
+
+FEWEST = 5  # images of own data: an interval from fewer would say nothing, and its coverage is unknown
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Row:
         of: ``seeds`` (mean over seeds and images) or the mean of seeds' probabilities.
         measure: Name of the measure.
         mean: Mean over members and images; for SEG over all reference objects.
-        low: Lower end of the 95 % interval over seeds and images; ``None`` if a single seed or image gives none.
+        low: Lower end of the 95 % interval over seeds and images; ``None`` if a single seed or image gives none, or
+            own data have fewer than ``FEWEST`` images.
         high: Upper end of the interval.
         thresholds: The best threshold of each member, for measures with a threshold.
         num_members: Seeds.
@@ -70,11 +74,14 @@ def rows_of(assessment: Assessment) -> list[Row]:
     parts = [("seeds", list(_seeds(assessment).values()))]
     if MEAN in assessment.members:
         parts.append((MEAN, [assessment.members[MEAN]]))
-    return [
+    rows = [
         _row(assessment.group, of, measure, table)
         for of, members in parts
         for measure, table in _tables(members).items()
     ]
+    if assessment.data != Folder.name:
+        return rows
+    return [row if row.num_images >= FEWEST else replace(row, low=None, high=None) for row in rows]
 
 
 def differences(assessment: Assessment, baseline: Assessment) -> list[Difference]:

@@ -93,7 +93,13 @@ def open_trained(
     use_machine(config.trainer.threads)
     data, task = build(config, source)
     if not folder.network.exists():  # the run was trained before such files were written
-        describe_network(folder, data.normalisation, data.class_names, numbers_objects=source.numbers_objects)
+        describe_network(
+            folder,
+            data.normalisation,
+            data.class_names,
+            numbers_objects=source.numbers_objects,
+            appearance=data.appearance(),
+        )
     load_network(task.net, folder.best if checkpoint == "best" else folder.last)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" and torch.cuda.is_available() else "cpu")
     task.net.to(memory_format=memory_order(device.type, first_width(task.net), training=False))

@@ -71,9 +71,15 @@ def export_bioimageio(
         if example is not None:
             draw_cover(network, example, folder / "cover.png")
         with spec.ValidationContext(perform_io_checks=False):
-            model = _describe(network, folder, author=author, licence=licence)
             package = folder / "model.zip"
-            spec.save_bioimageio_package(model, output_path=package, allow_invalid=False)
+            try:
+                model = _describe(network, folder, author=author, licence=licence)
+                spec.save_bioimageio_package(model, output_path=package, allow_invalid=False)
+            except ValueError as error:  # pydantic's, of many lines
+                raise RunError(
+                    f"run {network.run_id} cannot be packaged: {' '.join(str(error).split())[:300]}",
+                    hint="check author, licence and the names of the classes, or export to .onnx",
+                ) from error
             differences = [_check(network, package, weights) for weights in WEIGHTS]
         with replacing(path) as file:
             file.write(package.read_bytes())
@@ -113,12 +119,18 @@ def _check(network: Network, package: Path, weights: str) -> float:
     summary = core.test_description(package, weight_format=weights)
     if summary.status != "passed":
         raise RunError(
-            f"the package of run {network.run_id} fails its own test with {weights} weights:\n{summary.format()}",
+            f"the package of run {network.run_id} fails its own test with {weights} weights: {_reasons(summary)}",
             hint="report this as a bug, with this text",
         )
     loaded = spec.load_description(package)
     with core.create_prediction_pipeline(loaded, weight_format=weights) as pipeline:
         return check_parity(network, lambda images: _predict(core, loaded, pipeline, images))
+
+
+def _reasons(summary: Any) -> str:
+    """What a test of bioimageio.core found wrong, in one line."""
+    errors = [" ".join(error.msg.split()) for detail in summary.details for error in detail.errors]
+    return "; ".join(dict.fromkeys(errors)) or str(summary.status)
 
 
 def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:

@@ -25,6 +25,8 @@ class Facts:
         unlabelled: Keys of the training images without labels.
         tested: Keys of the test images.
         empty: Keys of the labelled training images without any object.
+        full: Keys of the labelled training images that are an object everywhere.
+        inverted: Keys of those in which one object covers more than half of the image, and all borders.
         objects: Objects in each labelled training image.
         diameters_px: Diameter of the circle of equal area of every object, sorted, float64.
         foreground: Share of the pixels of each labelled training image that are in an object.
@@ -42,6 +44,8 @@ class Facts:
     unlabelled: tuple[str, ...]
     tested: tuple[str, ...]
     empty: tuple[str, ...]
+    full: tuple[str, ...]
+    inverted: tuple[str, ...]
     objects: tuple[int, ...]
     diameters_px: npt.NDArray[np.float64]
     foreground: tuple[float, ...]
@@ -72,6 +76,8 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
         unlabelled=tuple(one.key for one in samples if one.part == "train" and one.labels is None),
         tested=tuple(one.key for one in samples if one.part == "test"),
         empty=tuple(one.key for (one, _), found in zip(labelled, areas, strict=True) if not len(found)),
+        full=tuple(one.key for one, labels in labelled if (labels > 0).all()),
+        inverted=tuple(one.key for one, labels in labelled if _is_around(labels)),
         objects=tuple(map(len, areas)),
         diameters_px=np.sort(diameters),
         foreground=tuple(_foreground(one, labels) for one, labels in labelled),
@@ -85,6 +91,15 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
 def _areas(labels: Labels) -> npt.NDArray[np.int64]:
     """Pixels of each object."""
     return np.unique(labels[labels > 0], return_counts=True)[1]
+
+
+def _is_around(labels: Labels) -> bool:
+    """Whether one object covers more than half of the image and most of each border, but not all of the image."""
+    if (labels > 0).all() or not labels.any():
+        return False
+    largest = labels == np.bincount(labels[labels > 0]).argmax()
+    borders = largest[0], largest[-1], largest[:, 0], largest[:, -1]
+    return bool(largest.mean() > 0.5 and all(border.mean() > 0.5 for border in borders))
 
 
 def _foreground(sample: Sample, labels: Labels) -> float:

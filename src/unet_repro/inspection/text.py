@@ -3,10 +3,12 @@
 import numpy as np
 
 from unet_repro.config import TrainConfig
-from unet_repro.inspection.facts import Facts
+from unet_repro.console import say
+from unet_repro.data.sources.folder import Folder
+from unet_repro.inspection.facts import Facts, facts_of
 from unet_repro.inspection.training_plan import AS_SET
 from unet_repro.inspection.warnings import warnings_of
-from unet_repro.training.build import Data
+from unet_repro.training.build import Data, DataReader
 
 _KINDS = {1: "grey", 3: "3 channels (RGB)"}
 _SIZES = 4  # sizes of images that a line names
@@ -86,6 +88,13 @@ def shortened(facts: Facts, data: Data, config: TrainConfig) -> str:
             f"{plan['steps']} steps ({reasons})"
         )
     return "\n".join(lines)
+
+
+def say_inspected(read: DataReader, config: TrainConfig) -> None:
+    """Writes ``shortened`` about own data to standard error."""
+    data = read(config)
+    if data.name == Folder.name:
+        say(shortened(facts_of(read.whole(config).samples), data, config))
 
 
 def _range(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:

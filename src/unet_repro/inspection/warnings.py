@@ -6,6 +6,7 @@ import numpy as np
 
 from unet_repro.data.likeness import NEARLY_IDENTICAL, thumbnails
 from unet_repro.data.splits import Split
+from unet_repro.files import counted
 from unet_repro.inspection.facts import Facts
 from unet_repro.training.build import Data
 
@@ -29,9 +30,18 @@ def warnings_of(facts: Facts, data: Data | None) -> list[str]:
             f"{number} {what} few (below {FEW_IMAGES}): scores will depend on which images validate{_folds(number)}"
         )
     if facts.empty:
-        found.append(f"{len(facts.empty)} labelled images have no object: {named(facts.empty)}")
+        found.append(f"{counted(len(facts.empty), 'labelled image')} without any object: {named(facts.empty)}")
+    if facts.full:
+        found.append(f"{counted(len(facts.full), 'labelled image')} without any background: {named(facts.full)}")
+    if len(facts.inverted) > number / 2:
+        found.append(
+            f"in {len(facts.inverted)} of {counted(number, 'labelled image')} one object surrounds all others; if it "
+            f"is the background, invert the masks, so that it is 0: {named(facts.inverted)}"
+        )
     if facts.unlabelled:
-        found.append(f"{len(facts.unlabelled)} images have no labels and do not train: {named(facts.unlabelled)}")
+        found.append(
+            f"{counted(len(facts.unlabelled), 'image')} without labels, not trained on: {named(facts.unlabelled)}"
+        )
     found += [f"{len(keys)} images are identical: {named(keys)}" for keys in facts.duplicates[:_NAMED]]
     if len(facts.duplicates) > _NAMED:
         found.append(f"{len(facts.duplicates) - _NAMED} more groups of images are identical")

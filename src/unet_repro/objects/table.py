@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def rows(image: str, plane: int, measures: Measures, pixel_size_um: tuple[float,
         square = np.isclose(y_um, x_um, rtol=1e-3)
         text.append(_cells(measures.perimeter * x_um) if square else [""] * number)
     lines = zip(*text, strict=True)
-    while chunk := [line for line, _ in zip(lines, range(4096), strict=False)]:
+    while chunk := list(islice(lines, 4096)):
         written = io.StringIO()
         csv.writer(written, lineterminator="\n").writerows(chunk)
         yield written.getvalue()

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
-from unet_repro.evaluation.summaries import Row, rows_of
-from unet_repro.files import csv_text, markdown_table
+from unet_repro.evaluation.summaries import FEWEST, Row, rows_of
+from unet_repro.files import counted, csv_text, markdown_table
 from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
 from unet_repro.report.side_by_side import arm_rows, side_by_side
@@ -32,6 +33,7 @@ NAMES = {
     "pixel_error": "share of wrong pixels",
     "iou_stepped": "stepped score",
 }
+LEADING = ("SEG", "dice", "iou")  # of own data
 
 
 def write_assessments(
@@ -85,25 +87,36 @@ def _table(assessment: Assessment) -> str:
     for row in rows:
         by_name.setdefault(row.measure, {})[row.of] = row
     first = rows[0]
-    seeds = f"{first.num_members} seed{'s' if first.num_members > 1 else ''}"
-    columns = {"seeds": f"{seeds}, mean [95 % interval]", MEAN: "mean of the seeds' probabilities"}
+    columns = {
+        "seeds": f"{counted(first.num_members, 'seed')}, mean [95 % interval]",
+        MEAN: "mean of the seeds' probabilities",
+    }
     if MEAN not in assessment.members:
         del columns[MEAN]
     lines = []
-    order = [*NAMES, *(name for name in by_name if name not in NAMES)]
+    first_names = LEADING if assessment.data == Folder.name else ()
+    order = dict.fromkeys([*first_names, *NAMES, *by_name])
     for name in (name for name in order if name in by_name):
         cells = [_cell(by_name[name][of]) if of in by_name[name] else "" for of in columns]
         thresholds = ", ".join(f"{value:.1f}" for value in by_name[name]["seeds"].thresholds)
         lines.append([NAMES.get(name, name.replace("iou_", "IoU ")), *cells, thresholds])
     return "\n\n".join([
-        f"**{assessment.group}** ({assessment.data}, {_count(first.num_images, 'image')})",
+        f"**{assessment.group}** ({assessment.data}, {counted(first.num_images, 'image')})",
+        *_objects(assessment),
         markdown_table(["measure", *columns.values(), "threshold"], lines),
         f"Truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}.",
     ])  # fmt: skip
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _objects(assessment: Assessment) -> list[str]:
+    """For own data: how many objects there are and were found."""
+    if assessment.data != Folder.name:
+        return []
+    images = [image for image in list(assessment.members.values())[-1] if image.pixel]
+    labelled, found = (sum(image.objects[which] for image in images) for which in (0, 1))
+    off = np.mean([abs(image.objects[1] - image.objects[0]) for image in images])
+    few = f" No intervals from fewer than {FEWEST} images." if len(images) < FEWEST else ""
+    return [f"Objects: {labelled} labelled, {found} found; an image's number is off by {off:.1f} on average.{few}"]
 
 
 def _cell(row: Row) -> str:
@@ -133,6 +146,7 @@ def _image(image: ImageMeasures) -> dict[str, Any]:
         "instances": asdict(image.settings),
         "seg": image.seg.tolist(),
         "det": None if image.det is None else asdict(image.det),
+        "objects": {"labelled": image.objects[0], "found": image.objects[1]},
     }
 
 
@@ -148,6 +162,8 @@ def _image_rows(assessment: Assessment) -> list[dict[str, Any]]:
             **image.pixel,
             **{f"{name}@{THRESHOLDS[half]:g}": float(values[half]) for name, values in image.sweep.items()},
             "SEG": float(image.seg.mean()) if image.seg.size else None,
+            "objects_labelled": image.objects[0],
+            "objects_found": image.objects[1],
         }
         for member, images in assessment.members.items()
         for image in images

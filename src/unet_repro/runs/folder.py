@@ -175,7 +175,7 @@ class RunFolder:
         if known is not None and known != manifest:
             raise RunError(
                 f"the data have changed since {self.path} was trained "
-                f"(digest {known['digest'][:12]}, now {str(manifest['digest'])[:12]})",
+                f"(digest {str(known.get('digest'))[:12]}, now {str(manifest['digest'])[:12]})",
                 hint="restore the data, or remove the folder to train from scratch",
             )
 
@@ -207,8 +207,11 @@ class RunFolder:
     def _read(self, path: Path) -> dict[str, Any] | None:
         if not path.exists():
             return None
-        with self._intact(path, ValueError):
-            return json.loads(path.read_text())  # type: ignore[no-any-return]
+        with self._intact(path, OSError, ValueError, TypeError):
+            found = json.loads(path.read_text())
+            if not isinstance(found, dict):
+                raise TypeError("it is not a mapping")
+        return found
 
     @contextlib.contextmanager
     def _intact(self, path: Path, *errors: type[Exception]) -> Iterator[None]:

@@ -5,9 +5,9 @@ Tensor names: C channels, H W image, K classes.
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from unet_repro.config import TrainConfig, check, make
+from unet_repro.data.appearance import Appearance
 from unet_repro.data.normalise import Normalisation
 from unet_repro.errors import DataError, RunError
 from unet_repro.inference.overlap_tile import plan_tiles, predict
@@ -38,6 +39,7 @@ class Network:
         normalisation: Statistics of its training images.
         class_names: Names of class 0, 1, ...
         numbers_objects: Whether its labels number objects.
+        appearance: What its training images look like; ``None`` for runs from before this was recorded.
     """
 
     folder: RunFolder
@@ -46,6 +48,7 @@ class Network:
     normalisation: Normalisation
     class_names: tuple[str, ...]
     numbers_objects: bool = False
+    appearance: Appearance | None = None
 
     @property
     def run_id(self) -> str:
@@ -97,19 +100,26 @@ class Network:
 
 
 def describe_network(
-    folder: RunFolder, normalisation: Normalisation, class_names: tuple[str, ...], *, numbers_objects: bool = False
+    folder: RunFolder,
+    normalisation: Normalisation,
+    class_names: tuple[str, ...],
+    *,
+    numbers_objects: bool = False,
+    appearance: Appearance | None = None,
 ) -> None:
     """Writes ``network.json``; for the arguments see ``Network``.
 
     Raises:
         RunError: If it cannot be written.
     """
-    described = {
+    described: dict[str, object] = {
         "mean": normalisation.mean,
         "std": normalisation.std,
         "class_names": class_names,
         "numbers_objects": numbers_objects,
     }
+    if appearance is not None:
+        described["appearance"] = asdict(appearance)
     write_atomically(folder.network, json.dumps(described, indent=1))
 
 
@@ -140,11 +150,19 @@ def open_network(run: Path | str, checkpoint: Checkpoint = "best") -> Network:
         normalisation = Normalisation(tuple(map(float, described["mean"])), tuple(map(float, described["std"])))
         class_names = tuple(map(str, described["class_names"]))
         numbers_objects = bool(described.get("numbers_objects", config.data.get("labels") == "instances"))
-    except (ValueError, KeyError, TypeError) as error:
+        appearance = _appearance(described.get("appearance"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{folder.network} is damaged",
             hint=f"remove it and run `unet-repro evaluate run={run}` on a machine with its training images",
         ) from error
     net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=len(class_names))
     load_network(net, folder.best if checkpoint == "best" else folder.last)
-    return Network(folder, config, net.eval(), normalisation, class_names, numbers_objects)
+    return Network(folder, config, net.eval(), normalisation, class_names, numbers_objects, appearance)
+
+
+def _appearance(found: Any) -> Appearance | None:
+    if found is None:
+        return None
+    low, high = (tuple(tuple(map(float, channel)) for channel in found[name]) for name in ("low", "high"))
+    return Appearance(low, high)

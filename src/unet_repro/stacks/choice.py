@@ -54,7 +54,9 @@ def chosen_channels(path: Path, channels: Channels, number: int, names: Sequence
     if missing or not found:
         raise DataError(
             f"{path} has {known}, but not channel {', '.join(missing) or '(none chosen)'}",
-            hint=f"choose from 0 to {number - 1} with channels=[...]" + (", or by name" if names else ""),
+            hint=f"choose from 0 to {number - 1}{', or by name' if names else ''}"
+            if number > 1
+            else "leave out channels=, or save the image with its channels, as an ImageJ hyperstack or OME-TIFF",
         )
     numbers = tuple(index for index in found if index is not None)
     if len(set(numbers)) < len(numbers):

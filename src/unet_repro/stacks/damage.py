@@ -44,7 +44,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         missing = not path.exists()
-        what = f"{path} is missing" if missing else f"{path} is incomplete: {error}"
+        what = f"{path} is missing" if missing else f"{path} is incomplete: {one_line(error)}"
         raise DataError(what, hint="check the path, or copy the file there") from error
     except PermissionError as error:
         raise DataError(f"no permission to read {path}: {error}", hint="change its permissions") from error
@@ -53,4 +53,9 @@ def reading(path: Path) -> Iterator[None]:
             f"{path} needs more memory than is free: {error}", hint="save it as tiled TIFF or Zarr, read by regions"
         ) from error
     except BROKEN as error:
-        raise DataError(f"{path} cannot be read: {error}", hint="copy, save or download it again") from error
+        raise DataError(f"{path} cannot be read: {one_line(error)}", hint="copy, save or download it again") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an exception in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

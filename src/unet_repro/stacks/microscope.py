@@ -6,7 +6,7 @@ from typing import Any
 
 from unet_repro.errors import DataError, install_extra
 from unet_repro.stacks.choice import Series, chosen_series
-from unet_repro.stacks.damage import BROKEN
+from unet_repro.stacks.damage import BROKEN, one_line
 from unet_repro.stacks.opened import Opened, one_of
 
 SUFFIXES = (".czi", ".nd2", ".lif", ".lof", ".dv", ".r3d", ".sld", ".sldy", ".vsi", ".oib", ".oif", ".oir", ".ims")
@@ -37,7 +37,7 @@ def open_microscope(path: Path, series: Series, opened: ExitStack) -> Opened:
         raise
     except Exception as error:  # readers raise exceptions of their own
         raise DataError(
-            f"{path} cannot be read by the installed BioIO readers: {type(error).__name__}: {error}",
+            f"{path} cannot be read by the installed BioIO readers: {type(error).__name__}: {one_line(error)}",
             hint=f"pip install the reader of {path.suffix}, such as bioio-bioformats, or save the image as OME-TIFF",
         ) from error
     if callable(close := getattr(image, "close", None)):

@@ -27,6 +27,11 @@ def open_zarr(path: Path, series: Series) -> Opened:
     Raises:
         DataError: If it has no image, no such series, or several of different kinds of which none is chosen.
     """
+    if not is_zarr(path):
+        raise DataError(
+            f"{path} is a folder without Zarr data (none of {', '.join(MARKS)})",
+            hint="copy the complete folder, or leave it out",
+        )
     node: Any = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         return _open_array(node)

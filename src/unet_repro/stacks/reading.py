@@ -70,9 +70,22 @@ def _open(path: Path, series: Series, opened: ExitStack, *, labels: bool) -> Ope
 def _open_numpy(path: Path, series: Series, opened: ExitStack) -> Opened:
     file = opened.enter_context(path.open("rb"))
     if file.read(2) != b"PK":  # not a zip file of several arrays
+        _check_no_objects(path)
         return one_of(path, [Opened(np.load(path, mmap_mode="r", allow_pickle=False), "")], ["0"], series)
     file.seek(0)
     archive: Any = opened.enter_context(np.load(file, allow_pickle=False))
     if not archive.files:
         raise DataError(f"{path} is empty: it has no array", hint="leave it out")
     return one_of(path, [Opened(archive[name], "") for name in archive.files], archive.files, series)
+
+
+def _check_no_objects(path: Path) -> None:
+    """Refuses files of Python objects, which are not opened: such a file could run any program."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        if header(file)[2].hasobject:
+            raise DataError(
+                f"{path} holds Python objects, not numbers",
+                hint="save the array alone; in Cellpose: File > Save masks as PNG/tif",
+            )

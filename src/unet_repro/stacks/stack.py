@@ -118,7 +118,7 @@ def as_stack(path: Path, image: Opened, channels: int | None, choice: Choice, *,
         raise DataError(f"{path} has {given} channels on two axes ({axes})", hint="save it with one channel axis")
     names = image.channel_names if len(image.channel_names) == given else ()
     picked = chosen_channels(path, choice.channels, given, names)
-    _check_channels(path, replace(image, axes=axes), given, len(picked), channels)
+    _check_channels(path, replace(image, axes=axes), given, len(picked), channels, labels=labels)
     channel = next((axis for axis, size in zip(found, sizes, strict=True) if size > 1), found[0] if found else None)
     row, column = axes.index("Y"), axes.index("X")
     leading = [axis for axis in range(len(axes)) if axis not in (channel, row, column)]
@@ -139,7 +139,7 @@ def as_stack(path: Path, image: Opened, channels: int | None, choice: Choice, *,
     )
 
 
-def _check_channels(path: Path, image: Opened, given: int, taken: int, channels: int | None) -> None:
+def _check_channels(path: Path, image: Opened, given: int, taken: int, channels: int | None, *, labels: bool) -> None:
     """Checks that as many channels are taken as required, and that transparency is not among them unasked."""
     if channels is not None and taken != channels:
         named = ", ".join(image.channel_names) or f"axes {image.axes}"
@@ -150,7 +150,8 @@ def _check_channels(path: Path, image: Opened, given: int, taken: int, channels:
             hint=pick if given > channels else "save it with that number of channels, without transparency",
         )
     if image.alpha and taken == given and channels is None:
+        others = f"channels=[{','.join(map(str, range(given - 1)))}] (in training data.channels=)"
         raise DataError(
             f"{path} has {given} channels, of which the last is transparency",
-            hint=f"choose the others with channels=[{','.join(map(str, range(given - 1)))}], or save it without",
+            hint="save the labels without it" if labels else f"choose the others with {others}, or save it without",
         )

@@ -12,6 +12,7 @@ from unet_repro.errors import ConfigError
 from unet_repro.evaluation.evaluations import check_sections
 from unet_repro.files import sha256
 from unet_repro.inspection.planned import plan_overrides, planned
+from unet_repro.inspection.text import say_inspected
 from unet_repro.runs.identity import numbers_of
 from unet_repro.runs.ledger import Entry
 from unet_repro.sweep.swept import swept_arm, swept_keys, variant_of
@@ -41,6 +42,7 @@ def plan(
         UserError: If the configuration or data of any run are invalid.
     """
     entries: list[Entry] = []
+    inspected: set[str] = set()
     read = DataReader()
     compose = once_for_all_seeds(compose)
     keys = swept_keys(combinations)
@@ -68,6 +70,9 @@ def plan(
                 continue
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
             entries.append(entry_of(base, planned(compose(full), read), arm, full, combination, read=read))
+        if (digest := str(read(base).manifest["digest"])) not in inspected:
+            inspected.add(digest)
+            say_inspected(read, base)
     return sorted(entries, key=lambda entry: entry.seed)
 
 

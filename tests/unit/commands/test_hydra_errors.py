@@ -1,7 +1,8 @@
 import pytest
 
 from unet_repro.commands.hydra_app import compose
-from unet_repro.commands.hydra_errors import check_flags
+from unet_repro.commands.hydra_errors import flags_first
+from unet_repro.config import check
 from unet_repro.errors import ConfigError
 
 
@@ -45,6 +46,55 @@ def test_a_file_that_names_a_missing_option_is_named(tmp_path):
 )
 def test_an_unknown_flag_is_refused(flag, hints):
     with pytest.raises(ConfigError, match=f"there is no option {flag}") as caught:
-        check_flags("train", ["-m", flag])
+        flags_first("train", ["-m", flag])
     assert hints in caught.value.hint
-    check_flags("train", ["-m", "--config-dir=x", "model.width=-1"])
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["model.width=-1", "-m", "--config-dir=x"], ["-m", "--config-dir=x", "model.width=-1"]),
+        (["a=1", "--cfg", "job", "b=2", "--resolve"], ["--cfg=job", "--resolve", "a=1", "b=2"]),
+        (["a=-1", "b=--c"], ["a=-1", "b=--c"]),
+    ],
+)
+def test_flags_may_stand_anywhere(given, taken):
+    assert flags_first("train", given) == taken
+
+
+@pytest.mark.parametrize(
+    ("flags", "says", "hint"),
+    [
+        (["-c"], "-c has no value", "job, hydra"),
+        (["-c", "seed=1"], "-c has the value 'seed=1'", "job, hydra"),
+        (["--info=x"], "--info has the value 'x'", "searchpath"),
+        (["--config-dir"], "--config-dir has no value", "--config-dir VALUE"),
+    ],
+)
+def test_a_flag_without_a_valid_value_is_refused(flags, says, hint):
+    with pytest.raises(ConfigError) as caught:
+        flags_first("train", flags)
+    assert says in caught.value.what
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [("a=[1,2", "not closed"), ("a='b", "not closed"), ("a={}{}", "special meaning"), ("a", "there is no =")],
+)
+def test_what_hydra_cannot_parse_is_told_in_plain_words(override, says):
+    with pytest.raises(ConfigError, match=says):
+        compose("train", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("runs_dir=${nothing}", "there is no setting nothing"),
+        ("runs_dir=${runs_dir}", "refers to itself"),
+        ("model.width=${foo:1}", "there is no function foo"),
+    ],
+)
+def test_a_reference_that_cannot_be_resolved_is_told_in_plain_words(override, says):
+    with pytest.raises(ConfigError, match=says):
+        check(compose("train", [override]))

@@ -71,6 +71,13 @@ def test_the_home_folder_is_inserted(monkeypatch):
     monkeypatch.setenv("HOME", "/home/anna")
     assert read("predict", "input", "~/mine (1)") == "/home/anna/mine (1)"
     assert read("predict", "input", "a~b") == "a~b"
+    assert read("predict", "input", "~no-such-user/a") == "~no-such-user/a"
+
+
+@pytest.mark.parametrize("argument", ["runs_dir=T=37,0/runs", "output=a,b", "hydra.run.dir=a,b"])
+def test_folders_that_are_written_to_are_never_swept(argument):
+    key, _, value = argument.partition("=")
+    assert quoted(["-m", argument]) == ["-m", f"{key}='{value}'"]
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,15 @@
 import io
 import os
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from trained import random_run
 
-from unet_repro.errors import ConfigError
-from unet_repro.export.bioimageio import check_publisher, export_bioimageio
+from unet_repro.errors import ConfigError, RunError
+from unet_repro.export.bioimageio import _reasons, check_publisher, export_bioimageio
 from unet_repro.export.cover import Example, most_mixed
 from unet_repro.export.parity import TOLERANCE
 from unet_repro.runs.network import open_network
@@ -20,8 +21,8 @@ pytest.importorskip("onnxscript")
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # bioimageio.core loads it so
-def test_a_package_takes_any_size_with_both_kinds_of_weights(tmp_path, monkeypatch):
-    found = open_network(random_run(tmp_path / "run"))
+def test_a_package_of_three_classes_takes_any_size_with_both_kinds_of_weights(tmp_path, monkeypatch):
+    found = open_network(random_run(tmp_path / "run", class_names=("background", "nucleus", "cell wall")))
     image = np.random.default_rng(0).standard_normal((1, 120, 130)).astype(np.float32)
     path = tmp_path / "model.zip"
     shown = Example(image, "isbi2012")
@@ -32,6 +33,7 @@ def test_a_package_takes_any_size_with_both_kinds_of_weights(tmp_path, monkeypat
     with spec.ValidationContext(perform_io_checks=False):
         model = spec.load_description(path)
         assert model.authors[0].name == "Ada"
+        assert list(model.outputs[0].axes[1].channel_names) == ["background", "nucleus", "cell_wall"]
         for weights in ("onnx", "torchscript"):
             pipeline = core.create_prediction_pipeline(model, weight_format=weights)
             for size in ((256, 256), (512, 512), (300, 421)):
@@ -70,3 +72,23 @@ def test_a_licence_that_is_no_spdx_identifier_is_refused_with_the_likely_one(lic
 def test_an_author_that_the_specification_forbids_is_refused(author):
     with pytest.raises(ConfigError, match="author"):
         check_publisher(author, "MIT")
+
+
+def test_what_the_specification_rejects_is_an_error_in_one_line(tmp_path, monkeypatch):
+    found = open_network(random_run(tmp_path / "run"))
+
+    def reject(*_, **__):
+        raise ValueError("2 validation errors for bioimage.io model specification\nname\n  too long")
+
+    monkeypatch.setattr("unet_repro.export.bioimageio.export_onnx", lambda *_: 0.0)
+    monkeypatch.setattr("unet_repro.export.bioimageio.export_torchscript", lambda *_: 0.0)
+    monkeypatch.setattr("unet_repro.export.bioimageio._describe", reject)
+    with pytest.raises(RunError, match="cannot be packaged: 2 validation errors .* name too long") as refused:
+        export_bioimageio(found, tmp_path / "model.zip", author="Ada", licence="MIT")
+    assert "\n" not in refused.value.what
+    assert not (tmp_path / "model.zip").exists()
+
+
+def test_a_failed_test_of_a_package_is_told_in_one_line():
+    detail = SimpleNamespace(errors=[SimpleNamespace(msg="output differs\n by 3")])
+    assert _reasons(SimpleNamespace(status="failed", details=[detail, detail])) == "output differs by 3"

@@ -50,5 +50,18 @@ def test_equal_images_and_images_without_objects_or_labels_are_warned_of():
         warnings_of(facts_of([sample("a"), sample("b"), empty, sample("bare", labelled=False, seed=2)]), None)
     )
     assert "2 images are identical: a, b" in found
-    assert "1 labelled images have no object: empty" in found
-    assert "1 images have no labels and do not train: bare" in found
+    assert "1 labelled image without any object: empty" in found
+    assert "1 image without labels, not trained on: bare" in found
+
+
+def test_labels_of_which_the_background_is_an_object_are_warned_of():
+    inverted = [sample(name, seed=seed) for seed, name in enumerate("abc")]
+    for one in inverted[:2]:
+        around = np.ones((160, 160), np.int32)
+        around[40:60, 50:90] = around[100:130, 20:40] = 0
+        object.__setattr__(one, "labels", around)
+    object.__setattr__(inverted[2], "labels", np.ones((160, 160), np.int32))
+    found = "\n".join(warnings_of(facts_of(inverted), None))
+    assert "in 2 of 3 labelled images one object surrounds all others" in found
+    assert "1 labelled image without any background: c" in found
+    assert "surrounds" not in "\n".join(warnings_of(facts_of([sample("a"), sample("b", seed=1)]), None))

@@ -1,5 +1,6 @@
 """Labels to GeoJSON and to ImageJ ROIs, and back by the readers of label files: the same objects, pixel by pixel."""
 
+import csv
 import json
 import warnings
 import zipfile
@@ -145,3 +146,18 @@ def test_the_same_objects_give_the_same_bytes(tmp_path):
         first = paths_of(tmp_path / "a.tif", extra).read_bytes()
         there_and_back(labels, tmp_path, extra)
         assert paths_of(tmp_path / "a.tif", extra).read_bytes() == first
+
+
+def test_more_objects_than_16_bits_can_number_are_all_in_every_file(tmp_path):
+    number = 257
+    numbers = np.arange(1, number**2 + 1, dtype=np.int32).reshape(number, number)
+    labels = np.kron(numbers, np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]], np.int32))
+    extras = frozenset(("table", "rois"))
+    write_objects(tmp_path / "a.tif", ObjectStack("a.tif", lambda _: plane_of(labels)), extras)
+    with (tmp_path / "a.objects.csv").open(newline="") as file:
+        rows = [(int(row["id"]), float(row["area_px"])) for row in csv.DictReader(file)]
+    assert rows == [(each, 3) for each in range(1, number**2 + 1)]
+    with zipfile.ZipFile(tmp_path / "a.rois.zip") as rois:
+        assert len(set(rois.namelist())) == number**2
+        last = pytest.importorskip("roifile").ImagejRoi.frombytes(rois.read(rois.namelist()[-1]))
+    assert (last.left, last.top) == (3 * number - 3, 3 * number - 3)

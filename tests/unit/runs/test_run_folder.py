@@ -100,3 +100,17 @@ def test_a_damaged_history_is_refused(content, tmp_path):
         folder.history.write_bytes(content)
     with pytest.raises(RunError, match=r"history\.csv is damaged(.|\n)*train again"):
         folder.history_rows()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"null", b"{", b"\xff", None])
+def test_a_damaged_record_is_refused(content, tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.manifest.mkdir() if content is None else folder.manifest.write_bytes(content)
+    with pytest.raises(RunError, match=r"manifest\.json is damaged(.|\n)*train again"):
+        folder.check_manifest(MANIFEST)
+
+
+def test_a_record_without_its_digest_is_of_other_data(tmp_path):
+    RunFolder(tmp_path).manifest.write_text("{}")
+    with pytest.raises(RunError, match="the data have changed"):
+        RunFolder(tmp_path).check_manifest(MANIFEST)

@@ -14,6 +14,7 @@ import tifffile
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lif_file import lif_bytes
 from PIL import Image
 
 from unet_repro.data.read import read_image, read_labels, read_pages
@@ -395,6 +396,27 @@ def test_the_real_reader_of_czi_reads_what_its_writer_wrote(tmp_path):
     np.testing.assert_array_equal(read_pages(tmp_path / "a.czi", Choice(channels=["GFP"])), array[1])
     with open_stack(tmp_path / "a.czi") as stack:
         assert stack.pixel_size_um == pytest.approx((0.5, 0.25))
+
+
+def test_the_real_reader_of_lif_reads_a_file_of_that_format(tmp_path):
+    pytest.importorskip("bioio_lif")
+    array = grey(2, 3, 40, 50)
+    (tmp_path / "a.lif").write_bytes(lif_bytes(array, pixel_um=(0.5, 0.25)))
+    with open_stack(tmp_path / "a.lif", choice=Choice(channels=["green"])) as stack:
+        assert (stack.leading, stack.axes, stack.channel_names) == ((1, 3), "TZ", ("Green",))
+        assert stack.pixel_size_um == pytest.approx((0.5, 0.25))
+        np.testing.assert_array_equal(stack.read(2, 1, 2, 10, 20)[0], array[1, 2, 1:11, 2:22])
+
+
+@pytest.mark.parametrize(("suffix", "package"), [(".lif", "bioio_lif"), (".czi", "bioio_czi"), (".nd2", "bioio_nd2")])
+@pytest.mark.parametrize("content", [b"", b"junk", bytes(300)])
+def test_the_real_readers_refuse_a_damaged_file_with_the_way_out(suffix, package, content, tmp_path):
+    pytest.importorskip(package)
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        open_stack(tmp_path / f"a{suffix}")
+    assert caught.value.hint
+    assert "\n" not in caught.value.what
 
 
 # --- folders, and damage -------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from unet_repro.data.meaning.evidence import Evidence, distinct, some
 from unet_repro.data.meaning.many_values import as_classes, classes_or_instances, refuse_outlines
 from unet_repro.data.meaning.meaning import BACKGROUND_AND_CELL, Meaning, listed
 from unet_repro.errors import DataError
+from unet_repro.files import counted
 
 LabelKind = Literal["auto", "binary", "instances", "classes"]
 
 _FULL_SCALE = {1, 255, 65535}  # foreground of masks, as different programs write it
+_MOST_OF_MIXED = 3  # a page of more values than this beside masks of one value has numbers of objects
 _SMALL = 100  # values up to this beside 255 show that 255 is the conventional value of pixels to leave out
 
 
@@ -59,6 +61,8 @@ def decide(
         meaning = as_classes(occurring - {ignore}, names, "by data.labels or data.classes")
     elif labels == "instances":
         meaning = Meaning("instances", names or BACKGROUND_AND_CELL, reasons=("instance numbers, by data.labels",))
+        if ignore is None:
+            warnings += _of_one_number(pages)
     else:
         meaning = _from_values(pages, per_page, names, ignore, is_binary=labels == "binary")
     return replace(
@@ -100,7 +104,32 @@ def _from_values(
             hint="save masks as 0 and 255, name the value of pixels to leave out with data.ignore=, "
             "or set data.labels=instances or data.labels=classes",
         )
+    _refuse_mixture(evidence)
     return classes_or_instances(evidence, others, names, has_zero=has_zero, zero_is_ignored=ignore == 0)
+
+
+def _refuse_mixture(evidence: Sequence[Evidence]) -> None:
+    """Asks for labels of one kind.
+
+    Raises:
+        DataError: If some pages are masks, of 0 and one usual value in several pieces, and others have many values.
+    """
+    masks = [one for one in evidence if one.is_mask and set(one.values) <= _FULL_SCALE]
+    numbered = [one for one in evidence if len(one.values) > _MOST_OF_MIXED]
+    if masks and numbered:
+        raise DataError(
+            f"{counted(len(masks), 'label')} are masks of 0 and {masks[0].values[0]}, {len(numbered)} have "
+            f"{len(numbered[0].values)} values or more",
+            hint="save all labels alike: as masks of 0 and 255, or with a number for each object",
+        )
+
+
+def _of_one_number(pages: Sequence[Labels]) -> list[str]:
+    """A warning if every label has one number only, in several pieces, as masks do."""
+    evidence = [Evidence(page) for page in some(pages) if page.any()]
+    if not evidence or not all(one.is_mask for one in evidence):
+        return []
+    return ["each label has one number in several pieces, which count as one object: data.labels=binary separates them"]
 
 
 def _with_grey_edges(evidence: Sequence[Evidence], names: tuple[str, ...] | None) -> Meaning:

@@ -18,9 +18,10 @@ _MIN_RANGE = 32  # a page with a smaller range of values holds no grey ramps
 _EXTREME = 0.2  # share of the range, at both ends, in which the two grey values of a mask lie
 _FEW = 0.1  # pixels of other values that are tolerated where two values are expected, as a share of the foreground
 _SEVERAL = 6  # thin classes, such as arteries and veins, are fewer
+_SPECKS = 4  # specks of each value that show interpolation, where there are _SEVERAL values
 _SUBSTANTIAL = 0.1  # smaller pieces, relative to the largest one of the same value, are not counted
-_MAX_HALF_WIDTH_PX = 4.0  # of a drawn line
-_ENCLOSED = 1.0  # area that outlines enclose, relative to their own
+_MAX_HALF_WIDTH_PX = 5.0  # of a drawn line
+_ENCLOSED = 0.5  # area that outlines enclose, relative to their own
 
 
 def distinct(page: Labels) -> tuple[int, ...]:
@@ -63,6 +64,18 @@ class Evidence:
         >>> Evidence(np.array([[1, 0, 1], [0, 0, 0], [2, 2, 0]], np.int32)).pieces
         {1: 2, 2: 1}
         """
+        position, is_speck = self._all_pieces
+        numbers = np.bincount(position[~is_speck], minlength=len(self.values))
+        return dict(zip(self.values, numbers.tolist(), strict=True))
+
+    @cached_property
+    def is_mask(self) -> bool:
+        """Whether there is a single value, in several pieces."""
+        return len(self.values) == 1 and self.pieces[self.values[0]] > 1
+
+    @cached_property
+    def _all_pieces(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Position of each piece's value in ``values``, and whether it is a speck, small for its value."""
         numbered = number_pieces(self.page, connectivity=2, background=0)  # type: ignore[no-untyped-call]
         areas = np.bincount(numbered.ravel())
         value_of = np.zeros(len(areas), np.int64)
@@ -70,9 +83,7 @@ class Evidence:
         position = np.searchsorted(self.values, value_of[1:])
         largest = np.zeros(len(self.values))
         np.maximum.at(largest, position, areas[1:])
-        counted = areas[1:] >= _SUBSTANTIAL * largest[position]
-        numbers = np.bincount(position[counted], minlength=len(self.values))
-        return dict(zip(self.values, numbers.tolist(), strict=True))
+        return position, areas[1:] < _SUBSTANTIAL * largest[position]
 
     @cached_property
     def _solid(self) -> npt.NDArray[np.bool_]:
@@ -109,7 +120,9 @@ class Evidence:
 
     @cached_property
     def is_smoothed(self) -> bool:
-        """Whether most of several values fill no area and are scattered, as numbers that were interpolated."""
+        """Whether most of several values fill no area, or have many specks, as numbers that were interpolated."""
+        if len(self.values) >= _SEVERAL and self._all_pieces[1].sum() >= _SPECKS * len(self.values):
+            return True
         filling = set(distinct(self.page[self._solid])) - {0}
         thin = [number for value, number in self.pieces.items() if value not in filling]
         is_several = len(filling) >= 2 or len(thin) >= _SEVERAL

@@ -32,7 +32,7 @@ def classes_or_instances(
     """
     if any(one.is_smoothed for one in evidence):
         raise DataError(
-            "most label values are thin and scattered between others: instance numbers or classes that were resized "
+            "label values are scattered along the edges of others: numbers of objects or classes that were resized "
             "with interpolation, or saved as JPEG, are lost",
             hint="export the labels again as PNG or TIFF, and resize them with nearest neighbour only",
         )
@@ -43,8 +43,9 @@ def classes_or_instances(
     if not has_zero:
         raise DataError(
             f"no label has the value 0 (background): the values are {listed(others)}. Is {others[0]} the background?",
-            hint=f"if so, set data.labels=classes, which subtracts {others[0]} from {listed(others)}; "
-            "if every pixel belongs to an object, set data.labels=instances",
+            hint=f"if so, set data.labels=classes, which takes {others[0]} as background, or, if the other values are "
+            f"numbers of objects, subtract {others[0]} and save the labels; if every pixel belongs to an object, set "
+            "data.labels=instances",
         )
     pieces = [number for one in evidence for number in one.pieces.values()]
     scattered = sum(number > 1 for number in pieces) / len(pieces)

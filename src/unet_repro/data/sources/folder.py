@@ -1,11 +1,11 @@
 """A user's own images: ``images/`` and ``labels/`` paired by file name, of any format that ``stacks`` reads."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unet_repro.console import say
 from unet_repro.data.drawn.read import SUFFIXES as DRAWN
 from unet_repro.data.drawn.read import read_drawn_labels
 from unet_repro.data.labels import IGNORED, Labels, classes_of
@@ -15,8 +15,11 @@ from unet_repro.data.read import Image, read_label_pages, read_pages
 from unet_repro.data.sample import Part, Sample
 from unet_repro.data.sources.pairing import image_files, label_files, pair
 from unet_repro.errors import DataError
+from unet_repro.files import counted
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import left_out, stem
+
+JPEG = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,27 @@ class Folder:
         if (self.root / "test").is_dir():
             pages += self._read_part(self.root / "test", "test", notes)
         _check_alike(pages)
-        drawn = [page.truth.suffix.lower() in DRAWN for page in pages if page.truth is not None]
+        truths = {page.truth.suffix.lower() for page in pages if page.truth is not None}
+        is_drawn = self.labels == "auto" and bool(truths) and truths <= set(DRAWN)
         meaning = decide(
             [page.stored for page in pages if page.stored is not None],
-            labels="instances" if self.labels == "auto" and all(drawn) and drawn else self.labels,
+            labels="instances" if is_drawn else self.labels,
             classes=self.classes,
             ignore=self.ignore,
         )
+        if truths & set(JPEG) and meaning.kind != "binary":
+            raise DataError(
+                f"labels in {self.root / 'labels'} are JPEG, which changes values: only black and white masks survive",
+                hint="export the labels again as PNG or TIFF",
+            )
         samples = _known([_sample(page, meaning) for page in pages], notes)
         _check_classes(samples, self.root)
         self.class_names = meaning.class_names
         self.numbers_objects = meaning.kind == "instances"
-        self.notes = (f"labels are {'; '.join(meaning.reasons)}", *meaning.warnings, *notes)
-        sys.stderr.writelines(f"note: {each}\n" for each in self.notes)
+        reasons = ("instance numbers: the objects are drawn",) if is_drawn else meaning.reasons
+        self.notes = (f"labels are {'; '.join(reasons)}", *meaning.warnings, *notes)
+        for each in self.notes:
+            say(f"note: {each}")
         return samples
 
     def _read_part(self, root: Path, part: Part, notes: list[str]) -> list[_Page]:
@@ -154,12 +165,13 @@ def _pages_of(
     """The pages of a file, each with its label, whose number and size are checked."""
     if len(stored) != len(images):
         raise DataError(
-            f"{path} has {len(images)} pages, its label {truth} has {len(stored)}",
-            hint="save as many label pages as image pages",
+            f"{path} has {counted(len(images), 'page')}, its label {truth} has {len(stored)}",
+            hint="save as many label pages as image pages; if its pages are channels, save it as an ImageJ hyperstack "
+            "or OME-TIFF, which name them",
         )
     if stored[0] is not None and images[0].shape[-2:] != stored[0].shape:
         raise DataError(
-            f"{path} is {images[0].shape[-2:]} pixels, its label {truth} is {stored[0].shape}; expected one size",
+            f"{path} has {_size(images[0])} pixels, its label {truth} has {_size(stored[0])}; expected one size",
             hint="export both at the same size",
         )
     key = f"{prefix}{stem(path)}"
@@ -180,7 +192,7 @@ def _annotated(pages: list[_Page], ignore: int | None, notes: list[str]) -> list
     for path in dict.fromkeys(left.values()):
         keys = [key for key, own in left.items() if own == path]
         notes.append(
-            f"{path}: {len(keys)} pages without any label are left out as not annotated: {', '.join(keys[:5])}"
+            f"{path}: {counted(len(keys), 'page')} without any label left out as not annotated: {', '.join(keys[:5])}"
             + (" ..." if len(keys) > 5 else "")
         )
     return [page for page in pages if page.key not in left]
@@ -201,7 +213,9 @@ def _known(samples: list[Sample], notes: list[str]) -> list[Sample]:
     """The samples without those of which every pixel is ignored."""
     left = [one.key for one in samples if one.classes is not None and (one.classes == IGNORED).all()]
     if left:
-        notes.append(f"{len(left)} images without any pixel that is not ignored are left out: {', '.join(left[:5])}")
+        notes.append(
+            f"{counted(len(left), 'image')} without any pixel that is not ignored: left out: {', '.join(left[:5])}"
+        )
     return [one for one in samples if one.key not in left]
 
 
@@ -215,6 +229,10 @@ def _check_alike(pages: list[_Page]) -> None:
     twice = [key for key, times in Counter(page.key for page in pages).items() if times > 1]
     if twice:
         raise DataError(f"two images have the same name: {', '.join(twice[:5])}", hint="rename one file")
+
+
+def _size(image: Image) -> str:
+    return " x ".join(map(str, image.shape[-2:]))
 
 
 def _kind(image: Image) -> str:

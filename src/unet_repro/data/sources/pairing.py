@@ -8,12 +8,14 @@ from pathlib import Path
 from unet_repro.data.drawn.read import SUFFIXES as DRAWN
 from unet_repro.data.drawn.read import images_of
 from unet_repro.errors import DataError
-from unet_repro.stacks.names import natural_key, stem
+from unet_repro.files import counted
+from unet_repro.stacks.names import left_out, natural_key, stem
 from unet_repro.stacks.reading import is_image
 
 # What programs append to an image's name for its labels, or to mark the image itself.
 _LABEL_ENDING = re.compile(
-    r"[ ._-](cp[_-])?(masks?|labels?|seg|segmentation|annotations?|gt|instances?|objects?|rois?|roiset)$",
+    r"[ ._-](cp[_-])?(masks?|labels?|labell?ed|lbl|seg|segmentation|annotations?|gt|ground[ _-]?truth|binary"
+    r"|instances?|objects?|rois?|roiset)$",
     re.IGNORECASE,
 )
 _LABEL_START = re.compile(r"^(masks?|labels?|seg|segmentation|gt)[ ._-]", re.IGNORECASE)
@@ -27,7 +29,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: If the folder is missing or has no images, or two files with one stem.
     """
-    return _by_stem(folder, [path for path in _visible(folder) if is_image(path)])
+    return _by_stem(folder, [path for path in _visible(folder) if is_image(path)], "images there, such as PNG or TIFF")
 
 
 def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path], list[str]]:
@@ -53,22 +55,38 @@ def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path],
                 notes.append(f"{path} also annotates {len(others)} images that are not there: {_some(others)}")
         elif is_image(path) or path.suffix.lower() in DRAWN:
             paths.append(path)
-    return (of_several if of_several and not paths else of_several | _by_stem(folder, paths)), notes
+    if of_several and not paths:
+        return of_several, notes
+    return of_several | _by_stem(folder, paths, "labels there, with the names of the images"), notes
 
 
 def _visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise DataError(f"folder {folder} is missing", hint="create it, and put images there, such as PNG or TIFF")
+        raise _missing(folder)
     return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
-def _by_stem(folder: Path, paths: list[Path]) -> dict[str, Path]:
+def _missing(folder: Path) -> DataError:
+    """The error for a folder that is missing, with what is there instead."""
+    root = folder.parent
+    others = sorted(path.name for path in _visible(root)) if root.is_dir() else []
+    inside = [name for name in others if (root / name / folder.name).is_dir()]
+    hint = (
+        f"set data.root={root / inside[0]}" if inside else f"data.root must contain {folder.name}, with that very name"
+    )
+    return DataError(f"folder {folder} is missing; {root} contains {_some(others) or 'nothing'}", hint=hint)
+
+
+def _by_stem(folder: Path, paths: list[Path], wanted: str) -> dict[str, Path]:
     paths.sort(key=lambda path: (natural_key(stem(path)), path.name))
     twice = [name for name, times in Counter(map(stem, paths)).items() if times > 1]
     if twice:
         raise DataError(f"{folder} has several files named {_some(twice)}", hint="keep one of each")
     if not paths:
-        raise DataError(f"no image file in {folder}", hint="put images there, such as PNG or TIFF")
+        others = left_out(folder)
+        raise DataError(
+            f"no image file in {folder}" + (f", only {_some(others)}" if others else ""), hint=f"put {wanted}"
+        )
     return {stem(path): path for path in paths}
 
 
@@ -95,13 +113,17 @@ def pair(images: dict[str, Path], labels: dict[str, Path]) -> list[tuple[Path, P
         else:
             label_of[image] = path
     without = [path for name, path in images.items() if name not in label_of]
-    for unpaired, what in ((without, "label"), (alone, "image")):
-        if unpaired:
-            raise DataError(
-                f"{len(unpaired)} files have no {what} of the same name: {_some(unpaired)}",
-                hint="give a label the name of its image (suffixes may differ, and _mask, _label or _seg may follow), "
-                "or remove the file",
-            )
+    found = [
+        f"{counted(len(paths), what)} without {other} of the same name: {_some(paths)}"
+        for paths, what, other in ((without, "image", "a label"), (alone, "label", "an image"))
+        if paths
+    ]
+    if found:
+        raise DataError(
+            "; ".join(found),
+            hint="give a label the name of its image (suffixes may differ, and _mask, _label or _seg may follow), or "
+            "remove the file",
+        )
     return [(path, label_of[name]) for name, path in images.items()]
 
 

@@ -105,7 +105,7 @@ def test_grey_edges_clean_masks_and_blank_pages_may_be_in_one_set() -> None:
 
 
 @pytest.mark.parametrize("kind", ["binary", "instances"])
-@pytest.mark.parametrize("thick", [1, 2, 3])
+@pytest.mark.parametrize("thick", [1, 2, 3, 4])
 def test_outlines_are_asked_about_and_can_be_kept(thick: int, kind: Any) -> None:
     filled = [discs(seed, radius=(12, 20)) for seed in range(3)]
     lines = [
@@ -163,16 +163,34 @@ def test_many_small_objects_are_instances_and_thin_classes_are_classes() -> None
     assert decide([vessels, vessels.T.copy()]).kind == "classes"
 
 
-@pytest.mark.parametrize("spoil", ["resize", "jpeg"])
+@pytest.mark.parametrize("spoil", ["resize", "jpeg", "resize small numbers", "enlarge a little"])
 def test_interpolated_instance_numbers_are_refused(spoil: str) -> None:
-    ids = [(labels * 9).astype(np.uint8) for labels in SCENES]
+    ids = [(labels * (1 if "small" in spoil or "little" in spoil else 9)).astype(np.uint8) for labels in SCENES]
     if spoil == "jpeg":
         pages = [as_jpeg(page / 255, 75) for page in ids]
     else:
-        pages = [cv2.resize(page, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR).astype(np.int32) for page in ids]
+        by = 1.5 if "little" in spoil else 2
+        pages = [cv2.resize(page, None, fx=by, fy=by, interpolation=cv2.INTER_LINEAR).astype(np.int32) for page in ids]
     with pytest.raises(DataError, match="interpolation") as caught:
         decide(pages)
     assert "nearest" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [1, 255, 65535])
+def test_masks_beside_numbered_objects_are_refused(value: int) -> None:
+    pages = [*SCENES[:3], *(mask * value for mask in MASKS[3:])]
+    with pytest.raises(DataError, match=f"2 labels are masks of 0 and {value}, 3 have") as caught:
+        decide(pages)
+    assert "alike" in caught.value.hint
+
+
+def test_an_image_with_a_single_object_is_no_mask_beside_numbered_objects() -> None:
+    assert decide([SCENES[0], (SCENES[1] == 1).astype(np.int32), SCENES[2]]).kind == "instances"
+
+
+def test_masks_said_to_be_numbers_are_warned_of() -> None:
+    assert "data.labels=binary" in decide(MASKS, labels="instances").warnings[0]
+    assert decide(SCENES, labels="instances").warnings == ()
 
 
 # --- classes -------------------------------------------------------------------------------------------------------

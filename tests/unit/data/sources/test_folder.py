@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,12 +132,12 @@ def _move_away(root: Path) -> None:
     [
         (_move_away, "folder .*images is missing"),
         (_no_labels, "no image file in .*labels"),
-        (lambda root: (root / "labels/a2.png").unlink(), r"1 files have no label .*images.a2\.png"),
-        (lambda root: write(root / "labels/b.png", disc()), r"1 files have no image .*labels.b\.png"),
+        (lambda root: (root / "labels/a2.png").unlink(), r"1 image without a label .*images.a2\.png"),
+        (lambda root: write(root / "labels/b.png", disc()), r"1 label without an image .*labels.b\.png"),
         (lambda root: write(root / "images/a2.tif", noise(12, 16)), "several files named a2"),
-        (lambda root: (root / "images/b.jpg").write_bytes(b""), r"1 files have no label .*images.b\.jpg"),
+        (lambda root: (root / "images/b.jpg").write_bytes(b""), r"1 image without a label .*images.b\.jpg"),
         (lambda root: (root / "images/a2.png").write_bytes(b""), r"a2\.png cannot be read"),
-        (lambda root: write(root / "labels/a2.png", disc((12, 17))), r"a2\.png is \(12, 16\) .*\(12, 17\)"),
+        (lambda root: write(root / "labels/a2.png", disc((12, 17))), r"a2\.png has 12 x 16 pixels, .* has 12 x 17"),
         (lambda root: write_pages(root / "images/a1.tif", [noise(12, 16)] * 2), r"2 pages, its label .*has 1"),
         (lambda root: write(root / "images/a2.png", noise(12, 16, 3)), r"differ in kind: .*grey.*a2\.png is RGB"),
         (lambda root: write(root / "images/a2.png", noise(12, 16, dtype=np.uint16)), "differ in kind: .*uint16"),
@@ -175,7 +176,7 @@ def test_many_unpaired_files_are_counted_and_five_are_named(tmp_path: Path) -> N
     fill(tmp_path, tuple(f"a{i}.png" for i in range(9)))
     for i in range(8):
         (tmp_path / f"labels/a{i}.png").unlink()
-    with pytest.raises(DataError, match="8 files have no label") as caught:
+    with pytest.raises(DataError, match="8 images without a label") as caught:
         Folder(root=tmp_path).samples()
     assert caught.value.what.count(".png") == 5
 
@@ -210,7 +211,7 @@ def test_pages_of_a_stack_without_any_label_are_left_out_and_named(
     write_pages(tmp_path / "labels/s.tif", pages)
     source = Folder(root=tmp_path, labels="instances", ignore=ignore)
     assert [sample.key for sample in source.samples()] == [f"s/{page:03d}" for page in kept]
-    assert f"{4 - len(kept)} pages without any label are left out" in source.notes[-1]
+    assert f"{4 - len(kept)} pages without any label left out" in source.notes[-1]
     assert "s/000" in source.notes[-1]
 
 
@@ -398,3 +399,80 @@ def test_channels_and_white_is_zero_are_taken_as_set(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Folder(root=tmp_path).samples()[0].image, two)
     raw = Folder(root=tmp_path, raw=True).samples()[0].labels
     np.testing.assert_array_equal(raw, 1 - disc(value=1))
+
+
+def _classes_as_jpeg(root: Path, values: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    for path in (root / "labels").iterdir():
+        path.unlink()
+    for path in (root / "images").iterdir():
+        write(path, noise(60, 72))
+        classes = np.kron(rng.integers(0, len(values), (5, 6)), np.ones((12, 12), np.int64))
+        Image.fromarray(np.array(values, np.uint8)[classes]).save(root / f"labels/{path.stem}.jpg", quality=90)
+
+
+@pytest.mark.parametrize("values", [(0, 1, 2), (0, 127, 255)])
+def test_classes_that_went_through_jpeg_are_refused(tmp_path: Path, values: tuple[int, ...]) -> None:
+    _classes_as_jpeg(fill(tmp_path), values)
+    with pytest.raises(DataError, match="JPEG") as caught:
+        Folder(root=tmp_path).samples()
+    assert "PNG or TIFF" in caught.value.hint
+
+
+def test_black_and_white_masks_survive_jpeg(tmp_path: Path) -> None:
+    _classes_as_jpeg(fill(tmp_path), (0, 255))
+    source = Folder(root=tmp_path)
+    source.samples()
+    assert "labels are masks" in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "what", "hint"),
+    [
+        (_move_away, "contains imgs, labels", "must contain images"),
+        (lambda root: (root / "labels").rename(root / "masks"), "contains images, masks", "must contain labels"),
+        (lambda root: (root / "images").rename(root / "Images"), "contains Images, labels", "must contain images"),
+        (lambda root: _inside(root, "exp 1"), "contains exp 1", "data.root=.*exp 1"),
+        (
+            lambda root: _replace_labels(root, "a2.gif"),
+            r"no image file in .*labels, only a2\.gif \(\.gif",
+            "names of the images",
+        ),
+    ],
+    ids=["moved", "masks", "capital", "one level up", "gif"],
+)
+def test_a_folder_that_is_arranged_otherwise_is_described(
+    tmp_path: Path, arrange: Callable[[Path], object], what: str, hint: str
+) -> None:
+    arrange(fill(tmp_path))
+    with pytest.raises(DataError, match=what) as caught:
+        Folder(root=tmp_path).samples()
+    assert re.search(hint, caught.value.hint)
+
+
+def _inside(root: Path, name: str) -> None:
+    (root / name).mkdir()
+    for part in ("images", "labels"):
+        (root / part).rename(root / name / part)
+
+
+def _replace_labels(root: Path, name: str) -> None:
+    for path in (root / "labels").iterdir():
+        path.unlink()
+    (root / "labels" / name).write_bytes(b"GIF89a")
+
+
+def test_both_sides_of_names_that_do_not_pair_are_named(tmp_path: Path) -> None:
+    fill(tmp_path, ("a.png",))
+    (tmp_path / "labels/a.png").rename(tmp_path / "labels/b-17.png")
+    with pytest.raises(DataError, match=r"1 image without a label .*a\.png; 1 label without an image .*b-17\.png"):
+        Folder(root=tmp_path).samples()
+
+
+def test_labels_with_transparency_are_refused_with_a_hint_for_labels(tmp_path: Path) -> None:
+    fill(tmp_path, ("a.png",))
+    mask = disc()
+    Image.fromarray(np.dstack([mask] * 4)).save(tmp_path / "labels/a.png")
+    with pytest.raises(DataError, match="transparency") as caught:
+        Folder(root=tmp_path).samples()
+    assert "channels=" not in caught.value.hint

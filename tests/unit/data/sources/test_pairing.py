@@ -56,8 +56,8 @@ def test_two_labels_of_one_image_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "match"),
     [
-        (["a.tif", "b.tif"], ["a.tif"], r"1 files have no label .*b\.tif"),
-        (["a.tif"], ["a.tif", "c_mask.tif"], r"1 files have no image .*c_mask\.tif"),
+        (["a.tif", "b.tif"], ["a.tif"], r"1 image without a label .*b\.tif"),
+        (["a.tif"], ["a.tif", "c_mask.tif"], r"1 label without an image .*c_mask\.tif"),
     ],
 )
 def test_files_without_a_partner_are_named(tmp_path: Path, images: list[str], labels: list[str], match: str) -> None:

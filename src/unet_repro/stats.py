@@ -57,13 +57,13 @@ class Estimate:
 
     @property
     def degrees(self) -> float:
-        """Degrees of freedom by Satterthwaite's rule."""
+        """Degrees of freedom by Satterthwaite's rule; at least 1, since the subtracted part may exceed the others."""
         if self.variance == 0:
             return max(self.num_seeds - 1.0, 1.0)
         seeds, images = self.num_seeds - 1, self.num_images - 1
         parts = zip((self.from_seeds, self.from_images, self.from_both), (seeds, images, seeds * images), strict=True)
         # shares of the variance, since the square of a tiny variance is 0
-        return 1 / sum((part / self.variance) ** 2 / free for part, free in parts if free > 0)
+        return max(1 / sum((part / self.variance) ** 2 / free for part, free in parts if free > 0), 1.0)
 
 
 def estimate(values: Table, *, bounds: tuple[float, float] | None = None) -> Estimate:

@@ -102,6 +102,16 @@ def test_the_interval_of_a_bounded_measure_never_leaves_its_range_and_contains_t
     assert found.mean - 1e-12 <= found.high <= 1
 
 
+def test_an_interval_stays_narrow_where_seeds_and_images_differ_only_together():
+    found = estimate(np.array([[0.1 + 1e-17, 0.3], [0.3, 0.1]]))
+    assert found.high - found.low < 1e-12
+
+
+def test_an_interval_of_tiny_values_is_finite():
+    found = estimate(np.array([[6e-101], [0.0]]))
+    assert 0 < found.high < 1e-98
+
+
 def test_far_from_its_bounds_the_bounded_interval_is_the_usual_one():
     values = 0.5 + np.random.default_rng(3).normal(0, 0.002, (8, 6))
     usual, bounded = estimate(values), estimate(values, bounds=(0, 1))

@@ -82,6 +82,8 @@ def relocated(text: str, source: Path, use: Callable[[Path], None]) -> str:
             return match[0]
         path = (source.parent / target).resolve()
         path = path / "README.md" if path.is_dir() else path
+        if not path.exists():  # a picture of a notebook; a broken link is reported by MkDocs
+            return match[0]
         there = place(path)
         if there is None:  # code, configuration or numbers: readable in the repository only
             return shown

@@ -20,12 +20,15 @@ def markdown_of(notebook: Path, folder: Path) -> str:
             blocks.append(source)
             continue
         blocks.append(f"```python\n{source}\n```")
+        printed = ""
         for place, output in enumerate(cell["outputs"]):
             data = output.get("data", {})
             if "image/png" in data:
                 name = f"{notebook.stem}-{number}-{place}.png"
                 (folder / name).write_bytes(base64.b64decode(data["image/png"]))
                 blocks.append(f"![Output of the code above]({name})")
-            elif text := "".join(output.get("text", data.get("text/plain", []))):
-                blocks.append(f"```text\n{text.rstrip()}\n```")
+            else:
+                printed += "".join(output.get("text", data.get("text/plain", [])))
+        if printed:
+            blocks.append(f"```text\n{printed.rstrip()}\n```")
     return "\n\n".join(blocks) + "\n"

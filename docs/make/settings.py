@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from inspect import getdoc
 from pathlib import Path
+
+from hydra.utils import get_object
 
 from unet_repro import conf_files
 from unet_repro.conf_files import Setting
@@ -30,10 +33,12 @@ def page_of(group: str) -> str:
 
 
 def table(settings: Iterable[Setting]) -> Iterator[str]:
-    """A table of settings, as lines of Markdown."""
-    yield from ("", "| setting | default | meaning |", "|---|---|---|")
+    """A table of settings, as lines of Markdown; without the column of comments if there are none."""
+    settings = list(settings)
+    meaning = any(one.comment for one in settings)
+    yield from ("", f"| setting | default |{' meaning |' * meaning}", f"|---|---|{'---|' * meaning}")
     for one in settings:
-        yield f"| {code(one.key)} | {code(one.value)} | {explained(one.comment)} |"
+        yield f"| {code(one.key)} | {code(one.value)} |{f' {explained(one.comment)} |' * meaning}"
 
 
 def code(text: str) -> str:
@@ -76,13 +81,17 @@ def _index(groups: dict[str, str]) -> str:
 
 
 def _group(group: str, default: str) -> str:
-    lines = [f"# {group}", "", f"`{group}=OPTION`; the default is `{default}`.", ""]
+    lines = [
+        f"# {group}",
+        "",
+        f"`{group}=OPTION`; the default is {'none' if default == 'null' else f'`{default}`'}.",
+        "",
+    ]
     folder = conf_files.conf_dir() / group
     for option in conf_files.options(group):
         path = folder / f"{option}.yaml"
         lines += ["", f"## {option}", "", explained(conf_files.purpose(path))]
-        if target := _target(path):
-            lines += ["", f"Builds `{target}`."]
+        lines += ["", _built(path)]
         if (found := conf_files.comparison(option) if group == "experiment" else {}) and found.get("arms"):
             lines += ["", "| arm | settings |", "|---|---|"]
             lines += [f"| {name} | {', '.join(map(code, arm))} |" for name, arm in found["arms"].items()]
@@ -91,7 +100,10 @@ def _group(group: str, default: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _target(path: Path) -> str | None:
-    """What the file's own object is, if it is one."""
-    found = conf_files.load(path).get("_target_")
-    return None if found is None else str(found)
+def _built(path: Path) -> str:
+    """What the file's own object is, in the words of its docstring; empty if it builds none."""
+    target = conf_files.load(path).get("_target_")
+    if target is None:
+        return ""
+    purpose = (getdoc(get_object(target)) or "").partition("\n")[0] if target.startswith("unet_repro.") else ""
+    return f"Builds `{target}`. {purpose.replace('``', '`')}".rstrip()

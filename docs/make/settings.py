@@ -90,8 +90,10 @@ def _group(group: str, default: str) -> str:
     folder = conf_files.conf_dir() / group
     for option in conf_files.options(group):
         path = folder / f"{option}.yaml"
-        lines += ["", f"## {option}", "", explained(conf_files.purpose(path))]
-        lines += ["", _built(path)]
+        purpose, _, command = conf_files.purpose(path).partition("Command: ")
+        lines += ["", f"## {option}", "", explained(purpose.strip()), "", _built(path)]
+        if command:
+            lines += ["```bash", command, "```"]
         if (found := conf_files.comparison(option) if group == "experiment" else {}) and found.get("arms"):
             lines += ["", "| arm | settings |", "|---|---|"]
             lines += [f"| {name} | {', '.join(map(code, arm))} |" for name, arm in found["arms"].items()]

@@ -81,7 +81,8 @@ def test_a_notebook_is_a_page_with_its_outputs(tmp_path):
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps(made))
     text = notebook.markdown_of(path, tmp_path / "site")
-    assert text.startswith("# A\nb\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n![")
+    assert text.startswith("# A\nb\n\n```python\nprint(1)\n```\n\n![")
+    assert text.endswith("```text\n1\n```\n")
     assert (tmp_path / "site" / re.search(r"!\[.*\]\((.+)\)", text)[1]).read_bytes() == b"png"
 
 

@@ -39,7 +39,7 @@ def _settings(verb: Verb) -> Iterator[str]:
         shown = ", ".join(f"[`{name}`](settings/{page_of(name)})" for name in groups)
         yield from ("", f"Its settings are those of a [training](settings/index.md), in the groups {shown}.")
     else:
-        yield from table(conf_files.own_settings(verb.config))
+        yield from table(conf_files.own_settings(verb.config), up="..")
 
 
 def _options(name: str) -> Iterator[str]:

@@ -32,13 +32,13 @@ def page_of(group: str) -> str:
     return f"{group.rpartition('/')[2]}.md"
 
 
-def table(settings: Iterable[Setting]) -> Iterator[str]:
+def table(settings: Iterable[Setting], *, up: str = "../..") -> Iterator[str]:
     """A table of settings, as lines of Markdown; without the column of comments if there are none."""
     settings = list(settings)
     meaning = any(one.comment for one in settings)
     yield from ("", f"| setting | default |{' meaning |' * meaning}", f"|---|---|{'---|' * meaning}")
     for one in settings:
-        yield f"| {code(one.key)} | {code(one.value)} |{f' {explained(one.comment)} |' * meaning}"
+        yield f"| {code(one.key)} | {code(one.value)} |{f' {explained(one.comment, up=up)} |' * meaning}"
 
 
 def code(text: str) -> str:

@@ -10,7 +10,7 @@ from unet_repro.data.sample import Sample
 from unet_repro.runs.network import Network, open_network
 from unet_repro.runs.recorder import OnRow
 from unet_repro.train import train as train_composed
-from unet_repro.training.build import read_data
+from unet_repro.training.build import DataReader
 
 __all__ = ["samples", "train"]
 
@@ -30,7 +30,7 @@ def samples(*overrides: str) -> list[Sample]:
     """
     named, line = with_data("train", overrides)
     sys.stderr.write(f"{line}\n")
-    return read_data(check(compose("train", named))).samples
+    return DataReader().whole(check(compose("train", named))).samples
 
 
 def train(*overrides: str, on_row: OnRow | None = None) -> Network:

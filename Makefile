@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock lint format type test test-fast dist test-next reproduce-ablations report verify watch bench bench-quality stress clean
+.PHONY: help install lock lint format type test test-fast docs docs-serve notebook dist test-next reproduce-ablations report verify watch bench bench-quality stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -66,6 +66,24 @@ test: $(READY) ## run all tests; set UNET_REPRO_DATA to include tests on real da
 
 test-fast: $(READY) ## run the tests of single modules that take no training, in less than two minutes
 	$(BIN)/pytest -n $(TEST_JOBS) tests/unit -m 'not slow'
+
+# Not in requirements.lock, which is what running and testing need.
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs ## build the documentation in site/, with warnings as errors, and check its links
+	$(BIN)/python docs/make build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python docs/make/check.py site
+	@echo "open site/index.html"
+
+docs-serve: docs ## the same, at http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000
+
+notebook: $(VENV)/.docs ## execute examples/quickstart.py, and write the notebook with what it printed and drew
+	mkdir -p build/notebook
+	$(BIN)/jupytext --to ipynb --execute --run-path build/notebook --output examples/quickstart.ipynb examples/quickstart.py
 
 dist: $(READY) ## build wheel and sdist in dist/, and check what an index would refuse
 	rm -rf dist
@@ -118,5 +136,5 @@ stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an u
 	$(BIN)/python benchmarks/stress.py --publish experiments/README.md
 
 clean: ## remove the virtual environment and caches, but not runs and reports
-	rm -rf $(VENV) $(NEXT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(NEXT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Fits the cost model of docs/scaling.md and ``inference/planner.py``: seconds and memory of a forward pass and a step.
+"""Fits the cost model of docs/how-to/scaling.md and ``inference/planner.py``: time and memory of a pass and a step.
 
     python benchmarks/cost_model.py
 

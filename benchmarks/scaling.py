@@ -1,4 +1,4 @@
-"""The cost of large workloads, by the cost model of ``results/cost_model.json``: the tables of ``docs/scaling.md``.
+"""The cost of large workloads, by the cost model of ``results/cost_model.json``: tables of ``docs/how-to/scaling.md``.
 
     python benchmarks/scaling.py
 
@@ -15,7 +15,7 @@ from training_step import flop
 
 from unet_repro.geometry import layers, output_size
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "scaling.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "how-to" / "scaling.md"
 START, END = "<!-- tables: written by benchmarks/scaling.py -->", "<!-- end of tables -->"
 RUNS, TERAPIXEL = 10_000, 1e12
 CARDS = {"L40S": 362e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}  # dense bf16, data sheets

@@ -1,7 +1,7 @@
 """An exact reproduction of the 2015 U-Net, with statistical tests of its claims.
 
-The names in ``__all__`` are the public interface for Python (``docs/python.md``). They are imported on first use, so
-that ``import unet_repro`` takes a few milliseconds.
+The names in ``__all__`` are the public interface for Python (``docs/how-to/python.md``). They are imported on first
+use, so that ``import unet_repro`` takes a few milliseconds.
 
 ``train`` and ``predict`` are both submodules, the entry points of the command line, and functions of this interface.
 Python binds an imported submodule to its name in the package, which would replace a function of that name; therefore
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from unet_repro.metrics.thinning import thin_borders as thin_borders
     from unet_repro.metrics.warping import warping_error as warping_error
     from unet_repro.models.unet import UNet as UNet
+    from unet_repro.public import samples as samples
     from unet_repro.public import train as train
     from unet_repro.runs.network import Network as Network
     from unet_repro.runs.network import open_network as load
@@ -72,7 +73,7 @@ _HOMES = {  # module -> its public names, each with its name there if that diffe
     "metrics.thinning": ("thin_borders",),
     "metrics.warping": ("warping_error",),
     "models.unet": ("UNet",),
-    "public": ("train",),
+    "public": ("samples", "train"),
     "runs.network": ("Network", "load=open_network"),
     "tile_geometry": ("TileGeometry",),
 }
@@ -106,6 +107,7 @@ __all__ = [
     "plan_tiles",
     "predict",
     "rand_scores",
+    "samples",
     "seg_scores",
     "slice_measures",
     "thin_borders",

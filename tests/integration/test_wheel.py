@@ -77,7 +77,8 @@ def test_the_sdist_carries_what_tests_and_installation_need(packages):
     with tarfile.open(packages[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"Makefile", "constraints.txt", "requirements.lock", "LICENSE", "CITATION.cff", "CHANGELOG.md"} <= names
-    assert {"tests/conftest.py", "conf/train.yaml", "benchmarks/stress.py", "docs/page/index.html"} <= names
+    assert {"tests/conftest.py", "conf/train.yaml", "benchmarks/stress.py", "mkdocs.yml"} <= names
+    assert {"docs/page/index.html", "docs/make/__main__.py", "examples/quickstart.ipynb"} <= names
     assert not [name for name in names if name.startswith(("runs/", "reports/", ".venv", ".git/"))]
 
 

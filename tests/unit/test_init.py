@@ -81,3 +81,12 @@ def test_the_one_line_calls_work():
     assert unet_repro.elastic_deformation(labels).shape == labels.shape
     assert unet_repro.rand_scores(labels, labels).v_rand == 1.0
     assert unet_repro.plan_tiles((512, 512)).tile_hw == (700, 700)
+
+
+def test_samples_are_those_of_the_settings(capsys):
+    found = unet_repro.samples("data=synthetic", "data.num_slices=1", "data.size_px=96")
+    assert [one.key for one in found] == ["train/00", "test/00"], "one image, which no split is asked of"
+    assert found[0].image.shape == found[0].labels.shape == (96, 96)
+    assert capsys.readouterr().err == "data: synthetic images, generated from a seed\n"
+    with pytest.raises(unet_repro.UserError, match="num_slice"):
+        unet_repro.samples("data=synthetic", "data.num_slice=1")

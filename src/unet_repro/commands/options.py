@@ -34,14 +34,14 @@ def _reproduce(made: argparse.ArgumentParser) -> None:
     made.add_argument("--data", default="auto", help="a data set of conf/data; auto: isbi2012 if present or quick "
                       "to download, else synthetic (default)")  # fmt: skip
     made.add_argument("--seeds", type=int, help="number of seeds, from 0 (default: cpu 3, smoke 2; other scales: as "
-                      "many replicates as the trial needs to decide, docs/trial.md)")  # fmt: skip
+                      "many replicates as the trial needs to decide, docs/science/trial.md)")  # fmt: skip
     made.add_argument("--hours", type=float, help="of such a trial: stop after so many hours, with checkpoints")
     made.add_argument("--record", action="store_true", help="of such a trial: count the runs of experiments/record "
                       "too, and add the new ones to it")  # fmt: skip
     made.add_argument("--experiments", default="core", help=f"comma-separated names; core: {core} (default); all: "
                       f"{everything}")  # fmt: skip
     made.add_argument("--launcher", choices=("local", "joblib", "slurm"), default="local", help="local: parallel "
-                      "processes on this machine (default); slurm: a cluster's jobs, see docs/clusters.md")  # fmt: skip
+                      "processes on this machine (default); slurm: a cluster, docs/how-to/clusters.md")  # fmt: skip
     made.add_argument("--no-wait", action="store_true", help="with --launcher slurm: end when the jobs are submitted; "
                       "the same command without it waits for them, and writes the report")  # fmt: skip
     made.add_argument("--jobs", type=int, default=None, help="parallel runs (default: one for each core or GPU; "

@@ -1,4 +1,4 @@
-"""The claims on trial, as data: parts, contrasts, margins, premises and words (docs/trial.md).
+"""The claims on trial, as data: parts, contrasts, margins, premises and words (docs/science/trial.md).
 
 Written before any run with a seed from 100 on was trained. The number of contrasts is fixed: it is the family that
 the levels of the tests are divided by.
@@ -368,5 +368,5 @@ CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
-# Parts whose arms run at the rate tuned for the base only (docs/trial.md).
+# Parts whose arms run at the rate tuned for the base only (docs/science/trial.md).
 AT_THE_BASES_RATE = ("C1a", "C1b", "C2", "C6", "C9", "C10a")

@@ -1,4 +1,4 @@
-"""Judges the claims from the records of runs: looks, words and the runs that are still needed (docs/trial.md)."""
+"""Judges the claims from the records of runs: looks, words and the runs still needed (docs/science/trial.md)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,8 +1,8 @@
 """Simulates the trial: how often its words are false, and how often true effects are found.
 
-``python -m unet_repro.trial.simulate`` prints the table of docs/trial.md. The decisions are those of ``trial.looks``;
-premises are assumed to hold, and all runs to start. All contrasts of the family are simulated together, and those of
-the base arm share its noise.
+``python -m unet_repro.trial.simulate`` prints the table of docs/science/trial.md. The decisions are those of
+``trial.looks``; premises are assumed to hold, and all runs to start. All contrasts of the family are simulated
+together, and those of the base arm share its noise.
 
 Array names: T trials, C contrasts of the family, n replicates.
 """

@@ -85,13 +85,13 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
 
 @pytest.mark.slow
 def test_the_snippet_of_the_documentation_gives_the_runs_own_classes(tmp_path, monkeypatch):
-    text = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "export.md").read_text()
     snippet = text.split("```python\n")[1].split("```")[0]
     found = network(tmp_path)
     export_onnx(found, tmp_path / "model.onnx")
     monkeypatch.chdir(tmp_path)
     names: dict[str, np.ndarray] = {}
-    exec(compile(snippet, "docs/export.md", "exec"), names)
+    exec(compile(snippet, "docs/how-to/export.md", "exec"), names)
     image = found.normalisation.apply(names["image"])
     scores = predict(found.net, image, plan_tiles((300, 421), 2), device=torch.device("cpu"))
     assert (names["classes"] == scores.argmax(0).numpy()).mean() > 0.9999

@@ -35,7 +35,7 @@ def test_false_words_in_at_most_five_of_a_hundred_trials(noise, skew, fold_ratio
 
 @pytest.mark.parametrize(("null", "skew"), [("supported", -1), ("refuted", 1)])
 def test_the_strongest_skew_of_one_arm_gives_up_to_eight_percent(null, skew):
-    """The figure that docs/trial.md states."""
+    """The figure that docs/science/trial.md states."""
     rate = rate_of_false_words(null, noise="strongly skewed", skew=skew, fold_ratio=4.0)
     assert 0.05 <= rate <= 0.08 + ERROR
 

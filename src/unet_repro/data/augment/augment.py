@@ -19,14 +19,14 @@ class Augment:
     It neither reads nor changes a global random state, and calls are independent.
 
     Args:
-        flip: See :class:`WarpRanges`, also for the arguments down to ``elastic_span_px``.
+        flip: See ``WarpRanges``, also for the arguments down to ``elastic_span_px``.
         rotate_deg: Degrees.
         scale: Two magnifications.
         shift_px: Pixels.
         elastic_grid: Nodes per side.
         elastic_std_px: Pixels.
         elastic_span_px: Pixels, or ``None``.
-        brightness: See :class:`GreyRanges`, also for the arguments that follow.
+        brightness: See ``GreyRanges``, also for the arguments that follow.
         contrast: A share.
         gamma: A share.
         noise_std: Standard deviations of the training set.

@@ -1,0 +1,105 @@
+"""The generated pages of the site: complete, readable as Markdown, and checked when built."""
+
+import argparse
+import base64
+import json
+import re
+
+import check
+import commands
+import notebook
+import pytest
+import settings
+from links import ROOT
+
+import unet_repro
+from unet_repro import conf_files
+from unet_repro.commands.options import parser
+from unet_repro.commands.verbs import VERBS
+
+
+def cells(line):
+    return len(re.findall(r"(?<!\\)\|", re.sub("`[^`]*`", "", line))) - 1
+
+
+def test_each_group_has_a_page_with_all_its_options_and_settings():
+    pages = settings.settings_pages()
+    folders = {
+        path.parent.relative_to(conf_files.conf_dir()).as_posix() for path in conf_files.conf_dir().rglob("*.yaml")
+    }
+    groups = folders - {".", "experiment/base"}
+    assert {f"{settings.FOLDER}/{settings.page_of(group)}" for group in groups} | {
+        f"{settings.FOLDER}/index.md"
+    } == set(pages)
+    for group in groups:
+        page = pages[f"{settings.FOLDER}/{settings.page_of(group)}"]
+        for option in conf_files.options(group):
+            assert f"\n## {option}\n" in page
+            for one in conf_files.settings(group, option):
+                assert f"| `{one.key}` |" in page
+
+
+def test_the_page_of_the_command_line_has_each_verb_and_option():
+    page = commands.command_line()
+    for name, verb in VERBS.items():
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert all(f"unet-repro {name} {example}".rstrip() in section for example in verb.examples)
+        if verb.config is None:
+            shown = [one for one in parser(name)._actions if one.option_strings and one.help != argparse.SUPPRESS]
+            assert all(f"`{one.option_strings[0]}" in section for one in shown if one.dest != "help")
+
+
+def test_tables_are_regular():
+    for text in (commands.command_line(), *settings.settings_pages().values()):
+        for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+            assert len({cells(line) for line in block.splitlines()}) == 1, block
+
+
+def test_marks_of_the_configuration_are_bold_and_its_documents_are_links():
+    assert settings.explained("paper: equation 2") == "**paper**: equation 2"
+    assert settings.explained("`a|b` and <c>", up="..") == r"`a|b` and \<c\>"
+    assert settings.explained("see docs/how-to/own-data.md", up="..") == (
+        "see [docs/how-to/own-data.md](../how-to/own-data.md)"
+    )
+
+
+@pytest.mark.parametrize("name", unet_repro.__all__)
+def test_each_public_name_is_in_the_reference_of_python_once(name):
+    text = "".join(path.read_text() for path in (ROOT / "docs/reference/python").glob("*.md"))
+    titles = re.findall(r"^::: (unet_repro\.\w+)$|^ +heading: (\S+)$", text, re.M)
+    assert ["".join(title) for title in titles].count(f"unet_repro.{name}") == 1
+
+
+def test_a_notebook_is_a_page_with_its_outputs(tmp_path):
+    picture = base64.b64encode(b"png").decode()
+    made = {"cells": [
+        {"cell_type": "markdown", "source": ["# A\n", "b"]},
+        {"cell_type": "code", "source": ["print(1)"], "outputs": [
+            {"output_type": "stream", "text": ["1\n"]},
+            {"output_type": "display_data", "data": {"image/png": picture}}]},
+    ]}  # fmt: skip
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps(made))
+    text = notebook.markdown_of(path, tmp_path / "site")
+    assert text.startswith("# A\nb\n\n```python\nprint(1)\n```\n\n![")
+    assert text.endswith("```text\n1\n```\n")
+    assert (tmp_path / "site" / re.search(r"!\[.*\]\((.+)\)", text)[1]).read_bytes() == b"png"
+
+
+def test_a_built_site_with_broken_links_or_foreign_files_is_reported(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "index.html").write_text('<h1 id="x">x</h1><a href="a/b.html#y">b</a><a href="https://e.org">e</a>')
+    (tmp_path / "a/b.html").write_text('<h1 id="y">y</h1><a href="../index.html#x">x</a><img src="data:,">')
+    assert not list(check.problems(tmp_path))
+    (tmp_path / "a/b.html").write_text(
+        '<a href="../index.html#z"></a><a href="c.html"></a><script src="//e.org/a.js"></script><img src="d.png">'
+    )
+    found = "\n".join(sorted(check.problems(tmp_path)))
+    for text in (
+        "#z has no such anchor",
+        "c.html does not exist",
+        "loads //e.org/a.js",
+        "d.png does not exist",
+        "#y has no",
+    ):
+        assert text in found

@@ -16,7 +16,7 @@ from unet_repro.export.bioimageio import check_publisher, export_bioimageio
 from unet_repro.export.cover import Example
 from unet_repro.export.html import export_html
 from unet_repro.export.onnx import export_onnx
-from unet_repro.export.parity import TOLERANCE
+from unet_repro.export.parity import tolerance
 from unet_repro.runs.network import Checkpoint
 
 SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx", ".html": "html"}
@@ -63,23 +63,25 @@ def task(config: DictConfig) -> None:
             )
         if output.exists() and not settings.overwrite:
             raise ConfigError(f"{output} already exists", hint="add overwrite=true, or choose another output")
+        if kind == "bioimageio":
+            check_publisher(settings.author, settings.licence)
+        network = trained_network(settings.run, settings.checkpoint)
         if kind == "onnx":
-            difference = export_onnx(trained_network(settings.run, settings.checkpoint), output)
+            difference = export_onnx(network, output)
         elif kind == "html":
-            network = trained_network(settings.run, settings.checkpoint)
             difference = export_html(network, output, checkpoint=settings.checkpoint, packages=settings.packages)
         else:
-            check_publisher(settings.author, settings.licence)
             difference = export_bioimageio(
-                trained_network(settings.run, settings.checkpoint),
+                network,
                 output,
                 author=settings.author,
                 licence=settings.licence,
                 checkpoint=settings.checkpoint,
                 example=_example(settings) if settings.cover else None,
             )
+        allowed = tolerance(network)
         print(
-            f"written: {output}; probabilities differ from the run's by at most {difference:.1g} (allowed: {TOLERANCE})"
+            f"written: {output}; probabilities differ from the run's by at most {difference:.1g} (allowed: {allowed})"
         )
 
 

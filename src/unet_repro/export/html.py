@@ -78,7 +78,7 @@ def export_html(
 
     Raises:
         ConfigError: If packages of the extra ``export``, or npm, are missing.
-        RunError: If the network cannot be exported, a probability differs by more than ``parity.TOLERANCE``, or the
+        RunError: If the network cannot be exported, a probability differs by more than ``parity.tolerance``, or the
             packages cannot be had. No file is then written.
     """
     runtime = read_runtime(packages)

@@ -37,7 +37,7 @@ def export_onnx(network: Network, path: Path) -> float:
 
     Raises:
         ConfigError: If the packages of the extra ``export`` are missing.
-        RunError: If the network cannot be expressed in ONNX, or a probability differs by more than ``TOLERANCE``; the
+        RunError: If ONNX lacks an operation, or a probability differs by more than ``parity.tolerance``; the
             file is then not written.
     """
     content = _recorded(network, Deployed(network), "image", recorded_images(network))
@@ -59,7 +59,7 @@ def tile_graph(network: Network) -> tuple[bytes, float]:
 
     Raises:
         ConfigError: If the packages of the extra ``export`` are missing.
-        RunError: If the network cannot be expressed in ONNX, or a probability differs by more than ``TOLERANCE``.
+        RunError: If ONNX lacks an operation, or a probability differs by more than ``parity.tolerance``.
     """
     smallest = network.geometry.smallest_px
     content = _recorded(

@@ -55,7 +55,7 @@ export function innerBorder(labels, width, height) {
 /** Sums over the pixels of each object, by number; index 0 is unused. */
 function sums(labels, count, width, height, planes, probability) {
   const zeros = () => new Float64Array(count + 1);
-  const found = { area: zeros(), y: zeros(), x: zeros(), yy: zeros(), xx: zeros(), yx: zeros(), probability: zeros(), perimeter: zeros() };
+  const found = { area: zeros(), origin: zeros(), y: zeros(), x: zeros(), yy: zeros(), xx: zeros(), yx: zeros(), probability: zeros(), perimeter: zeros() };
   found.grey = planes.map(zeros);
   found.box = [zeros().fill(height), zeros().fill(width), zeros(), zeros()]; // first row, first column, and those after the last
   const border = innerBorder(labels, width, height);
@@ -64,16 +64,19 @@ function sums(labels, count, width, height, planes, probability) {
       const own = labels[pixel];
       if (own === 0) continue;
       const [top, left, bottom, right] = found.box;
-      if (found.area[own]++ === 0) top[own] = row;
+      if (found.area[own]++ === 0) {
+        top[own] = row;
+        found.origin[own] = column;
+      }
       left[own] = Math.min(left[own], column);
       bottom[own] = row + 1;
       right[own] = Math.max(right[own], column + 1);
-      const y = row - top[own]; // relative to the first row: the sums stay small
+      const y = row - top[own], x = column - found.origin[own]; // relative to the first pixel: the sums stay exact
       found.y[own] += y;
-      found.x[own] += column;
+      found.x[own] += x;
       found.yy[own] += y * y;
-      found.xx[own] += column * column;
-      found.yx[own] += y * column;
+      found.xx[own] += x * x;
+      found.yx[own] += y * x;
       found.probability[own] += probability[pixel];
       planes.forEach((plane, channel) => { found.grey[channel][own] += plane[pixel]; });
       if (border[pixel]) found.perimeter[own] += LENGTHS[borderCode(labels, border, own, row, column, width, height)];
@@ -105,7 +108,7 @@ export function measureObjects(labels, count, width, height, planes, probability
     const spread = Math.hypot((varianceY - varianceX) / 2, found.yx[own] / area - y * x);
     const large = (varianceY + varianceX) / 2 + spread, small = Math.max((varianceY + varianceX) / 2 - spread, 0);
     return {
-      area, centroidX: x, centroidY: y + top[own], left: left[own], top: top[own], right: right[own], bottom: bottom[own],
+      area, centroidX: x + found.origin[own], centroidY: y + top[own], left: left[own], top: top[own], right: right[own], bottom: bottom[own],
       perimeter: found.perimeter[own], eccentricity: Math.sqrt(1 - (large > 0 ? small / large : 0)),
       intensity: found.grey.map((grey) => grey[own] / area),
       touchesBorder: top[own] === 0 || left[own] === 0 || bottom[own] === height || right[own] === width,

@@ -258,7 +258,7 @@ function showProgress() {
   byId("progress").hidden = !running;
   const ready = "ready" in document.documentElement.dataset;
   if (!running) {
-    byId("status").textContent = ready ? (entries.length ? "Done." : "Ready.") : "Preparing the network …";
+    byId("status").textContent = !ready ? "Preparing the network …" : working ? "Reading …" : entries.length ? "Done." : "Ready.";
     return;
   }
   const waiting = entries.filter((entry) => entry.state === "waiting");

@@ -28,7 +28,7 @@ from unet_repro.stacks.palette import class_palette
 
 # In the order of inclusion; the scripts of the worker share one scope, and so do those of the page.
 WORKER = ("tiling", "png", "reading", "channels", "objects", "table", "picture", "worker")
-PAGE = ("words", "view", "page")
+PAGE = ("jobs", "words", "view", "page")
 
 MOST_TILE_PIXELS = 1_000_000  # larger tiles gain a sixth; smaller ones need less memory and show progress
 MOST_PIXELS_AT_ONCE = 4_000_000  # if the result depends on the tile: the limit of ``plan_tiles``, for equal tiles
@@ -162,7 +162,7 @@ def joined(names: tuple[str, ...]) -> str:
 
 def _of_settings(chosen: InstanceSettings | None) -> str:
     if chosen is None:
-        return "The usual values: the run was not evaluated, which would choose them on its validation images."
+        return "Default values: the run was not evaluated, which chooses them on its validation images."
     if chosen.method == "watershed":
         return (
             "Chosen on the run's validation images, with a watershed that separates touching objects. This page does "

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pooch
 
+from unet_repro.console import report_user_errors
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.files import replacing
 
 TIMEOUT_S = 600  # of the npm client, for 33 MB
+_CODES = ("code ", "errno ", "syscall ", "type ")  # of lines of npm's errors
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _checked(package: Package, path: Path) -> bytes:
 def _reason(stderr: str) -> str:
     """The first line of npm's errors that says more than a code."""
     lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in stderr.splitlines()]
-    return next((line for line in lines if " " in line and not line.startswith(("code ", "errno "))), "no network?")
+    return next((line for line in lines if " " in line and not line.startswith(_CODES)), "no network?")
 
 
 def _hint() -> str:
@@ -143,5 +145,6 @@ def _hint() -> str:
 
 
 if __name__ == "__main__":  # fills the cache, for tests and for machines that go offline
-    for each in PACKAGES:
-        fetch(each)
+    with report_user_errors():
+        for each in PACKAGES:
+            fetch(each)

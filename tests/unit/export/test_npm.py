@@ -66,7 +66,7 @@ def test_a_package_with_another_hash_is_refused_and_not_kept(own_npm):
 
 
 def test_without_a_network_the_reason_and_the_remedy_are_named(own_npm):
-    own_npm(failure="npm error code ENOTFOUND\nnpm error errno ENOTFOUND\nnpm error request to the registry failed")
+    own_npm(failure="npm error code ENOTFOUND\nnpm error syscall getaddrinfo\nnpm error request to the registry failed")
     with pytest.raises(
         RunError, match=r"thing@1.2.3: request to the registry failed\n.*npm pack onnx.*packages=FOLDER"
     ):

@@ -1,5 +1,6 @@
 // The page: takes images, has the worker predict them one after the other, shows and saves the results.
 
+import { ask, askToStop, startWorker } from "./jobs.js";
 import { plural, short, stemOf, timeLeft } from "./words.js";
 import { drawHistogram, drawResult } from "./view.js";
 
@@ -9,60 +10,24 @@ const settings = { ...model.settings };
 let entries = []; // {id, file, page, pages, state, message, result, objects, tiles, begun}
 let selected = null, secondsPerPixel = null, working = false, nextId = 0;
 
-// The worker, and questions to it.
-
-const questions = new Map();
-let worker = null;
-
-function ask(type, content = {}, transfer = []) {
-  const job = nextId++;
-  return new Promise((resolve, reject) => {
-    questions.set(job, { resolve, reject });
-    worker.postMessage({ type, job, ...content }, transfer);
-  });
-}
-
-function hear({ data }) {
-  if (data.type === "done" || data.type === "failed") {
-    const { resolve, reject } = questions.get(data.job);
-    questions.delete(data.job);
-    if (data.type === "done") resolve(data);
-    else reject(new Error(data.message));
-    return;
-  }
-  const entry = entries.find((each) => each.id === data.id);
+function hearOfTiles(news) {
+  const entry = entries.find((each) => each.id === news.id);
   if (!entry) return;
-  if (data.type === "planned") entry.tiles = { done: 0, total: data.tiles, pixels: data.tilePixels };
+  if (news.type === "planned") entry.tiles = { done: 0, total: news.tiles, pixels: news.tilePixels };
   else {
     entry.tiles.done++;
-    secondsPerPixel = data.seconds / entry.tiles.pixels;
+    secondsPerPixel = news.seconds / entry.tiles.pixels;
   }
   entry.begun = performance.now();
   showProgress();
 }
 
-/** The bytes of an embedded file, still compressed. */
-function embedded(id) {
-  return Uint8Array.from(atob(byId(id).textContent.trim()), (letter) => letter.charCodeAt(0));
-}
-
-async function unpackText(id) {
-  return new Response(new Blob([embedded(id)]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
-
-async function startWorker() {
-  const scripts = [await unpackText("runtime"), await unpackText("tiff"), byId("worker").textContent];
-  worker = new Worker(URL.createObjectURL(new Blob(scripts.flatMap((text) => [text, "\n"]), { type: "text/javascript" })));
-  worker.onmessage = hear;
-  const broken = new Promise((_, reject) => { worker.onerror = (event) => reject(new Error(event.message || "the worker did not start")); });
-  const parts = Object.fromEntries(["loader", "wasm", "weights"].map((id) => [id, embedded(id)]));
-  const started = ask("start", { parts, description: model }, Object.values(parts).map((bytes) => bytes.buffer));
-  ({ secondsPerPixel } = await Promise.race([started, broken]));
+const prepared = startWorker(model, hearOfTiles);
+prepared.then((started) => {
+  ({ secondsPerPixel } = started);
   document.documentElement.dataset.ready = "";
-}
-
-const prepared = startWorker();
-prepared.then(showAll, (error) => {
+  showAll();
+}, (error) => {
   byId("broken").hidden = false;
   byId("broken-why").textContent = error.message;
   byId("status").textContent = "";
@@ -119,13 +84,13 @@ async function openPages(entry) {
 
 function stop() {
   for (const entry of entries) if (entry.state === "waiting") entry.state = "stopped";
-  worker?.postMessage({ type: "stop" });
+  askToStop();
   showAll();
 }
 
 function remove(entry) {
   if (entry.state === "done") ask("forget", { id: entry.id });
-  if (entry.state === "running") worker.postMessage({ type: "stop" });
+  if (entry.state === "running") askToStop();
   const at = entries.indexOf(entry);
   entries = entries.filter((each) => each !== entry);
   if (selected === entry) selected = entries[Math.min(at, entries.length - 1)] ?? null;
@@ -179,7 +144,7 @@ function showAll() {
 const STATES = { waiting: "waiting", running: "running", stopped: "stopped", failed: "not read" };
 
 function showList() {
-  const list = byId("list");
+  const list = byId("list"), focused = list.contains(document.activeElement);
   list.replaceChildren(...entries.map((entry) => {
     const item = byId("entry").content.firstElementChild.cloneNode(true);
     item.dataset.state = entry.state;
@@ -192,6 +157,7 @@ function showList() {
     away.onclick = () => remove(entry);
     return item;
   }));
+  if (focused) list.querySelector("[aria-current]")?.focus();
   byId("list-title").textContent = plural(entries.length, "image");
   const done = entries.filter((entry) => entry.state === "done");
   byId("save-all").hidden = done.length < 2;

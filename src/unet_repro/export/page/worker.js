@@ -155,7 +155,9 @@ onmessage = ({ data }) => {
     try {
       postMessage({ ...(await jobs[data.type](data)), type: "done", id: data.id, job: data.job });
     } catch (error) {
-      postMessage({ type: "failed", id: data.id, job: data.job, message: error?.message ?? String(error) });
+      const message = error?.message ?? String(error); // ONNX Runtime throws a number where memory ends
+      const ended = /alloc|out of memory|^\d+$/i.test(message) ? "The browser has not enough memory for this image. " : "";
+      postMessage({ type: "failed", id: data.id, job: data.job, message: ended + message });
     }
   });
 };

@@ -109,7 +109,7 @@ export function measureObjects(labels, count, width, height, planes, probability
     const large = (varianceY + varianceX) / 2 + spread, small = Math.max((varianceY + varianceX) / 2 - spread, 0);
     return {
       area, centroidX: x + found.origin[own], centroidY: y + top[own], left: left[own], top: top[own], right: right[own], bottom: bottom[own],
-      perimeter: found.perimeter[own], eccentricity: Math.sqrt(1 - (large > 0 ? small / large : 0)),
+      perimeter: found.perimeter[own], eccentricity: Math.sqrt(1 - (large > 0 ? small / large : 1)),
       intensity: found.grey.map((grey) => grey[own] / area),
       touchesBorder: top[own] === 0 || left[own] === 0 || bottom[own] === height || right[own] === width,
       probability: found.probability[own] / area,

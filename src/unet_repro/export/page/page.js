@@ -105,7 +105,7 @@ async function changeSettings() {
   byId("reset").hidden = settings.threshold === model.settings.threshold && settings.minSize === model.settings.minSize;
   const { threshold: wanted, minSize: least } = settings;
   for (const entry of [selected, ...entries.filter((each) => each !== selected)]) {
-    if (entry?.state !== "done") continue;
+    if (entry?.state !== "done" || !entries.includes(entry)) continue;
     const objects = await ask("objects", { id: entry.id, settings: { ...settings } });
     if (settings.threshold !== wanted || settings.minSize !== least) return; // changed again meanwhile
     entry.objects = objects;

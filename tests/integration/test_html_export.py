@@ -240,7 +240,7 @@ def test_what_cannot_be_segmented_says_why_and_the_others_go_on(grey, page, tmp_
     cv2.imwrite(str(tmp_path / "flat.png"), np.full((40, 40), 7, np.uint8))
     cv2.imwrite(str(tmp_path / "good.png"), smooth((40, 40), 255, np.uint8))
     page.open(grey[1]).drop(*(tmp_path / name for name in ("notes.pdf", "stain.png", "flat.png", "good.png")))
-    assert page.texts("#list .state")[:3] == ["not read"] * 3
+    assert page.texts("#list .state")[:3] == ["not segmented"] * 3
     assert "PNG, JPEG and TIFF" in page.one("#failure").text
     for number, reason in ((1, "3 channels (red, green, blue), the network takes 1"), (2, "every pixel is 7")):
         page.driver.find_elements(By.CSS_SELECTOR, "#list .open")[number].click()

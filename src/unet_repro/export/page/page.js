@@ -141,7 +141,7 @@ function showAll() {
   showProgress();
 }
 
-const STATES = { waiting: "waiting", running: "running", stopped: "stopped", failed: "not read" };
+const STATES = { waiting: "waiting", running: "running", stopped: "stopped", failed: "not segmented" };
 
 function showList() {
   const list = byId("list"), focused = list.contains(document.activeElement);

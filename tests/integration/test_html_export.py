@@ -191,7 +191,7 @@ def test_a_dropped_file_gives_the_runs_probabilities_objects_and_table(grey, pag
         for path in (page.save("table", "em.objects.csv"), tmp_path / "here.objects.csv")
     )
     assert len(given) == len(wanted) > 10
-    assert page.one("#count").text == str(len(wanted))
+    assert page.one("#count").text == f"{len(wanted):,}"
     for row, like in zip(given, wanted, strict=True):
         for name in set(row) - {"image", "mean_probability"}:
             assert float(row[name]) == pytest.approx(float(like[name]), abs=1.01e-4), name
@@ -262,6 +262,6 @@ def test_another_threshold_finds_other_objects_without_a_new_prediction(grey, pa
     threshold.send_keys(f"{other}\t")
     page.wait(f"document.getElementById('count').textContent !== '{count}'")
     pieces, _ = ndimage.label(network.predict_proba(EM)[1] >= np.float32(other))
-    assert page.one("#count").text == str((np.bincount(pieces.ravel())[1:] >= 4).sum())
+    assert page.one("#count").text == f"{(np.bincount(pieces.ravel())[1:] >= 4).sum():,}"
     page.one("#reset").click()
     page.wait(f"document.getElementById('count').textContent === '{count}'")

@@ -14,11 +14,12 @@ from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.evaluation.trained_run import open_trained, trained_network
 from unet_repro.export.bioimageio import check_publisher, export_bioimageio
 from unet_repro.export.cover import Example
+from unet_repro.export.html import export_html
 from unet_repro.export.onnx import export_onnx
-from unet_repro.export.parity import TOLERANCE
+from unet_repro.export.parity import tolerance
 from unet_repro.runs.network import Checkpoint
 
-SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx"}
+SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx", ".html": "html"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class ExportSettings:
 
     run: Path
     output: Path
-    format: Literal["auto", "bioimageio", "onnx"]
+    format: Literal["auto", "bioimageio", "onnx", "html"]
     checkpoint: Checkpoint
     author: str
     licence: str
     cover: bool
+    packages: Path | None
     data: DataSettings
     overwrite: bool
 
@@ -56,24 +58,30 @@ def task(config: DictConfig) -> None:
         kind = SUFFIXES.get(output.suffix.lower()) if settings.format == "auto" else settings.format
         if kind is None:
             raise ConfigError(
-                f"cannot infer the format from output={output}", hint="use .zip or .onnx, or add format=bioimageio"
+                f"cannot infer the format from output={output}",
+                hint="use .zip, .onnx or .html, or add format=bioimageio",
             )
         if output.exists() and not settings.overwrite:
             raise ConfigError(f"{output} already exists", hint="add overwrite=true, or choose another output")
-        if kind == "onnx":
-            difference = export_onnx(trained_network(settings.run, settings.checkpoint), output)
-        else:
+        if kind == "bioimageio":
             check_publisher(settings.author, settings.licence)
+        network = trained_network(settings.run, settings.checkpoint)
+        if kind == "onnx":
+            difference = export_onnx(network, output)
+        elif kind == "html":
+            difference = export_html(network, output, checkpoint=settings.checkpoint, packages=settings.packages)
+        else:
             difference = export_bioimageio(
-                trained_network(settings.run, settings.checkpoint),
+                network,
                 output,
                 author=settings.author,
                 licence=settings.licence,
                 checkpoint=settings.checkpoint,
                 example=_example(settings) if settings.cover else None,
             )
+        allowed = tolerance(network)
         print(
-            f"written: {output}; probabilities differ from the run's by at most {difference:.1g} (allowed: {TOLERANCE})"
+            f"written: {output}; probabilities differ from the run's by at most {difference:.1g} (allowed: {allowed})"
         )
 
 

@@ -48,9 +48,9 @@ VERBS = {
         config="predict",
     ),
     "export": Verb(
-        "export a run as ONNX file or BioImage.IO package",
+        "export a run as BioImage.IO package, ONNX file, or page that segments images in a browser",
         (
-            "run=runs/0123456789ab output=model.zip",
+            "run=runs/0123456789ab output=model.html",
             "run=runs/0123456789ab output=model.onnx checkpoint=last",
             "run=runs/0123456789ab output=model.zip author='Ada Lovelace' licence=CC-BY-4.0",
         ),

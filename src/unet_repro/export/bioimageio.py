@@ -56,7 +56,7 @@ def export_bioimageio(
 
     Raises:
         ConfigError: If the packages of the extra ``export`` are missing, or the author or licence is not valid.
-        RunError: If the package fails its test or differs by more than ``TOLERANCE``; it is then not written.
+        RunError: If the package fails its test or differs by more than ``parity.tolerance``; it is then not written.
     """
     os.environ.setdefault("BIOIMAGEIO_PERFORM_IO_CHECKS", "0")  # else it checks links online
     spec = needed("bioimageio.spec")

@@ -1,5 +1,7 @@
 """The text of a package: what the network is, how it is used, how good it is, and whose images it was trained on."""
 
+from dataclasses import dataclass
+
 from unet_repro.data.sources.registry import registry
 from unet_repro.files import markdown_table
 from unet_repro.models.protocol import normalises_tiles
@@ -54,29 +56,56 @@ def _tiling(network: Network) -> str:
     )
 
 
-def _scores(network: Network, checkpoint: Checkpoint) -> list[str]:
-    """A table of the run's own scores."""
+def data_name(network: Network) -> str:
+    """Name of the data that the run was trained on."""
+    result = network.folder.result()
+    return str(result["data"]) if result else "unknown"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A run's scores on its own validation images.
+
+    Attributes:
+        values: Measure and value.
+        when: The step and seed, in words.
+        note: How the step was selected.
+    """
+
+    values: list[tuple[str, str]]
+    when: str
+    note: str
+
+
+def validation_scores(network: Network, checkpoint: Checkpoint) -> Scores | None:
+    """The run's own scores; ``None`` if it had not finished."""
     result = network.folder.result()
     if result is None:
-        return ["The run had not finished, so that there are no scores."]
+        return None
     row = result["best" if checkpoint == "best" else "final"]
-    scores = [(key.removeprefix("val/"), f"{value:.4g}") for key, value in row.items() if key.startswith("val/")]
+    values = [(key.removeprefix("val/"), f"{value:.4g}") for key, value in row.items() if key.startswith("val/")]
     note = (
         "The step was selected by the mean IoU on these very images, so that the scores are optimistic."
         if checkpoint == "best"
         else "The step was fixed in advance."
     )
-    when = f"at step {row['step']:.0f} of {result['steps']}, seed {result['seed']}"
+    return Scores(values, f"at step {row['step']:.0f} of {result['steps']}, seed {result['seed']}", note)
+
+
+def _scores(network: Network, checkpoint: Checkpoint) -> list[str]:
+    """A table of the run's own scores."""
+    scores = validation_scores(network, checkpoint)
+    if scores is None:
+        return ["The run had not finished, so that there are no scores."]
     return [
-        f"Scores on the run's validation images {when}. {note}",
-        markdown_table(["measure", "value"], scores),
+        f"Scores on the run's validation images {scores.when}. {scores.note}",
+        markdown_table(["measure", "value"], scores.values),
     ]
 
 
 def _credit(network: Network, cover_of: str | None) -> list[str]:
     """Source, terms and citation of the training images, and what the cover picture shows."""
-    result = network.folder.result()
-    name = cover_of or (str(result["data"]) if result else "unknown")
+    name = cover_of or data_name(network)
     known = registry().get(name)
     lines = [
         f"Trained on: {name}." if known is None else f"Trained on: {name}. Terms: {known.licence}. Cite: {known.cite}."

@@ -1,6 +1,6 @@
-"""The graph that is exported: grey values of an image of any size in, class probabilities of the same size out.
+"""The graphs that are exported: grey values in, class probabilities out, of images of any size or of single tiles.
 
-Tensor names: B batch, C channels, H W image, K classes.
+Tensor names: B batch, C channels, H W image or tile, h w output of a tile, K classes.
 """
 
 import torch
@@ -40,10 +40,40 @@ class Deployed(nn.Module):
             ``(B, K, H, W)`` float32, sums to 1 over K.
         """
         rows, columns = image_BCHW.shape[2], image_BCHW.shape[3]
-        normalised = ((image_BCHW.double() - self.mean) / self.std).float()
-        tile = normalised.index_select(2, covering_indices(rows, self.geometry))
+        tile = self.normalised(image_BCHW).index_select(2, covering_indices(rows, self.geometry))
         scores: Tensor = self.net(tile.index_select(3, covering_indices(columns, self.geometry)))
         return scores.softmax(1)[:, :, :rows, :columns]
+
+    def normalised(self, image_BCHW: Tensor) -> Tensor:
+        """Grey values with the training images' mean 0 and standard deviation 1, float32."""
+        return ((image_BCHW.double() - self.mean) / self.std).float()
+
+
+class DeployedTile(Deployed):
+    """Normalisation, network and softmax, for programs that tile images themselves.
+
+    Args:
+        network: A run's network.
+    """
+
+    def forward(self, tile_BCHW: Tensor) -> Tensor:
+        """Class probabilities of the tile's valid centre.
+
+        Args:
+            tile_BCHW: Grey values as stored, float32, height and width legal.
+
+        Returns:
+            ``(B, K, h, w)`` float32, sums to 1 over K.
+        """
+        tile = self.normalised(tile_BCHW)
+        for axis in (2, 3):  # selects all pixels, and makes the exporter see that the size is legal
+            num_steps = (
+                tile.shape[axis] - self.geometry.smallest_px + self.geometry.step_px - 1
+            ) // self.geometry.step_px
+            legal = self.geometry.smallest_px + num_steps * self.geometry.step_px
+            tile = tile.index_select(axis, torch.arange(legal, dtype=torch.int64))
+        scores: Tensor = self.net(tile)
+        return scores.softmax(1)
 
 
 def covering_indices(size: int, geometry: TileGeometry) -> Tensor:

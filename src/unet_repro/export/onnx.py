@@ -1,4 +1,4 @@
-"""Exports a trained network as an ONNX file that maps images of any size to probabilities."""
+"""Exports a trained network as ONNX: a file that maps images of any size to probabilities, or the graph of a tile."""
 
 import json
 import logging
@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from unet_repro.errors import ConfigError, install_extra
-from unet_repro.export.graph import Deployed
-from unet_repro.export.parity import Pixels, check_parity, recorded_images
+from unet_repro.errors import ConfigError, RunError, install_extra
+from unet_repro.export.graph import Deployed, DeployedTile
+from unet_repro.export.parity import Pixels, check_parity, recorded_images, sample_images
 from unet_repro.files import replacing
+from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.runs.network import Network
 
 OPSET = 18
@@ -35,32 +37,75 @@ def export_onnx(network: Network, path: Path) -> float:
 
     Raises:
         ConfigError: If the packages of the extra ``export`` are missing.
-        RunError: If a probability differs by more than ``TOLERANCE``; the file is then not written.
+        RunError: If ONNX lacks an operation, or a probability differs by more than ``parity.tolerance``; the
+            file is then not written.
     """
-    onnx = needed("onnx")
-    needed("onnxscript")
-    rows, columns = (torch.export.Dim(name, min=1, max=MOST_PIXELS) for name in ("rows", "columns"))
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # internal warnings of torch's exporter
-        program = torch.onnx.export(
-            Deployed(network).eval(),
-            (torch.from_numpy(recorded_images(network)),),
-            dynamo=True,
-            input_names=["image"],
-            output_names=["probabilities"],
-            dynamic_shapes={"image_BCHW": {0: torch.export.Dim("batch", max=MOST_IMAGES), 2: rows, 3: columns}},
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None, "the dynamo exporter returns a program"
-    model = program.model_proto
-    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in describe(network).items()})
-    content = model.SerializeToString()
+    content = _recorded(network, Deployed(network), "image", recorded_images(network))
     difference = check_parity(network, runner(content))
     with replacing(path) as file:
         file.write(content)
     return difference
+
+
+def tile_graph(network: Network) -> tuple[bytes, float]:
+    """The network as ONNX for one tile at a time, after checking that it reproduces the run's output.
+
+    Args:
+        network: A run's network.
+
+    Returns:
+        The graph, input ``tile`` ``(1, C, H, W)`` float32 as stored with legal sizes, output ``probabilities``
+        ``(1, K, h, w)``; and the largest difference of a probability from the run's own output.
+
+    Raises:
+        ConfigError: If the packages of the extra ``export`` are missing.
+        RunError: If ONNX lacks an operation, or a probability differs by more than ``parity.tolerance``.
+    """
+    smallest = network.geometry.smallest_px
+    content = _recorded(
+        network, DeployedTile(network), "tile", sample_images(network, (smallest + 75, smallest + 91), number=1)
+    )
+    run = runner(content, "tile")
+
+    def tiled(images: Pixels) -> Pixels:
+        plan = plan_tiles((images.shape[2], images.shape[3]), network.geometry)
+        found = [predict(lambda tile: torch.from_numpy(run(tile.numpy())), each, plan) for each in images]
+        return torch.stack(found).numpy()
+
+    return content, check_parity(network, tiled)
+
+
+def _recorded(network: Network, module: nn.Module, name: str, example: Pixels) -> bytes:
+    """A module as ONNX with its metadata; batches are of any size if the example has two images."""
+    onnx = needed("onnx")
+    needed("onnxscript")
+    rows, columns = (torch.export.Dim(axis, min=1, max=MOST_PIXELS) for axis in ("rows", "columns"))
+    batch = {0: torch.export.Dim("batch", max=MOST_IMAGES)} if len(example) > 1 else {}
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # internal warnings of torch's exporter
+            program = torch.onnx.export(
+                module.eval(),
+                (torch.from_numpy(example),),
+                dynamo=True,
+                input_names=[name],
+                output_names=["probabilities"],
+                dynamic_shapes=({**batch, 2: rows, 3: columns},),
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise RunError(
+            f"{type(network.net).__name__} of run {network.run_id} cannot be exported as ONNX: {reason}",
+            hint="use operations that torch.onnx.export supports, see docs/python.md; `unet-repro predict` needs none",
+        ) from error
+    assert program is not None, "the dynamo exporter returns a program"
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in describe(network).items()})
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def describe(network: Network) -> dict[str, object]:
@@ -75,10 +120,10 @@ def describe(network: Network) -> dict[str, object]:
     }
 
 
-def runner(content: bytes) -> Callable[[Pixels], Pixels]:
-    """A function that runs an ONNX graph on the CPU."""
+def runner(content: bytes, name: str = "image") -> Callable[[Pixels], Pixels]:
+    """A function that runs an ONNX graph with an input of that name on the CPU."""
     session = needed("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
-    return lambda images: np.asarray(session.run(None, {"image": images})[0], np.float32)
+    return lambda images: np.asarray(session.run(None, {name: images})[0], np.float32)
 
 
 def needed(name: str) -> Any:

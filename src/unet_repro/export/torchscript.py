@@ -23,7 +23,7 @@ def export_torchscript(network: Network, path: Path) -> float:
         The largest difference of a probability from the run's own output.
 
     Raises:
-        RunError: If a probability differs by more than ``TOLERANCE``; the file is then not written.
+        RunError: If a probability differs by more than ``parity.tolerance``; the file is then not written.
     """
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode():

@@ -14,8 +14,8 @@ Pixels = npt.NDArray[np.float32]
 SIDE_PX = 512  # of the region in the middle of an image that is looked at
 _PERCENTILES = (1, 50, 99)  # of the grey values; others depend on how much of an image is foreground
 _LAGS_PX = (1, 8)  # between the pixels whose differences are averaged
-# Assumed, and checked on phase contrast, DIC and EM (docs/how-to/prediction.md): so far beyond the training images a feature
-# may lie, at least; further where these differ more. Standard deviations, and logarithms of a factor.
+# Assumed, and checked on phase contrast, DIC and EM (docs/how-to/prediction.md): how far beyond the training images a
+# feature may lie, at least; further where these differ more. Standard deviations, and logarithms of a factor.
 _GREY_MARGIN, _DETAIL_MARGIN = 1.5, float(np.log(1.6))
 _ENOUGH = 3  # images whose range shows how much they differ
 _NO_DETAIL = 1e-3

@@ -154,10 +154,11 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
         )
         for axis in "yx"
     ]
-    names = [v0_5.Identifier(name) for name in identifiers(network.class_names)]
+    names = [v0_5.Identifier(name) for name in identifiers([*network.class_names, *network.head.names])]
     out = v0_5.OutputTensorDescr(
         id=v0_5.TensorId("probabilities"),
-        description="Probability of each class",
+        description="Probability of each class"
+        + (", and a map of the seeds of objects (see the documentation)" if network.head.has_seeds else ""),
         axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *same],
         test_tensor=v0_5.FileDescr(source=folder / "output.npy"),
         data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),

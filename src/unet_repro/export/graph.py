@@ -1,11 +1,14 @@
 """The graph that is exported: grey values of an image of any size in, class probabilities of the same size out.
 
+A network that was trained at a working resolution takes images of that resolution: the graph does not resample.
+
 Tensor names: B batch, C channels, H W image, K classes.
 """
 
 import torch
 from torch import Tensor, nn
 
+from unet_repro.models.heads import probabilities_of
 from unet_repro.runs.network import Network
 from unet_repro.tile_geometry import TileGeometry
 
@@ -25,7 +28,7 @@ class Deployed(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.net, self.geometry = network.net, network.geometry
+        self.net, self.geometry, self.head = network.net, network.geometry, network.head
         statistics = network.normalisation
         self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float64)[:, None, None])
         self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float64)[:, None, None])
@@ -37,13 +40,13 @@ class Deployed(nn.Module):
             image_BCHW: Grey values as stored, float32, of at least one pixel.
 
         Returns:
-            ``(B, K, H, W)`` float32, sums to 1 over K.
+            ``(B, K, H, W)`` float32, sums to 1 over K; the seed map follows, if the network has one (``models.heads``).
         """
         rows, columns = image_BCHW.shape[2], image_BCHW.shape[3]
         normalised = ((image_BCHW.double() - self.mean) / self.std).float()
         tile = normalised.index_select(2, covering_indices(rows, self.geometry))
-        scores: Tensor = self.net(tile.index_select(3, covering_indices(columns, self.geometry)))
-        return scores.softmax(1)[:, :, :rows, :columns]
+        scores = self.head.read(self.net(tile.index_select(3, covering_indices(columns, self.geometry))))
+        return probabilities_of(scores, self.head.num_classes)[:, :, :rows, :columns]
 
 
 def covering_indices(size: int, geometry: TileGeometry) -> Tensor:

@@ -68,6 +68,8 @@ def describe(network: Network) -> dict[str, object]:
     return {
         "unet_repro_run": network.run_id,
         "class_names": list(network.class_names),
+        "channels": [*network.class_names, *network.head.names],
+        "scale": network.scale or 1.0,
         "halo_px": network.geometry.halo_px,
         "step_px": network.geometry.step_px,
         "mean": list(network.normalisation.mean),

@@ -105,7 +105,9 @@ def test_a_prediction_of_a_file_in_small_tiles_is_that_of_the_image_in_memory(na
     sure = np.abs(maps[1] - 0.5) > 1e-4
     np.testing.assert_array_equal(np.load(tmp_path / "c.npy")[sure], maps[1][sure] > 0.5)
     predicted("8.npy", kind="probabilities", views=8)
-    np.testing.assert_allclose(np.load(tmp_path / "8.npy"), maps_of(network, image, 8)[1], atol=0.05)
+    predicted("8 small.npy", kind="probabilities", views=8, **small)
+    np.testing.assert_allclose(np.load(tmp_path / "8 small.npy"), np.load(tmp_path / "8.npy"), atol=1e-5)
+    assert np.abs(np.load(tmp_path / "8.npy") - probability).max() > 1e-4
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 

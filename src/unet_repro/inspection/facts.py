@@ -27,6 +27,7 @@ class Facts:
         empty: Keys of the labelled training images without any object.
         objects: Objects in each labelled training image.
         diameters_px: Diameter of the circle of equal area of every object, sorted, float64.
+        touching: Share of the objects that have a pixel beside one of another object.
         foreground: Share of the pixels of each labelled training image that are in an object.
         ignored: Share of the labelled pixels that are ignored.
         duplicates: Keys of images with equal pixels, at least two each.
@@ -44,6 +45,7 @@ class Facts:
     empty: tuple[str, ...]
     objects: tuple[int, ...]
     diameters_px: npt.NDArray[np.float64]
+    touching: float
     foreground: tuple[float, ...]
     ignored: float
     duplicates: tuple[tuple[str, ...], ...]
@@ -74,6 +76,7 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
         empty=tuple(one.key for (one, _), found in zip(labelled, areas, strict=True) if not len(found)),
         objects=tuple(map(len, areas)),
         diameters_px=np.sort(diameters),
+        touching=sum(_num_touching(labels) for _, labels in labelled) / max(1, len(diameters)),
         foreground=tuple(_foreground(one, labels) for one, labels in labelled),
         ignored=sum(int(mask.sum()) for mask in ignored) / pixels,
         duplicates=_duplicates(samples),
@@ -85,6 +88,15 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
 def _areas(labels: Labels) -> npt.NDArray[np.int64]:
     """Pixels of each object."""
     return np.unique(labels[labels > 0], return_counts=True)[1]
+
+
+def _num_touching(labels: Labels) -> int:
+    """Objects with a pixel above, below, left or right of one of another object."""
+    found: set[int] = set()
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        touch = (one != other) & (one > 0) & (other > 0)
+        found.update(one[touch].tolist(), other[touch].tolist())
+    return len(found)
 
 
 def _foreground(sample: Sample, labels: Labels) -> float:

@@ -107,6 +107,7 @@ class TrainConfig:
     runs_dir: str
     rates: dict[str, float] = field(default_factory=dict)  # the scale's learning rates, to which others refer
     callbacks: dict[str, Plain] | None = None
+    init: str | None = None  # run, package or name of a network whose weights the training starts from
     target: Plain | None = None  # what is predicted beside classes; see ``data.targets``
     data_scale: float | None = None  # the working resolution as a share of the images': ``data.scale`` in YAML
     plan: Plain | None = None  # of inspection.training_plan, to which other settings refer; empty until it is made

@@ -34,6 +34,7 @@ from unet_repro.predicted_objects import (
     write_page,
 )
 from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.runs.package import run_of
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import find_inputs, left_out, name_targets, written_suffix
 from unet_repro.stacks.reading import open_stack
@@ -50,9 +51,10 @@ WATERSHED_BYTES_PER_PIXEL = 60  # mask, distances, seeds, queue and labels of sc
 class PredictSettings:
     """Settings of `unet-repro predict`; see ``conf/predict.yaml``."""
 
-    run: Path
+    run: Path | None
     input: str
     output: Path
+    model: str | None = None
     checkpoint: Checkpoint = "best"
     channels: Channels = None
     series: Series = None
@@ -127,7 +129,7 @@ def predict(settings: PredictSettings) -> Outcome:
         UserError: If the run, the input as a whole or a setting is invalid. Errors of single images are listed in the
             outcome, and the others are predicted.
     """
-    network = trained_network(settings.run, settings.checkpoint)
+    network = trained_network(_run(settings), settings.checkpoint)
     kind, notes = chosen_kind(settings.kind, network)
     objects, of_objects = object_settings(settings.instances, network, settings.checkpoint, kind)
     result = Result(
@@ -172,6 +174,17 @@ def predict(settings: PredictSettings) -> Outcome:
         for job in jobs:
             job.journal.forget()
     return outcome
+
+
+def _run(settings: PredictSettings) -> Path:
+    """The folder of the run, or of the run inside the model.
+
+    Raises:
+        ConfigError: If neither or both are named.
+    """
+    if (settings.run is None) == (settings.model is None):
+        raise ConfigError("exactly one of run and model is required", hint="add run=runs/<run_id> or model=NAME")
+    return run_of(settings.model) if settings.run is None else settings.run  # type: ignore[arg-type]  # one is given
 
 
 def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:

@@ -139,7 +139,7 @@ def test_evaluation_chooses_seeds_at_full_resolution_and_prediction_uses_them(na
     monkeypatch.setattr(sys, "argv", sys.argv)
     main(["evaluate", f"run={trained[name]}", "warping=false", "output=out", "views=4"])
     (assessed,) = json.loads((tmp_path / "out" / "measures-val-best-4-views.json").read_text())
-    assert {"SEG", "iou_cell"} <= {row["measure"] for row in assessed["rows"]}
+    assert {"SEG", "iou_cell"} <= {row["measure"] for row in assessed["measures"]}
     chosen = read_choice(RunFolder(trained[name]), "best")
     assert chosen.method == "seeds"
     cv2.imwrite("a.png", cells(7)[0])

@@ -16,13 +16,13 @@ from unet_repro.runs.network import describe_network
 GREY = Normalisation((128.0,), (60.0,))
 
 
-def random_run(path: Path, *overrides: str, normalisation: Normalisation = GREY) -> Path:
+def random_run(path: Path, *overrides: str, normalisation: Normalisation = GREY, num_outputs: int = 2) -> Path:
     """The folder of a run of width 4 and depth 2, unless overridden."""
     folder = RunFolder(path)
     config = check(compose("train", ["data=folder", "data.root=gone", "model.width=4", "model.depth=2", *overrides]))
     write_atomically(folder.config, yaml.safe_dump(dataclasses.asdict(config)))
     describe_network(folder, normalisation, ("background", "cell"))
     torch.manual_seed(0)
-    net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=2)
+    net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=num_outputs)
     write_checkpoint(folder.best, {"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}})
     return path

@@ -20,6 +20,7 @@ from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
 from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
+from unet_repro.report.open_table import Kept, keep
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import Checkpoint
 from unet_repro.runs.object_settings import write_choice
@@ -45,6 +46,7 @@ class EvaluateSettings:
     precision: Literal[32, "bf16", "auto"]
     warping: bool
     output: Path | None
+    record: Path | None
     data: DataSettings
 
 
@@ -83,9 +85,13 @@ def task(config: DictConfig) -> None:
                 )
                 for group in groups
             ]
-        arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]
+        arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir=", "record="))]
         command = shlex.join(["unet-repro", "evaluate", *arguments])
         written = write_assessments(assessments, folder, name, command)
+        if settings.record is not None:
+            comparison = settings.comparison or "runs"
+            kept = Kept(comparison, settings.part, checkpoint, settings.views, command, tuple(assessments))
+            written.append(keep(kept, settings.record))
         if settings.comparison is None:
             chosen = {run: choice for each in assessments for run, choice in each.best.items()}
             for run in map(RunFolder, runs):

@@ -20,6 +20,7 @@ from unet_repro.machine import memory_order
 from unet_repro.models.protocol import first_width, tile_geometry
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
+from unet_repro.runs.initial import start_from
 from unet_repro.tile_geometry import TileGeometry
 from unet_repro.training.ranks import share_dropout
 from unet_repro.training.task import SegmentationTask
@@ -145,8 +146,13 @@ def prepare(config: TrainConfig, source: Data, rank: int = 0) -> Training:
         config: The configuration.
         source: Its data.
         rank: Rank of the device that it is for.
+
+    Raises:
+        ConfigError: If the network does not fit the weights that it starts from.
     """
     tiles, task = build(config, source, rank)
+    if config.init is not None:
+        start_from(task.net, config.init)
     return Training(config, source, run_folder(config, source), tiles, task, make_callbacks(config.callbacks))
 
 

@@ -17,6 +17,7 @@ GROUPS = [
     "optimizer",
     "schedule",
     "split",
+    "target",
     "tiles",
     "trainer",
     "weight_map",

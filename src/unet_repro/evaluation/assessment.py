@@ -90,9 +90,7 @@ class Assessment:
     truth: str
     settings_from: str
     best: dict[str, tuple[InstanceSettings, int]] = field(default_factory=dict)
-    cases: dict[str, tuple[npt.NDArray[np.float32], Labels, Probability, Probability | None]] = field(
-        default_factory=dict
-    )
+    cases: dict[str, Case] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ user's cache, so that a package, or the name of one that comes with this program
 """
 
 import hashlib
-import shutil
+import io
+import re
 import tempfile
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -113,46 +113,38 @@ def shipped(folder: Traversable | None = None) -> dict[str, Shipped]:
 def _unpacked(content: bytes, name: str) -> Path:
     """Unpacks the run's files of a package into the cache, once."""
     target = Path(pooch.os_cache("unet-repro")) / "models" / hashlib.sha256(content).hexdigest()[:16]
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            run_id = _extract(content, name, Path(scratch))
-            inside = Path(scratch) / "whole" / run_id
-            inside.mkdir(parents=True)
-            for path in _files(Path(scratch)):
-                path.replace(inside / path.name)
-            try:
-                inside.parent.rename(target)
-            except OSError:  # another process was quicker
-                if not target.is_dir():
-                    raise
-                shutil.rmtree(inside.parent, ignore_errors=True)
+    try:
+        if not target.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                _extract(content, name, Path(scratch) / "model").rename(target)
+    except OSError as error:
+        if not target.is_dir():  # else another process was quicker
+            raise RunError(
+                f"{name} cannot be unpacked to {target}: {error}",
+                hint="free some space, or set XDG_CACHE_HOME to a writable folder",
+            ) from error
     return next(target.iterdir())
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    return [path for path in folder.iterdir() if path.is_file()]
-
-
-def _extract(content: bytes, name: str, folder: Path) -> str:
-    """Writes the run's files of a package into a folder, and returns the run's id."""
-    archive_path = folder / "package"
-    archive_path.write_bytes(content)
+def _extract(content: bytes, name: str, folder: Path) -> Path:
+    """Writes the run's files of a package to ``<folder>/<run id>``, and returns the folder."""
     try:
-        with zipfile.ZipFile(archive_path) as archive:
-            names = set(archive.namelist())
-            missing = {*NEEDED, NAME} - names
-            for one in {*NEEDED, *OPTIONAL, NAME} & names:
-                (folder / one).write_bytes(archive.read(one))  # compares checksums
-    except (zipfile.BadZipFile, OSError) as error:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            there = set(archive.namelist())
+            if missing := {*NEEDED, NAME} - there:
+                raise RunError(
+                    f"{name} has no {sorted(missing)[0]}: it was not exported by this program, or an earlier version did",
+                    hint="export the run again: unet-repro export run=... output=model.zip",
+                )
+            files = {one: archive.read(one) for one in {*NEEDED, *OPTIONAL, NAME} & there}  # compares checksums
+    except zipfile.BadZipFile as error:
         raise RunError(f"{name} is damaged or no package: {error}", hint="export or install it again") from error
-    archive_path.unlink()
-    if missing:
-        raise RunError(
-            f"{name} has no {sorted(missing)[0]}: it was not exported by this program, or by an earlier version",
-            hint="export the run again: unet-repro export run=... output=model.zip",
-        )
-    run_id = (folder / NAME).read_text().strip()
-    if not run_id or "/" in run_id or "\\" in run_id or run_id.startswith("."):
+    run_id = files[NAME].decode("ascii", "replace").strip()
+    if not re.fullmatch(r"\w[\w.-]*", run_id):
         raise RunError(f"{name} has an invalid id in {NAME}", hint="export or install it again")
-    return run_id
+    inside = folder / run_id
+    inside.mkdir(parents=True)
+    for one, data in files.items():
+        (inside / one).write_bytes(data)
+    return folder

@@ -103,7 +103,7 @@ def test_a_package_of_another_program_is_refused(left_out, package, tmp_path):
         for name in whole.namelist():
             if name != left_out:
                 part.writestr(name, whole.read(name))
-    with pytest.raises(RunError, match=f"has no {left_out}: it was not exported by this program"):
+    with pytest.raises(RunError, match=f"has no {left_out}: it was not exported by this version"):
         run_of(tmp_path / "part.zip")
 
 

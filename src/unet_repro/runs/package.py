@@ -134,7 +134,7 @@ def _extract(content: bytes, name: str, folder: Path) -> Path:
             there = set(archive.namelist())
             if missing := {*NEEDED, NAME} - there:
                 raise RunError(
-                    f"{name} has no {sorted(missing)[0]}: it was not exported by this program, or an earlier version did",
+                    f"{name} has no {sorted(missing)[0]}: it was not exported by this version of the program",
                     hint="export the run again: unet-repro export run=... output=model.zip",
                 )
             files = {one: archive.read(one) for one in {*NEEDED, *OPTIONAL, NAME} & there}  # compares checksums

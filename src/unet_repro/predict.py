@@ -54,7 +54,7 @@ class PredictSettings:
     run: Path | None
     input: str
     output: Path
-    model: str | None = None
+    network: str | None = None
     checkpoint: Checkpoint = "best"
     channels: Channels = None
     series: Series = None
@@ -182,9 +182,11 @@ def _run(settings: PredictSettings) -> Path:
     Raises:
         ConfigError: If neither or both are named.
     """
-    if (settings.run is None) == (settings.model is None):
+    if settings.run is not None and settings.network is None:
+        return settings.run
+    if settings.network is None or settings.run is not None:
         raise ConfigError("exactly one of run and model is required", hint="add run=runs/<run_id> or model=NAME")
-    return run_of(settings.model) if settings.run is None else settings.run  # type: ignore[arg-type]  # one is given
+    return run_of(settings.network)
 
 
 def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:

@@ -60,7 +60,7 @@ def image(path, seed=0):
 
 def test_a_package_predicts_what_its_run_predicts_and_knows_no_path_of_this_machine(run, package, tmp_path):
     source = image(tmp_path / "a.png")
-    ways = {"run": {"run": run}, "model": {"run": None, "model": str(package)}}
+    ways = {"run": {"run": run}, "model": {"run": None, "network": str(package)}}
     for name, way in ways.items():
         outcome = predict(PredictSettings(**way, input=source, output=tmp_path / f"{name}.npy", objects=False))
         assert any("seed_threshold=0.4" in note for note in outcome.notes)
@@ -115,7 +115,7 @@ def test_damaged_and_missing_packages_are_refused(tmp_path):
         run_of(tmp_path / "gone.zip")
 
 
-@pytest.mark.parametrize("given", [{"run": None}, {"run": Path("runs/abc"), "model": "em-membranes"}])
+@pytest.mark.parametrize("given", [{"run": None}, {"run": Path("runs/abc"), "network": "em-membranes"}])
 def test_exactly_one_of_run_and_model_is_named(given, tmp_path):
     with pytest.raises(ConfigError, match="exactly one of run and model"):
         predict(PredictSettings(**given, input="a.png", output=tmp_path / "a.npy"))

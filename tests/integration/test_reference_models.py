@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import yaml
 from tiny import tiny, unet_repro
 from trained import random_run
 
-from unet_repro.cli import main
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.inference.instances import InstanceSettings
@@ -147,17 +145,8 @@ def test_weights_of_another_network_are_refused(parent, tmp_path):
         train(tiny(tmp_path / "runs", "model.width=4", f"init={parent}"))
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # bioimageio.core loads it so
-def test_an_exported_package_predicts_through_the_command_line(run, tmp_path, monkeypatch):
-    pytest.importorskip("bioimageio.core")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    main(["export", f"run={run}", "output=model.zip", "cover=false"])
+def test_a_package_predicts_through_the_command_line(package, tmp_path):
     image(tmp_path / "a.png")
-    predicted = unet_repro("predict", "model=model.zip", "input=a.png", "output=out/a.tif", cwd=tmp_path)
+    predicted = unet_repro("predict", f"model={package.name}", "input=a.png", "output=out/a.tif", cwd=tmp_path)
     assert predicted.returncode == 0, predicted.stderr
     assert (tmp_path / "out" / "a.objects.csv").exists()
-    with zipfile.ZipFile("model.zip") as archive:
-        assert {*NEEDED, "objects.json", "weights.onnx", "weights.pt"} <= set(archive.namelist())
-        assert "distance from the outline" in archive.read("README.md").decode()

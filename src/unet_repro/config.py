@@ -158,6 +158,9 @@ def check(config: DictConfig) -> TrainConfig:
     settings = {str(key): value for key, value in plain.items()}
     check_names("", settings, *_names_of(TrainConfig))
     settings["data"], settings["data_scale"] = _check_scale(settings["data"], settings.get("data_scale"))
+    settings["target"] = settings.get("target") or None  # target=none
+    if isinstance(settings["target"], dict) and "_target_" not in settings["target"]:
+        raise ConfigError("target has no _target_", hint="use target=border, target=distance or target=none")
     settings["logger"] = _check_loggers(settings["logger"])
     settings["callbacks"] = check_nodes("callbacks", settings.get("callbacks"))
     for node, schema in _SECTIONS.items():

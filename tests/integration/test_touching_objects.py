@@ -152,10 +152,16 @@ def test_evaluation_chooses_seeds_at_full_resolution_and_prediction_uses_them(na
 def test_target_and_working_resolution_are_part_of_the_identity_and_their_absence_is_not(trained, tmp_path):
     assert len({path.name for path in trained.values()}) == len(VARIANTS)
     plain = check(tiny(tmp_path))
+    assert check(tiny(tmp_path, "target=none")) == plain
     assert check(tiny(tmp_path, "data.scale=1")) == check(tiny(tmp_path, "data.scale=1.0")) == plain
     assert "target" not in plain.plain()
     assert "data_scale" not in plain.plain()
     assert "scale" not in plain.plain()["data"]
+
+
+def test_a_setting_of_a_target_needs_its_target(tmp_path):
+    with pytest.raises(ConfigError, match="target has no _target_"):
+        check(tiny(tmp_path, "+target.width_px=2"))
 
 
 @pytest.mark.parametrize("scale", ["0", "2", "half"])

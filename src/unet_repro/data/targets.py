@@ -1,6 +1,6 @@
 """What a network is trained to predict beside the data's classes, so that touching objects can be told apart.
 
-Without a target (``target=null``) it predicts the classes of the data, where pixels between touching objects are
+Without a target (``target=none``) it predicts the classes of the data, where pixels between touching objects are
 background, as in the paper. Both targets here add one output, in which the seeds of objects are found: see
 ``models.heads`` for the outputs and ``inference.instances`` for the objects.
 """
@@ -156,6 +156,6 @@ def head_of(target: Target | None, num_classes: int) -> Head:
         raise ConfigError(
             f"target={type(target).__name__.lower()} needs background and one class of objects; the data have "
             f"{num_classes} classes",
-            hint="use target=null",
+            hint="use target=none",
         )
     return target.head

@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock lint format type test test-fast docs docs-serve notebook dist test-next reproduce-ablations report verify watch bench bench-quality stress clean
+.PHONY: help install lock lint format type test test-fast docs docs-serve notebook dist test-next reproduce-ablations report verify watch open-table reference-models bench bench-quality stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -131,6 +131,21 @@ bench-quality: $(VENV)/.bench ## quality on EM: against MONAI at equal training 
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/table.py
+
+VIEWS := 1 8
+open-table: $(READY) ## train and measure the recommended settings on all public images; resumable, JOBS=n at once
+	for name in kfold sequences objects; do \
+	  $(BIN)/unet-repro train -m experiment=$$name seed=0,1,2 $$(test $$name = kfold && echo data=isbi2012) \
+	    hydra/launcher=local $(if $(JOBS),hydra.launcher.jobs=$(JOBS)) || exit 1; done
+	for views in $(VIEWS); do \
+	  $(BIN)/unet-repro evaluate comparison=kfold views=$$views record=experiments/record/open && \
+	  $(BIN)/unet-repro evaluate comparison=sequences part=test checkpoint=last views=$$views record=experiments/record/open && \
+	  $(BIN)/unet-repro evaluate comparison=objects checkpoint=last views=$$views warping=false record=experiments/record/open \
+	    || exit 1; done
+	$(BIN)/unet-repro report --record
+
+reference-models: $(READY) ## pack trained runs as networks of this program: NETWORKS="em-membranes=runs/ID hela-dic=runs/ID"
+	$(BIN)/python benchmarks/reference_models.py $(NETWORKS)
 
 stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an undisturbed sweep, and publish the result
 	$(BIN)/python benchmarks/stress.py --publish experiments/README.md

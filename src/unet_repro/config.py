@@ -111,6 +111,9 @@ class TrainConfig:
     runs_dir: str
     rates: dict[str, float] = field(default_factory=dict)  # the scale's learning rates, to which others refer
     callbacks: dict[str, Plain] | None = None
+    init: str | None = None  # run, package or name of a network whose weights the training starts from
+    target: Plain | None = None  # what is predicted beside classes; see ``data.targets``
+    data_scale: float | None = None  # the working resolution as a share of the images': ``data.scale`` in YAML
     plan: Plain | None = None  # of inspection.training_plan, to which other settings refer; empty until it is made
 
     def plain(self) -> Plain:
@@ -151,6 +154,10 @@ def check(config: DictConfig) -> TrainConfig:
     """
     settings = _resolved(config)
     check_names("", settings, *_names_of(TrainConfig))
+    settings["data"], settings["data_scale"] = _check_scale(settings["data"], settings.get("data_scale"))
+    settings["target"] = settings.get("target") or None  # target=none
+    if isinstance(settings["target"], dict) and "_target_" not in settings["target"]:
+        raise ConfigError("target has no _target_", hint="use target=border, target=distance or target=none")
     settings["logger"] = _check_loggers(settings["logger"])
     settings["callbacks"] = check_nodes("callbacks", settings.get("callbacks"))
     for node, schema in _SECTIONS.items():
@@ -163,6 +170,22 @@ def check(config: DictConfig) -> TrainConfig:
     if not 0 <= checked.seed < 2**32:
         raise ConfigError(f"seed={checked.seed} is not valid", hint="use 0 to 4294967295")
     return replace(checked, trainer=_check_trainer(checked.trainer))
+
+
+def _check_scale(data: Any, known: Any) -> tuple[Any, float | None]:
+    """Takes the working resolution out of the data node, since a source reads images as they are.
+
+    The images' own resolution is ``None``, however it is written.
+    """
+    if not isinstance(data, dict):
+        return data, known
+    scale = data.get("scale", known)
+    if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1):
+        raise ConfigError(
+            f"data.scale={scale} must be above 0 and at most 1", hint="use 0.5 for half resolution, or null"
+        )
+    node = {name: value for name, value in data.items() if name != "scale"}
+    return node, None if scale is None or scale == 1 else float(scale)
 
 
 def _check_loggers(logger: Any) -> Any:

@@ -15,11 +15,12 @@ from tqdm import tqdm
 from unet_repro.data.appearance import SIDE_PX
 from unet_repro.errors import ConfigError, UserError
 from unet_repro.evaluation.trained_run import trained_network
-from unet_repro.inference.file import Predictor, Result, Scale, predict_file
+from unet_repro.inference.file import Predictor, predict_file
 from unet_repro.inference.instances import InstanceOverrides
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, free_bytes, plan_within, shape_of
+from unet_repro.inference.result import Result, Scale
 from unet_repro.inference.volume import Stitching, TileViews
 from unet_repro.machine import autocast, memory_order, multiplies_bf16, use_machine
 from unet_repro.models.protocol import first_width
@@ -34,6 +35,7 @@ from unet_repro.predicted_objects import (
     write_page,
 )
 from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.runs.package import run_of
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import find_inputs, left_out, name_targets, written_suffix
 from unet_repro.stacks.reading import open_stack
@@ -49,9 +51,10 @@ WATERSHED_BYTES_PER_PIXEL = 60  # mask, distances, seeds, queue and labels of sc
 class PredictSettings:
     """Settings of `unet-repro predict`; see ``conf/predict.yaml``."""
 
-    run: Path
+    run: Path | None
     input: str
     output: Path
+    network: str | None = None
     checkpoint: Checkpoint = "best"
     channels: Channels = None
     series: Series = None
@@ -126,7 +129,7 @@ def predict(settings: PredictSettings) -> Outcome:
         UserError: If the run, the input as a whole or a setting is invalid. Errors of single images are listed in the
             outcome, and the others are predicted.
     """
-    network = trained_network(settings.run, settings.checkpoint)
+    network = trained_network(_run(settings), settings.checkpoint)
     kind, notes = chosen_kind(settings.kind, network)
     objects, of_objects = object_settings(settings.instances, network, settings.checkpoint, kind)
     result = Result(
@@ -173,6 +176,19 @@ def predict(settings: PredictSettings) -> Outcome:
     return outcome
 
 
+def _run(settings: PredictSettings) -> Path:
+    """The folder of the run, or of the run inside the model.
+
+    Raises:
+        ConfigError: If neither or both are named.
+    """
+    if settings.run is not None and settings.network is None:
+        return settings.run
+    if settings.network is None or settings.run is not None:
+        raise ConfigError("exactly one of run and model is required", hint="add run=runs/<run_id> or model=NAME")
+    return run_of(settings.network)
+
+
 def _predict(job: _Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:
     with open_stack(job.path, channels=network.in_channels, choice=job.choice) as stack:
         if (unlike := _strange_grey_values(stack, network)) is not None:
@@ -215,11 +231,12 @@ def _predictor(network: Network, settings: PredictSettings, result: Result, devi
 
     def scores(x_BCHW: Tensor) -> Tensor:
         with autocast(device, precision):
-            return net(x_BCHW)  # type: ignore[no-any-return]
+            return network.head.read(net(x_BCHW))
 
     return Predictor(
         network=scores,
-        num_classes=len(network.class_names),
+        head=network.head,
+        scale=network.scale,
         normalisation=network.normalisation,
         device=device,
         views=settings.views,
@@ -235,7 +252,7 @@ def _precision(settings: PredictSettings, device: torch.device) -> Literal[32, "
 
 
 def _shape(network: Network) -> NetworkShape | OtherNetwork:
-    return shape_of(network.net, network.in_channels, len(network.class_names))
+    return shape_of(network.net, network.in_channels, network.head.num_outputs)
 
 
 def _suffix(settings: PredictSettings, result: Result, path: Path) -> str:
@@ -259,7 +276,7 @@ def _plan(
     """Plans the prediction of an image, taking an existing partial output into account."""
     choice = _choice(network, settings)
     with open_stack(path, channels=network.in_channels, choice=choice) as stack:
-        image_hw, num_planes = (stack.height, stack.width), stack.num_planes
+        sizes, num_planes = predictor.sizes(stack), stack.num_planes
     journal = Journal(target, _signature(path, network, settings, predictor))
     start = journal.read()
     if target.exists() and not (start is not None and start.done) and not settings.overwrite:
@@ -268,19 +285,20 @@ def _plan(
         start = None
     if start is None and not settings.overwrite:
         check_new(target, predictor.result.extras)
-    if predictor.result.kind == "instances" and predictor.result.instances.method == "watershed":
-        needed = WATERSHED_BYTES_PER_PIXEL * image_hw[0] * image_hw[1]
+    if predictor.result.kind == "instances" and predictor.result.instances.method != "components":
+        height, width = sizes.full_hw
+        needed = WATERSHED_BYTES_PER_PIXEL * height * width
         if needed > free_bytes():
             raise ConfigError(
-                f"a watershed of {image_hw[0]} x {image_hw[1]} pixels needs about {needed / 1e9:.1f} GB of memory",
+                f"a watershed of {height} x {width} pixels needs about {needed / 1e9:.1f} GB of memory",
                 hint="use instances.method=components, which processes bands of rows",
             )
     if start is not None:
         tile_hw = start.tile_hw
     else:
         memory_gb = None if settings.memory_gb == "auto" else settings.memory_gb
-        tile_hw = plan_within(image_hw, shape, memory_gb=memory_gb, device=predictor.device).tile_hw
-    plan = plan_with(image_hw, tile_hw, shape.geometry, overlap=settings.stitching == "average")
+        tile_hw = plan_within(sizes.working_hw, shape, memory_gb=memory_gb, device=predictor.device).tile_hw
+    plan = plan_with(sizes.working_hw, tile_hw, shape.geometry, overlap=settings.stitching == "average")
     return _Job(path, target, choice, plan, num_planes, journal, start)
 
 

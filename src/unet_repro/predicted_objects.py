@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unet_repro.errors import ConfigError
-from unet_repro.inference.file import Kind
-from unet_repro.inference.instances import InstanceOverrides, InstanceSettings
+from unet_repro.inference.instances import InstanceOverrides, InstanceSettings, candidates, check_seeds
 from unet_repro.inference.journal import Journal
+from unet_repro.inference.result import Kind
 from unet_repro.objects.batch import write_batch
 from unet_repro.objects.sheet import Card, check_own
 from unet_repro.objects.summary import Summary
@@ -25,7 +25,7 @@ def chosen_kind(kind: AnyKind, network: Network) -> tuple[Kind, list[str]]:
     """The kind of result, and notes: ``auto`` is ``instances`` for runs trained on numbered objects."""
     if kind != "auto":
         return kind, []
-    if not network.numbers_objects:
+    if not (network.numbers_objects or network.head.has_seeds):
         return "classes", []
     return "instances", ["kind=instances, since the run was trained on numbered objects; add kind=classes for classes"]
 
@@ -39,10 +39,12 @@ def object_settings(
         ConfigError: If a given setting is out of range.
         RunError: If the record of the choice is damaged.
     """
+    default = candidates(has_seeds=network.head.has_seeds)[0]
     if kind != "instances":
-        return given.over(InstanceSettings()), []
+        return given.over(default), []
     chosen = read_choice(network.folder, checkpoint)
-    used = given.over(chosen or InstanceSettings())
+    used = given.over(chosen or default)
+    check_seeds(used, has_seeds=network.head.has_seeds)
     values = ", ".join(f"{name}={value}" for name, value in asdict(used).items())
     if chosen is None:
         command = f"unet-repro evaluate run={network.folder.path} checkpoint={checkpoint}"

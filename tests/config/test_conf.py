@@ -17,6 +17,7 @@ GROUPS = [
     "optimizer",
     "schedule",
     "split",
+    "target",
     "tiles",
     "trainer",
     "weight_map",
@@ -182,6 +183,9 @@ def test_tuning_gives_both_optimizers_the_same_rates_and_slices():
 @pytest.mark.parametrize("name", ["kfold", "seed_runs", "sequences"])
 def test_comparisons_outside_of_the_trial_have_the_same_settings_at_any_scales_optimizer(name):
     for arm, config in arms_of(name, "scale=laptop").items():
+        if "own_" in arm:  # as recommended for own images
+            assert config.optimizer == check(train("experiment=own_data", "plan=null")).optimizer
+            continue
         assert config.optimizer["_target_"] == f"torch.optim.{'Adam' if 'Adam' in arm or '01' in arm else 'SGD'}"
         assert config.optimizer["lr"] == (3e-4 if "3e-4" in arm else 1e-3)
 

@@ -21,6 +21,7 @@ def random_run(
     *overrides: str,
     normalisation: Normalisation = GREY,
     class_names: tuple[str, ...] = ("background", "cell"),
+    num_outputs: int | None = None,
 ) -> Path:
     """The folder of a run of width 4 and depth 2, unless overridden."""
     folder = RunFolder(path)
@@ -28,6 +29,7 @@ def random_run(
     write_atomically(folder.config, yaml.safe_dump(dataclasses.asdict(config)))
     describe_network(folder, normalisation, class_names)
     torch.manual_seed(0)
-    net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=len(class_names))
+    outputs = num_outputs or len(class_names)
+    net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=outputs)
     write_checkpoint(folder.best, {"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}})
     return path

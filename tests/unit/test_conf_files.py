@@ -27,7 +27,7 @@ def leaves(config, prefix=""):
 )  # fmt: skip
 def test_reading_without_hydra_gives_the_settings_that_hydra_composes(given):
     config = OmegaConf.to_container(compose("train", [f"{group}={option}" for group, option in given.items()]))
-    aside = ("experiment", "callbacks")
+    aside = ("experiment", "callbacks", "target")  # the last two are empty by default
     wanted = {key: value for key, value in leaves(config) if not key.startswith(aside) and "._" not in key}
     read = {key: one.value for key, one in conf_files.composed("train", given).items() if not key.startswith("hydra.")}
     assert set(read) == set(wanted)

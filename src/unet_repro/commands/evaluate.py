@@ -19,6 +19,7 @@ from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
 from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
+from unet_repro.report.open_table import Kept, keep
 from unet_repro.report.side_by_side import side_by_side
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import Checkpoint
@@ -46,6 +47,7 @@ class EvaluateSettings:
     precision: Literal[32, "bf16", "auto"]
     warping: bool
     output: Path | None
+    record: Path | None
     data: DataSettings
 
 
@@ -86,9 +88,12 @@ def task(config: DictConfig) -> None:
                 )
                 for group in groups
             ]
-        arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir="))]
+        arguments = [word for word in sys.argv[1:] if not word.startswith(("output=", "runs_dir=", "record="))]
         command = shlex.join(["unet-repro", "evaluate", *arguments])
         written = write_assessments(assessments, folder, name, command, baseline=baseline)
+        if settings.record is not None:
+            kept = Kept(comparison or "runs", settings.part, checkpoint, settings.views, command, tuple(assessments))
+            written.append(keep(kept, settings.record))
         if comparison is None:
             chosen = {run: choice for each in assessments for run, choice in each.best.items()}
             for run in map(RunFolder, runs):

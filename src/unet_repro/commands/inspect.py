@@ -10,7 +10,7 @@ from unet_repro.errors import UserError
 from unet_repro.inspection.facts import facts_of
 from unet_repro.inspection.page import image_section, tile_section, weight_section, write_page
 from unet_repro.inspection.planned import planned
-from unet_repro.inspection.text import facts_lines, plan_lines, split_line
+from unet_repro.inspection.text import advice, facts_lines, plan_lines, split_line
 from unet_repro.inspection.warnings import warnings_of
 from unet_repro.stacks.reading import open_stack
 from unet_repro.sweep.timing import seconds_for
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> None:
         print("\n".join([*lines, *(f"warning: {each}" for each in warnings_of(facts, None))]))
         raise
     lines += [split_line(data), *(f"warning: {each}" for each in warnings_of(facts, data))]
+    lines += advice(facts, config, numbers_objects=whole.numbers_objects)
     print("\n".join(lines), flush=True)
     seconds = None if asked.no_timing else seconds_for(config, data)
     plan = plan_lines(config, None if seconds is None else seconds / 60)

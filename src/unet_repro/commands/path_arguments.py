@@ -9,7 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-KEYS = {"run", "runs_dir", "input", "output", "data.root", "hydra.run.dir"}  # settings that are paths
+# Settings that are paths.
+KEYS = {"run", "runs_dir", "input", "output", "network", "init", "record", "data.root", "hydra.run.dir"}
 _LISTS = {"run"}  # of these, those that may be lists
 _NEVER_SWEPT = {"runs_dir", "output", "hydra.run.dir"}
 _EMPTY = {"", "null", "???"}

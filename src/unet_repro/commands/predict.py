@@ -13,8 +13,9 @@ from unet_repro.predict import PredictSettings, predict
 
 
 def main(arguments: list[str]) -> None:
-    """Predicts images."""
-    hydra_app.run(task, verb="predict", arguments=arguments)
+    """Predicts images. ``model=`` is written for ``network=``, since ``model`` is a group of the configuration."""
+    named = [f"network={one.removeprefix('model=')}" if one.startswith("model=") else one for one in arguments]
+    hydra_app.run(task, verb="predict", arguments=named)
 
 
 def task(config: DictConfig) -> None:

@@ -17,8 +17,10 @@ from unet_repro.data.appearance import Appearance
 from unet_repro.data.augment.augment import Augment
 from unet_repro.data.labels import IGNORED, class_counts, classes_of
 from unet_repro.data.normalise import Normalisation
+from unet_repro.data.resample import reduce_image, reduce_labels, sizes_at
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Split
+from unet_repro.data.targets import Border, Distance, Target
 from unet_repro.data.tiles import Tiles, draw_center, draw_known
 from unet_repro.data.weight_cache import cached
 from unet_repro.data.weight_maps import WeightMap
@@ -41,7 +43,7 @@ class TrainTiles(Dataset[TrainBatch]):
     Args:
         images: ``(C, H, W)`` float32, normalised.
         classes: ``(H, W)`` uint8; in images with ``labels.IGNORED`` tiles are centred on the other pixels.
-        weights: ``(H, W)`` float32.
+        weights: ``(H, W)`` float32, or ``(2, H, W)`` with the distances of the target ``Distance``.
         augment: Draws and applies the augmentation of one tile.
         tile_size: Input size of a tile.
         output_size: Output size of a tile.
@@ -73,7 +75,7 @@ class TrainTiles(Dataset[TrainBatch]):
         return self.num_tiles
 
     def __getitem__(self, number: int) -> TrainBatch:
-        """Image ``(C, S, S)`` float32, classes ``(s, s)`` uint8, weights ``(s, s)`` float32."""
+        """Image ``(C, S, S)`` float32, classes ``(s, s)`` uint8, weights ``(s, s)`` or ``(2, s, s)`` float32."""
         epoch, position = divmod(number, len(self.images))
         order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.images))
         chosen = int(order[position])
@@ -157,6 +159,9 @@ class TileData(LightningDataModule):
         threshold_images: Number of training images, evenly spaced, that are also predicted whole at each validation, to
             choose a threshold on them; 0 for none.
         batches_per_step: Batches of the tile budget whose gradients are accumulated in a step.
+        target: What the network predicts beside the K classes.
+        scale: Working resolution of the training tiles as a share of the images'; ``None``: the images' own. Whole
+            images keep their own.
 
     Raises:
         GeometryError: If the tile size is not legal, or larger than the smallest mirrored training image.
@@ -178,6 +183,8 @@ class TileData(LightningDataModule):
         max_val_images: int | None = None,
         threshold_images: int = 0,
         batches_per_step: int = 1,
+        target: Target | None = None,
+        scale: float | None = None,
     ) -> None:
         super().__init__()
         by_key = {sample.key: sample for sample in samples}
@@ -188,10 +195,11 @@ class TileData(LightningDataModule):
         self.tiles, self.batch = tiles, tiles.batch(depth)
         self.output_size = output_size(tiles.size, depth)
         self.augment, self.weight_map = augment, weight_map
+        self.target, self.scale = target, scale
         self.max_steps, self.batches_per_step = max_steps, batches_per_step
         self.seed, self.num_workers = seed, num_workers
         for sample in self.samples["train"]:
-            height, width = sample.image.shape[-2:]
+            height, width = sizes_at(sample.image.shape[-2:], scale).working_hw
             tiles.check_fits(height, width, sample.key, depth)
         self.normalisation = Normalisation.of([sample.image for sample in self.samples["train"]])
         self.in_channels = len(self.normalisation.mean)
@@ -216,13 +224,32 @@ class TileData(LightningDataModule):
             self.threshold_images = WholeImages(self.threshold_samples, self.normalisation)
 
     def _make_train_tiles(self) -> TrainTiles:
-        labelled = [(sample.labels, sample.classes) for sample in self.samples["train"] if sample.labels is not None]
+        labelled = [
+            (
+                reduce_labels(one.labels, self.scale),
+                None if one.classes is None else reduce_labels(one.classes, self.scale),
+            )
+            for one in self.samples["train"]
+            if one.labels is not None
+        ]
+        num_classes = len(self.class_names)
+        if isinstance(self.target, Border):
+            labelled = [(instances, self.target.classes(instances, given)) for instances, given in labelled]
+            num_classes += 1
         classes = [classes_of(instances, given) for instances, given in labelled]
-        counts = np.mean([class_counts(each, len(self.class_names)) for each in classes], axis=0)
+        counts = np.mean([class_counts(each, num_classes) for each in classes], axis=0)
+        weights = [cached(self.weight_map, instances, counts, classes=given) for instances, given in labelled]
+        if isinstance(self.target, Border):
+            weights = [self.target.weighted(*each) for each in zip(weights, classes, strict=True)]
+        if isinstance(self.target, Distance):
+            distances = [self.target.values(instances) for instances, _ in labelled]
+            weights = [np.stack(each) for each in zip(weights, distances, strict=True)]
         return TrainTiles(
-            images=[self.normalisation.apply(sample.image) for sample in self.samples["train"]],
+            images=[
+                reduce_image(self.normalisation.apply(sample.image), self.scale) for sample in self.samples["train"]
+            ],
             classes=classes,
-            weights=[cached(self.weight_map, instances, counts, classes=given) for instances, given in labelled],
+            weights=weights,
             augment=self.augment,
             tile_size=self.tiles.size,
             output_size=self.output_size,
@@ -255,7 +282,10 @@ class TileData(LightningDataModule):
         """This device's share of a step's tiles, blank."""
         number, size, output = self.batch.num_tiles // self._place()[1], self.tiles.size, self.output_size
         images, classes = torch.zeros(number, self.in_channels, size, size), torch.zeros(number, output, output)
-        return images, classes.byte(), torch.ones_like(classes)
+        weights = torch.ones_like(classes)
+        if isinstance(self.target, Distance):
+            weights = torch.stack([weights, weights], 1)
+        return images, classes.byte(), weights
 
     def _check_shared_memory(self) -> None:
         batch_bytes = sum(part.nbytes for part in self.blank_batch())

@@ -95,6 +95,18 @@ def extreme_ids(
     return np.asarray(cv2.dilate(ids, footprint), np.float64), np.asarray(lowest, np.float64)
 
 
+def two_within(instances: Labels, radius_px: int) -> npt.NDArray[np.bool_]:
+    """Whether a disk around each pixel contains two different instances: its highest and lowest ids differ.
+
+    Args:
+        instances: ``(H, W)`` int32, 0 = background.
+        radius_px: Radius of the disk in pixels.
+    """
+    across = np.square(np.arange(-radius_px, radius_px + 1))
+    highest, lowest = extreme_ids(instances, (across[:, None] + across <= radius_px**2).astype(np.uint8))
+    return np.asarray((highest > 0) & (lowest < highest))
+
+
 def class_counts(classes: npt.NDArray[np.uint8], num_classes: int = NUM_CLASSES) -> npt.NDArray[np.float64]:
     """Counts the pixels of every class; ignored pixels are not counted.
 

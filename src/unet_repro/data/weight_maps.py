@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, classes_of, extreme_ids
+from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, classes_of, two_within
 from unet_repro.data.labels import class_counts as counted
 from unet_repro.errors import DataError
 
@@ -131,7 +131,7 @@ def morphological(
         raise DataError(f"radius_px {radius_px} must be a positive integer", hint="use 1 or more, such as 5")
     labels, classes, class_counts = _balanced(instances, class_counts, classes)
     weights, background = _balance(classes, class_counts), classes == 0
-    border = background & _two_within(labels, int(radius_px))
+    border = background & two_within(labels, int(radius_px))
     if border.any():
         weights += background * _gaussian(_rounded(_distance(~border)), w0, sigma_px)
     return weights
@@ -284,10 +284,3 @@ def _distance(outside: npt.NDArray[np.bool_]) -> Weights:
 def _rounded(distance: Weights) -> Weights:
     """Correctly rounded distances up to 1000 pixels. OpenCV's last bit varies between calls; squares are integers."""
     return np.asarray(np.sqrt(np.rint(np.square(distance))), np.float32)
-
-
-def _two_within(instances: Labels, radius_px: int) -> npt.NDArray[np.bool_]:
-    """Whether a disk around each pixel contains two different instances: its highest and lowest ids differ."""
-    across = np.square(np.arange(-radius_px, radius_px + 1))
-    highest, lowest = extreme_ids(instances, (across[:, None] + across <= radius_px**2).astype(np.uint8))
-    return np.asarray((highest > 0) & (lowest < highest))

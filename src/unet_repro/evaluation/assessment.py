@@ -25,8 +25,8 @@ from unet_repro.errors import DataError
 from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instances import (
-    CANDIDATES,
     InstanceSettings,
+    candidates,
     each_candidate,
     foreground,
     to_instances,
@@ -39,6 +39,7 @@ from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.network import Checkpoint
 
 Probability = npt.NDArray[np.float32]
+Case = tuple[npt.NDArray[np.float32], Labels, Probability, Probability | None]
 MEAN = "mean of seeds"
 GOLD, LABELS = "the experts' gold masks", "the source's own labels"
 MEMBRANES = 0.5  # own data of which cells cover a larger share, as in EM, have membranes between them
@@ -83,7 +84,7 @@ class Assessment:
         truth: Description of the ground truth.
         settings_from: Description of the images on which the settings of objects were chosen.
         best: Run -> the settings of objects that are best on all of its validation images, and their number.
-        cases: Image -> data for a picture of it: normalised image, truth, probability (mean of seeds).
+        cases: Image -> data for a picture of it: normalised image, truth, probability and seed map (means of seeds).
     """
 
     group: str
@@ -93,7 +94,7 @@ class Assessment:
     truth: str
     settings_from: str
     best: dict[str, tuple[InstanceSettings, int]] = field(default_factory=dict)
-    cases: dict[str, tuple[npt.NDArray[np.float32], Labels, Probability]] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class _Seen:
     markers: Labels | None
     probability: Probability  # of all classes but the first
     by_class: npt.NDArray[np.float32] | None  # (K, H, W), for more than two classes
+    seeds: Probability | None  # the seed map, if the network has one
 
 
 def assess(
@@ -157,7 +159,8 @@ def assess(
             for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())
             some = for_choice[:: -(-len(for_choice) // CHOICE_IMAGES)]
             scored[trained.folder.run_id] = {key: _candidate_scores(each) for key, each in some}
-        best |= {run: (_best(scores), len(scores)) for run, scores in scored.items()}
+        has_seeds = any(each.seeds is not None for each in seen.values())
+        best |= {run: (_best(scores, has_seeds=has_seeds), len(scores)) for run, scores in scored.items()}
         chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
         members[f"seed {seed}"] = seen
     if len(members) > 1 and (means := _mean(list(members.values()))):
@@ -173,7 +176,11 @@ def assess(
             measured[name].append(_measure(seen[key], settings, class_names, warping=warping, membranes=membranes))
             image_done()
     last = list(members.values())[-1]
-    cases = {key: (each.image.image, each.truth, each.probability) for key, each in last.items() if each.judged_by}
+    cases = {
+        key: (each.image.image, each.truth, each.probability, each.seeds)
+        for key, each in last.items()
+        if each.judged_by
+    }
     truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
     return Assessment(group.name, data, class_names, measured, truth, settings_from, best, cases)
 
@@ -187,7 +194,9 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
     seen = {}
     with torch.inference_mode():
         for image in trained.images(part):
-            mean_KHW = average_views(trained.scores, image.image, views)
+            num_classes = len(trained.data.class_names)
+            maps_KHW = average_views(trained.scores, image.image, views, num_classes)
+            mean_KHW, others = maps_KHW[:num_classes], maps_KHW[num_classes:]
             is_gold = image.key in gold
             seen[image.key] = _Seen(
                 image=image,
@@ -197,13 +206,14 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
                 markers=markers.get(image.key),
                 probability=foreground(mean_KHW).cpu().numpy(),
                 by_class=None if len(mean_KHW) == 2 else mean_KHW.cpu().numpy(),
+                seeds=others[0].cpu().numpy() if len(others) else None,
             )
             image_done()
     return seen
 
 
 def _candidate_scores(seen: _Seen) -> npt.NDArray[np.float64]:
-    return np.array([seg_both_ways(seen.truth, objects) for objects in each_candidate(seen.probability)])
+    return np.array([seg_both_ways(seen.truth, objects) for objects in each_candidate(seen.probability, seen.seeds)])
 
 
 def _choose(
@@ -211,6 +221,7 @@ def _choose(
 ) -> tuple[dict[str, InstanceSettings], str]:
     """For each image, the candidate with the best mean ``seg_both_ways`` on other images, and which those are."""
     runs = {each.run_id for each in seen.values()}
+    has_seeds = any(each.seeds is not None for each in seen.values())
     chosen: dict[str, InstanceSettings] = {}
     for run in runs:
         if part != "val":
@@ -220,14 +231,14 @@ def _choose(
             where = "the other folds' held-out images"
         else:
             basis, where = scored[run], "the measured images themselves (optimistic)"
-        best = _best(basis)
+        best = _best(basis, has_seeds=has_seeds)
         chosen |= {key: best for key, each in seen.items() if each.run_id == run}
     return chosen, where
 
 
-def _best(scores: Mapping[str, npt.NDArray[np.float64]]) -> InstanceSettings:
+def _best(scores: Mapping[str, npt.NDArray[np.float64]], *, has_seeds: bool) -> InstanceSettings:
     """The candidate with the best mean score."""
-    return CANDIDATES[int(np.mean(list(scores.values()), axis=0).argmax())]
+    return candidates(has_seeds=has_seeds)[int(np.mean(list(scores.values()), axis=0).argmax())]
 
 
 def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
@@ -236,17 +247,20 @@ def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
     means = {}
     for key in shared:
         by_class = [one for seen in members if (one := seen[key].by_class) is not None]
+        seeds = [one for seen in members if (one := seen[key].seeds) is not None]
         means[key] = replace(
             members[0][key],
             run_id="",
             probability=np.mean([seen[key].probability for seen in members], axis=0),
             by_class=np.mean(by_class, axis=0) if by_class else None,
+            seeds=np.mean(seeds, axis=0) if seeds else None,
         )
     return means
 
 
 def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
-    return max(settings, key=lambda one: (settings.count(one), -CANDIDATES.index(one)))
+    known = candidates(has_seeds=settings[0].method == "seeds")
+    return max(settings, key=lambda one: (settings.count(one), -known.index(one)))
 
 
 def _measure(
@@ -255,7 +269,7 @@ def _measure(
     known = seen.image.classes != IGNORED
     probability = seen.probability if known.all() else np.where(known, seen.probability, 0)
     if seen.by_class is None:
-        likely, objects = probability > 0.5, to_instances(probability, settings)
+        likely, objects = probability > 0.5, to_instances(probability, settings, seen.seeds)
     else:
         likely = np.where(known, seen.by_class.argmax(0), 0)
         objects = without_small(instances_from_classes(likely.astype(np.uint8)), settings.min_size_px)

@@ -70,6 +70,11 @@ def _evaluate(run: Path, wanted: set[str]) -> Record:
             f"the trial's measures are of two classes; {trained.data_name} has {len(trained.data.class_names)}",
             hint="set experiment.evaluations=[]",
         )
+    if trained.config.target is not None or trained.config.data_scale is not None:
+        raise DataError(
+            f"the trial's measures are of runs without target and data.scale, unlike {run}",
+            hint="set experiment.evaluations=[]; `unet-repro evaluate` measures such runs",
+        )
     with torch.inference_mode():
         predictions = Predictions(trained)
         for name in missing:

@@ -40,11 +40,11 @@ def predict_test_slices(
             raise RunError(f"{run} was trained on {trained.data_name}, not on isbi2012", hint="select runs of isbi2012")
         slices = trained.data.samples["test"]
         assert len(slices) == NUM_SLICES, "the source refuses an incomplete stack"
-        volume = []
+        num_classes, volume = len(trained.data.class_names), []
         with torch.inference_mode():
             for sample in slices:
                 image = trained.data.normalisation.apply(sample.image)
-                volume.append(average_views(trained.scores, image, views)[-1].cpu().numpy())
+                volume.append(average_views(trained.scores, image, views, num_classes)[num_classes - 1].cpu().numpy())
                 slice_done()
         total = np.stack(volume) if total is None else total + np.stack(volume)
     assert total is not None, "at least one run is named"

@@ -23,7 +23,7 @@ def measure_images(trained: Trained, part: Part) -> Measures:
     measured: Measures = {}
     with torch.inference_mode():
         for image in tqdm(trained.images(part), desc="evaluate", unit="image", leave=False):
-            scores_KHW = trained.scores(image.image)
+            scores_KHW = trained.scores(image.image)[: len(names)]
             classes_HW = torch.from_numpy(image.classes).to(trained.device).long()
             matrix = confusion(scores_KHW.argmax(0), classes_HW, len(names))
             found = pixel_measures(matrix[None], names)

@@ -48,7 +48,7 @@ class Trained:
     precision: Precision = 32
 
     def scores(self, image_CHW: npt.NDArray[np.float32]) -> torch.Tensor:
-        """Class scores ``(K, H, W)`` of a normalised image of any size, predicted by overlap-tiles."""
+        """Class scores ``(K, H, W)`` of a normalised image of any size, by overlap-tiles; its seed map follows."""
         with autocast(self.device, self.precision):
             return self.task.predict_image(image_CHW)
 

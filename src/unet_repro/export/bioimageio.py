@@ -22,6 +22,7 @@ from unet_repro.export.torchscript import export_torchscript
 from unet_repro.files import replacing
 from unet_repro.models.unet import UNet
 from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.runs.package import pack
 
 CITE = {
     "text": "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI 2015",
@@ -38,10 +39,13 @@ def export_bioimageio(
     licence: str,
     checkpoint: Checkpoint = "best",
     example: Example | None = None,
+    weights: Sequence[str] = WEIGHTS,
+    notes: str = "",
 ) -> float:
     """Writes a package after checking that it passes its own test and reproduces the run's output.
 
-    It contains ONNX and TorchScript weights, each checked by itself. Input and output have the same, any, size.
+    It contains ONNX and TorchScript weights, each checked by itself, and the run's own (``runs.package``). Input and
+    output have the same, any, size.
 
     Args:
         network: A run's network.
@@ -49,6 +53,8 @@ def export_bioimageio(
         author: Name of the publisher.
         licence: An SPDX identifier, such as ``MIT`` or ``CC-BY-4.0``.
         checkpoint: The run's checkpoint that the network was opened with, for the scores in its card.
+        weights: Kinds of weights, ``onnx`` first, for other programs.
+        notes: Further text of its card, in Markdown.
         example: A validation image for the cover picture; none for a package without a picture.
 
     Returns:
@@ -66,21 +72,24 @@ def export_bioimageio(
         warnings.simplefilter("ignore")  # its own dependencies'
         folder = Path(scratch)
         export_onnx(network, folder / "weights.onnx")
-        export_torchscript(network, folder / "weights.pt")
-        (folder / "README.md").write_text(card(network, checkpoint, cover_of=example.data if example else None))
+        if "torchscript" in weights:
+            export_torchscript(network, folder / "weights.pt")
+        text = card(network, checkpoint, cover_of=example.data if example else None)
+        (folder / "README.md").write_text(f"{text}\n{notes}" if notes else text)
         if example is not None:
             draw_cover(network, example, folder / "cover.png")
         with spec.ValidationContext(perform_io_checks=False):
             package = folder / "model.zip"
+            inside = pack(network, checkpoint, folder)
             try:
-                model = _describe(network, folder, author=author, licence=licence)
+                model = _describe(network, folder, inside, author=author, licence=licence)
                 spec.save_bioimageio_package(model, output_path=package, allow_invalid=False)
             except ValueError as error:  # pydantic's, of many lines
                 raise RunError(
                     f"run {network.run_id} cannot be packaged: {' '.join(str(error).split())[:300]}",
                     hint="check author, licence and the names of the classes, or export to .onnx",
                 ) from error
-            differences = [_check(network, package, weights) for weights in WEIGHTS]
+            differences = [_check(network, package, kind) for kind in weights]
         with replacing(path) as file:
             file.write(package.read_bytes())
     return max(differences)
@@ -143,7 +152,7 @@ def _predict(core: Any, model: Any, pipeline: Any, images: Pixels) -> Pixels:
     return np.stack(outputs).astype(np.float32)
 
 
-def _describe(network: Network, folder: Path, *, author: str, licence: str) -> Any:
+def _describe(network: Network, folder: Path, inside: Sequence[Path], *, author: str, licence: str) -> Any:
     v0_5 = needed("bioimageio.spec.model.v0_5")
     size = network.geometry.smallest_px + 5
     image = sample_images(network, (size, size + 6), number=1)
@@ -166,10 +175,11 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
         )
         for axis in "yx"
     ]
-    names = [v0_5.Identifier(name) for name in identifiers(network.class_names)]
+    names = [v0_5.Identifier(name) for name in identifiers([*network.class_names, *network.head.names])]
     out = v0_5.OutputTensorDescr(
         id=v0_5.TensorId("probabilities"),
-        description="Probability of each class",
+        description="Probability of each class"
+        + (", and a map of the seeds of objects (see the documentation)" if network.head.has_seeds else ""),
         axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *same],
         test_tensor=v0_5.FileDescr(source=folder / "output.npy"),
         data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),
@@ -188,10 +198,13 @@ def _describe(network: Network, folder: Path, *, author: str, licence: str) -> A
         outputs=[out],
         weights=v0_5.WeightsDescr(
             onnx=v0_5.OnnxWeightsDescr(source=folder / "weights.onnx", opset_version=OPSET),
-            torchscript=v0_5.TorchscriptWeightsDescr(
+            torchscript=None
+            if not (folder / "weights.pt").exists()
+            else v0_5.TorchscriptWeightsDescr(
                 source=folder / "weights.pt", pytorch_version=v0_5.Version(torch.__version__.partition("+")[0])
             ),
         ),
+        attachments=[v0_5.FileDescr(source=path) for path in inside],
         config=v0_5.Config.model_validate({"unet_repro": describe(network)}),
     )
 

@@ -30,6 +30,7 @@ def card(network: Network, checkpoint: Checkpoint, *, cover_of: str | None) -> s
         f"# unet-repro {network.run_id}",
         f"{kind_of(network)}. It takes images{channels} of any size, as grey values as stored, and returns the "
         f"probability of each class for every pixel. Classes: {', '.join(network.class_names)}.",
+        *_outputs(network),
         "Normalisation with the training images' mean and standard deviation, mirror padding at the border and the "
         "crop to the image's size are part of the graph.",
         _tiling(network),
@@ -41,6 +42,26 @@ def card(network: Network, checkpoint: Checkpoint, *, cover_of: str | None) -> s
         *_credit(network, cover_of),
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _outputs(network: Network) -> list[str]:
+    """What the network expects and returns beside classes, if anything."""
+    lines = []
+    if network.scale is not None:
+        lines.append(
+            f"It works at {network.scale:g} of its training images' resolution: reduce an image by this factor (by "
+            "area averages) before, and enlarge the output after. `unet-repro predict` does both."
+        )
+    if network.head.has_seeds:
+        meaning = {
+            "border": "the probability of the inner part of an object, which is low where objects touch",
+            "distance": "the distance from the outline of the object, 0 to 1 in its middle",
+        }[network.head.kind]
+        lines.append(
+            f"The last channel, `{network.head.names[0]}`, is no class but {meaning}. Its pieces above a threshold are "
+            "the seeds of objects: a watershed from them within the foreground tells touching objects apart."
+        )
+    return lines
 
 
 def _tiling(network: Network) -> str:

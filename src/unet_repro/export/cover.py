@@ -8,7 +8,6 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.runs.network import Network
 
 PANEL_PX = 256  # two panels side by side: the specification asks for 2:1 and less than 500 kB
@@ -44,8 +43,7 @@ def draw_cover(network: Network, shown: Example, path: Path) -> None:
         path: The picture, 512 x 256 pixels, ``.png``.
     """
     image = shown.image
-    plan = plan_tiles((image.shape[1], image.shape[2]), network.geometry)
-    classes = predict(network.net, image, plan).argmax(0).cpu().numpy().astype(np.intp)
+    classes = network.scores(image)[: network.head.num_classes].argmax(0).cpu().numpy().astype(np.intp)
     part = most_mixed(classes > 0)
     low, high = np.percentile(image[0][part], (0.5, 99.5))
     grey = np.clip((image[0][part] - low) / max(high - low, 1e-6), 0, 1)[..., None] * np.full(3, 255.0)

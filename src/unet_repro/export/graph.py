@@ -1,11 +1,14 @@
 """The graphs that are exported: grey values in, class probabilities out, of images of any size or of single tiles.
 
+A network that was trained at a working resolution takes images of that resolution: the graph does not resample.
+
 Tensor names: B batch, C channels, H W image or tile, h w output of a tile, K classes.
 """
 
 import torch
 from torch import Tensor, nn
 
+from unet_repro.models.heads import probabilities_of
 from unet_repro.runs.network import Network
 from unet_repro.tile_geometry import TileGeometry
 
@@ -25,7 +28,7 @@ class Deployed(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.net, self.geometry = network.net, network.geometry
+        self.net, self.geometry, self.head = network.net, network.geometry, network.head
         statistics = network.normalisation
         self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float64)[:, None, None])
         self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float64)[:, None, None])
@@ -37,16 +40,19 @@ class Deployed(nn.Module):
             image_BCHW: Grey values as stored, float32, of at least one pixel.
 
         Returns:
-            ``(B, K, H, W)`` float32, sums to 1 over K.
+            ``(B, K, H, W)`` float32, sums to 1 over K; the seed map follows, if the network has one (``models.heads``).
         """
         rows, columns = image_BCHW.shape[2], image_BCHW.shape[3]
         tile = self.normalised(image_BCHW).index_select(2, covering_indices(rows, self.geometry))
-        scores: Tensor = self.net(tile.index_select(3, covering_indices(columns, self.geometry)))
-        return scores.softmax(1)[:, :, :rows, :columns]
+        return self.probabilities(tile.index_select(3, covering_indices(columns, self.geometry)))[:, :, :rows, :columns]
 
     def normalised(self, image_BCHW: Tensor) -> Tensor:
         """Grey values with the training images' mean 0 and standard deviation 1, float32."""
         return ((image_BCHW.double() - self.mean) / self.std).float()
+
+    def probabilities(self, tile_BCHW: Tensor) -> Tensor:
+        """Probabilities, and the seed map if there is one, of a normalised tile of legal size."""
+        return probabilities_of(self.head.read(self.net(tile_BCHW)), self.head.num_classes)
 
 
 class DeployedTile(Deployed):
@@ -72,8 +78,7 @@ class DeployedTile(Deployed):
             ) // self.geometry.step_px
             legal = self.geometry.smallest_px + num_steps * self.geometry.step_px
             tile = tile.index_select(axis, torch.arange(legal, dtype=torch.int64))
-        scores: Tensor = self.net(tile)
-        return scores.softmax(1)
+        return self.probabilities(tile)
 
 
 def covering_indices(size: int, geometry: TileGeometry) -> Tensor:

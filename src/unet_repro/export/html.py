@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from unet_repro.errors import RunError
+from unet_repro.errors import ConfigError, RunError
 from unet_repro.export.about import about, lead_of, title_of
 from unet_repro.export.npm import GEOTIFF, ONNX_RUNTIME, read_members
 from unet_repro.export.onnx import tile_graph
@@ -77,10 +77,17 @@ def export_html(
         The largest difference of a probability from the run's own output.
 
     Raises:
-        ConfigError: If packages of the extra ``export``, or npm, are missing.
+        ConfigError: If packages of the extra ``export``, or npm, are missing, or the run has a target or a working
+            resolution.
         RunError: If the network cannot be exported, a probability differs by more than ``parity.tolerance``, or the
             packages cannot be had. No file is then written.
     """
+    for name, value in (("target", network.config.target), ("data.scale", network.scale)):
+        if value is not None:
+            raise ConfigError(
+                f"run {network.run_id} was trained with {name}, which a page does not support",
+                hint="use `unet-repro predict`, or export to .zip",
+            )
     runtime = read_runtime(packages)
     weights, difference = tile_graph(network)
     page = render(network, runtime, weights, checkpoint)

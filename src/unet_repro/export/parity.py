@@ -9,6 +9,7 @@ import torch
 
 from unet_repro.data.tiles import crop_mirrored
 from unet_repro.errors import RunError
+from unet_repro.models.heads import probabilities_of
 from unet_repro.models.protocol import normalises_tiles
 from unet_repro.runs.network import Network
 
@@ -59,7 +60,7 @@ def checked_sizes(network: Network) -> Iterable[tuple[int, int]]:
 
 
 def own_probabilities(network: Network, images: Pixels) -> Pixels:
-    """The run's probabilities ``(B, K, H, W)`` of images ``(B, C, H, W)`` of one size, each in a single tile.
+    """The run's outputs ``(B, K, H, W)`` for images ``(B, C, H, W)`` of one size, each in a single tile.
 
     In default memory order, as in an exported graph: the order decides about rounding.
     """
@@ -68,7 +69,8 @@ def own_probabilities(network: Network, images: Pixels) -> Pixels:
     covering = (geometry.covering(rows), geometry.covering(columns))
     tiles = [crop_mirrored(network.normalisation.apply(image), -halo, -halo, *covering) for image in images]
     with torch.inference_mode():
-        probabilities: Pixels = network.net(torch.from_numpy(np.stack(tiles))).softmax(1).numpy()
+        scores = network.head.read(network.net(torch.from_numpy(np.stack(tiles))))
+        probabilities: Pixels = probabilities_of(scores, network.head.num_classes).numpy()
     return probabilities[:, :, :rows, :columns]
 
 

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,88 +14,35 @@ import torch
 from torch import Tensor
 
 from unet_repro.data.normalise import Normalisation, normaliser
+from unet_repro.data.resample import Sizes, sizes_at
 from unet_repro.errors import DataError
-from unet_repro.inference.instances import InstanceSettings, foreground, to_instances
+from unet_repro.inference.instances import (
+    PROBABILITY_STEPS,
+    InstanceSettings,
+    grown_from_seeds,
+    lowest_inside,
+    to_instances,
+    without_small,
+)
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.labelling import label_by_bands
 from unet_repro.inference.overlap_tile import TilePlan
+from unet_repro.inference.result import Result
 from unet_repro.inference.volume import Piece, Plane, Stitching, TileViews, predict_plane
+from unet_repro.inference.working_plane import enlarge_plane, working_plane
+from unet_repro.models.heads import Head, probabilities_of
 from unet_repro.objects.planes import ObjectPlane
-from unet_repro.objects.write import Extra, ObjectStack, write_objects
+from unet_repro.objects.write import ObjectStack, write_objects
 from unet_repro.stacks.palette import class_palette
 from unet_repro.stacks.stack import Stack
 from unet_repro.stacks.writer import Layout, Writer
 from unet_repro.stacks.writing import create
 
-Kind = Literal["classes", "probabilities", "instances"]
-Scale = Literal["float32", "uint8", "uint16"]
 Block = npt.NDArray[Any]
 
 NOTE_EVERY_S = 2.0  # shortest time between two records of the position
 LABELLED_PIXELS = 16_000_000  # pixels of a band in which objects are numbered at once
-PROBABILITY_STEPS = 255  # probabilities of the foreground are kept in 8 bit until the objects are measured
 CHECK_ROWS = 512  # rows read at once when checking that a file is not constant
-
-
-@dataclass(frozen=True)
-class Result:
-    """What is written for the class scores.
-
-    Attributes:
-        kind: Class indices, probabilities (for two classes only the last), or numbered objects of all classes but the
-            first.
-        dtype: Type of probabilities; integers store them times 255 or 65535, rounded.
-        instances: Settings for converting probabilities to objects.
-        extras: Files about the objects that are written beside numbered objects.
-        class_name: Class of all objects; ``None`` if there are several.
-    """
-
-    kind: Kind
-    dtype: Scale
-    instances: InstanceSettings
-    extras: frozenset[Extra] = frozenset()
-    class_name: str | None = None
-
-    def channels(self, num_classes: int) -> int:
-        """Channels of the output."""
-        return num_classes if self.kind == "probabilities" and num_classes > 2 else 1
-
-    @property
-    def stored_as(self) -> np.dtype[Any]:
-        """Type of the output's values."""
-        return np.dtype({"classes": "uint8", "probabilities": self.dtype, "instances": "int32"}[self.kind])
-
-    def of(self, scores_Khw: Tensor) -> Block:
-        """Converts scores ``(K, h, w)`` to stored values ``(C, h, w)``; for instances see ``stored_probability``."""
-        if self.kind == "classes":
-            # For two classes a comparison is seven times faster than argmax.
-            best = scores_Khw[1:] > scores_Khw[:1] if len(scores_Khw) == 2 else scores_Khw.argmax(0, keepdim=True)
-            return best.to("cpu", torch.uint8).numpy()
-        probabilities = scores_Khw.softmax(0)
-        if self.kind == "instances":
-            return stored_probability(foreground(probabilities)[None], self.instances.threshold).cpu().numpy()
-        chosen = probabilities if len(probabilities) > 2 else probabilities[-1:]
-        if self.dtype == "float32":
-            return chosen.cpu().numpy()
-        scaled: Block = (chosen * np.iinfo(self.dtype).max).round().to("cpu", torch.int32).numpy()
-        return scaled.astype(self.dtype)
-
-
-def lowest_inside(threshold: float) -> int:
-    """The smallest stored probability of a pixel that belongs to an object."""
-    return min(max(1, round(threshold * PROBABILITY_STEPS)), PROBABILITY_STEPS)
-
-
-def stored_probability(probability: Tensor, threshold: float) -> Tensor:
-    """Probabilities as uint8, exactly those of at least the threshold as ``lowest_inside`` or more.
-
-    >>> stored_probability(torch.tensor([0.0, 0.4999, 0.5, 1.0]), 0.5)
-    tensor([  0, 127, 128, 255], dtype=torch.uint8)
-    """
-    lowest = lowest_inside(threshold)
-    nearest = (probability * PROBABILITY_STEPS).round()
-    inside = probability >= threshold
-    return torch.where(inside, nearest.clamp(min=lowest), nearest.clamp(max=lowest - 1)).to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -102,8 +50,9 @@ class Predictor:
     """A network with its prediction settings.
 
     Attributes:
-        network: ``(B, C, H, W)`` to scores ``(B, K, h, w)``.
-        num_classes: K.
+        network: ``(B, C, H, W)`` to scores ``(B, K, h, w)``, followed by the seed map of the head if it has one.
+        head: What it predicts.
+        scale: Its working resolution as a share of the images'; ``None``: the images' own.
         normalisation: Statistics of its training images.
         device: The device of the network.
         views: Number of rotated views of a tile to average.
@@ -112,12 +61,17 @@ class Predictor:
     """
 
     network: Callable[[Tensor], Tensor]
-    num_classes: int
+    head: Head
+    scale: float | None
     normalisation: Normalisation
     device: torch.device
     views: TileViews
     stitching: Stitching
     result: Result
+
+    def sizes(self, stack: Stack) -> Sizes:
+        """Sizes of a plane, as stored and at the working resolution."""
+        return sizes_at((stack.height, stack.width), self.scale)
 
 
 def predict_file(
@@ -137,7 +91,7 @@ def predict_file(
         predictor: The network and its settings.
         stack: The image.
         target: The output.
-        plan: Tiles of a plane.
+        plan: Tiles of a plane at the working resolution.
         journal: Records the position.
         start: Where an earlier process stopped; ``None`` to start from the beginning.
         unlike: Why the image is unlike the training images, if it is; recorded.
@@ -147,47 +101,92 @@ def predict_file(
         UserError: If the image is constant or not finite, or the output cannot be written; where possible, finished
             work is kept so that the next call resumes.
     """
-    result = predictor.result
+    result, num_classes = predictor.result, predictor.head.num_classes
     layout = Layout(
         leading=stack.leading,
         axes=stack.axes,
-        channels=result.channels(predictor.num_classes),
+        channels=result.channels(num_classes),
         height=stack.height,
         width=stack.width,
         dtype=result.stored_as,
         pixel_size_um=stack.pixel_size_um,
-        palette=class_palette(predictor.num_classes) if result.kind == "classes" else None,
+        palette=class_palette(num_classes) if result.kind == "classes" else None,
     )
     position = start or Position(plan.tile_hw)
     position.unlike = unlike
     if start is None:
         check_shows_something(stack)
-    predict_planes = partial(
-        _predict_planes, predictor, stack, plan, journal=journal, position=position, tiles_done=tiles_done
-    )
-    with create(target, layout, resume=start is not None) as output:
+    with ExitStack() as opened:
+
+        def opened_output(path: Path, layout: Layout) -> Writer:
+            return opened.enter_context(create(path, layout, resume=start is not None))
+
+        output = opened_output(target, layout)
+        maps = None
+        if (sizes := predictor.sizes(stack)).differ:
+            maps = opened_output(target.with_name(f".{target.name}.maps.npy"), _of_maps(layout, predictor.head, sizes))
+        predict_planes = partial(
+            _predict_stack, predictor, stack, maps, plan, journal=journal, position=position, tiles_done=tiles_done
+        )
         if not output.resumed:
             position.numbered = 0
         if result.kind != "instances":
             predict_planes(output)
             output.finish()
         else:
-            of_mask = replace(layout, dtype=np.dtype(np.uint8))
-            mask_path = target.with_name(f".{target.name}.mask.npy")
-            with create(mask_path, of_mask, resume=start is not None) as mask:
-                predict_planes(mask)
-                for plane in range(position.numbered, stack.num_planes):
-                    _number_objects(mask, output, plane, result.instances)
-                    output.flush()
-                    position.numbered = plane + 1
-                    journal.write(position)
-                if result.extras:
-                    objects = _objects(stack, mask, output, result)
-                    position.summary = asdict(write_objects(target, objects, result.extras))
-                output.finish()
-                mask.discard()
+            of_mask = replace(layout, channels=1 + predictor.head.has_seeds, dtype=np.dtype(np.uint8))
+            mask = opened_output(target.with_name(f".{target.name}.mask.npy"), of_mask)
+            predict_planes(mask)
+            for plane in range(position.numbered, stack.num_planes):
+                _number_objects(mask, output, plane, result.instances)
+                output.flush()
+                position.numbered = plane + 1
+                journal.write(position)
+            if result.extras:
+                objects = _objects(stack, mask, output, result)
+                position.summary = asdict(write_objects(target, objects, result.extras))
+            output.finish()
+            mask.discard()
+        if maps is not None:
+            maps.discard()
     position.done = True
     journal.write(position)
+
+
+def _of_maps(layout: Layout, head: Head, sizes: Sizes) -> Layout:
+    """The layout of class probabilities, and the seed map, at the working resolution."""
+    height, width = sizes.working_hw
+    channels = head.num_classes + head.has_seeds
+    return replace(layout, channels=channels, height=height, width=width, dtype=np.dtype(np.float32), palette=None)
+
+
+def _predict_stack(
+    predictor: Predictor,
+    stack: Stack,
+    maps: Writer | None,
+    plan: TilePlan,
+    output: Writer,
+    *,
+    journal: Journal,
+    position: Position,
+    tiles_done: Callable[[int], object],
+) -> None:
+    """Predicts all planes into the output; at a working resolution into maps first, which are then enlarged."""
+    num_classes, stored = predictor.head.num_classes, predictor.result.of
+    predict_planes = partial(
+        _predict_planes, predictor, stack, plan, journal=journal, position=position, tiles_done=tiles_done
+    )
+    if maps is None:
+        predict_planes(output, lambda scores: stored(scores, num_classes))
+        return
+    predict_planes(maps, lambda scores: probabilities_of(scores, num_classes, 0).cpu().numpy())
+    for plane in range(position.numbered, stack.num_planes):
+
+        def take(piece: Piece, plane: int = plane) -> None:
+            output.write(plane, piece.top, piece.left, stored(piece.scores, num_classes))
+
+        enlarge_plane(maps, plane, predictor.sizes(stack), num_classes, take)
+    output.flush()
 
 
 def _objects(stack: Stack, mask: Writer, output: Writer, result: Result) -> ObjectStack:
@@ -226,11 +225,13 @@ def _predict_planes(
     stack: Stack,
     plan: TilePlan,
     output: Writer,
+    stored: Callable[[Tensor], Block],
     *,
     journal: Journal,
     position: Position,
     tiles_done: Callable[[int], object],
 ) -> None:
+    """Predicts all planes at the working resolution; ``stored`` converts scores to what the output stores."""
     if not output.resumed:  # no partial output, with or without a record: start from the beginning
         position.plane = position.row = 0
     to_float = normaliser(predictor.normalisation, stack.dtype)
@@ -256,17 +257,19 @@ def _predict_planes(
     for plane in range(position.plane, stack.num_planes):
 
         def take(piece: Piece, plane: int = plane) -> None:
-            output.write(plane, piece.top, piece.left, predictor.result.of(piece.scores))
+            output.write(plane, piece.top, piece.left, stored(piece.scores))
 
+        as_stored = Plane(
+            read=partial(stack.read, plane),
+            normalise=partial(normalise, plane=plane),
+            row_bytes=stack.width * stack.channels * stack.dtype.itemsize,
+        )
         predict_plane(
             predictor.network,
-            Plane(
-                read=partial(stack.read, plane),
-                normalise=partial(normalise, plane=plane),
-                row_bytes=stack.width * stack.channels * stack.dtype.itemsize,
-            ),
+            working_plane(as_stored, predictor.sizes(stack)),
             plan,
             take,
+            num_classes=predictor.head.num_classes,
             device=predictor.device,
             views=predictor.views,
             stitching=predictor.stitching,
@@ -283,9 +286,14 @@ def _number_objects(mask: Writer, output: Writer, plane: int, settings: Instance
     """Numbers the objects of a plane from its probabilities on disk."""
     height, width = mask.layout.height, mask.layout.width
     lowest = lowest_inside(settings.threshold)
-    if settings.method == "watershed":
-        inside = (mask.read(plane, 0, 0, height, width)[0] >= lowest).astype(np.float32)
-        output.write(plane, 0, 0, to_instances(inside, settings)[None])
+    if settings.method != "components":
+        maps = mask.read(plane, 0, 0, height, width)
+        inside = maps[0] >= lowest
+        if settings.method == "seeds":
+            objects = without_small(grown_from_seeds(inside, maps[1], settings), settings.min_size_px)
+        else:
+            objects = to_instances(inside.astype(np.float32), settings)
+        output.write(plane, 0, 0, objects[None])
         return
     label_by_bands(
         lambda top, rows: mask.read(plane, top, 0, rows, width)[0] >= lowest,

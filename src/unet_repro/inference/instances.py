@@ -1,12 +1,13 @@
-"""Converts cell probabilities to numbered objects."""
+"""Converts cell probabilities, and a map of seeds where the network has one, to numbered objects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
@@ -15,7 +16,7 @@ from torch import Tensor
 from unet_repro.data.labels import Labels, instances_from_mask
 from unet_repro.errors import ConfigError
 
-Method = Literal["components", "watershed"]
+Method = Literal["components", "watershed", "seeds"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,11 @@ class InstanceSettings:
 
     Attributes:
         threshold: A pixel with at least this probability belongs to an object.
-        method: ``components``: each 4-connected component is an object; ``watershed``: components are split at necks.
+        method: ``components``: each 4-connected component is an object; ``watershed``: components are split at necks;
+            ``seeds``: each piece of the seed map grows into an object, for networks with a seed map.
         min_size_px: Smaller objects become background.
         seed_distance_px: Smallest distance between two seeds of the watershed.
+        seed_threshold: A pixel with at least this value of the seed map belongs to a seed.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -36,12 +39,16 @@ class InstanceSettings:
     method: Method = "components"
     min_size_px: int = 0
     seed_distance_px: int = 5
+    seed_threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise ConfigError(f"instances.threshold={self.threshold} must be between 0 and 1", hint="use e.g. 0.5")
-        if self.method not in ("components", "watershed"):
-            raise ConfigError(f"unknown instances.method={self.method}", hint="use components or watershed")
+        for name in ("threshold", "seed_threshold"):
+            if not 0 < (value := getattr(self, name)) < 1:
+                raise ConfigError(f"instances.{name}={value} must be between 0 and 1", hint="use e.g. 0.5")
+        if self.method not in get_args(Method):
+            raise ConfigError(
+                f"unknown instances.method={self.method}", hint=f"use one of {', '.join(get_args(Method))}"
+            )
         if self.min_size_px < 0 or self.seed_distance_px < 1:
             raise ConfigError(
                 f"instances.min_size_px={self.min_size_px} or .seed_distance_px={self.seed_distance_px} is too small",
@@ -57,6 +64,7 @@ class InstanceOverrides:
     method: Method | None = None
     min_size_px: int | None = None
     seed_distance_px: int | None = None
+    seed_threshold: float | None = None
 
     def over(self, chosen: InstanceSettings) -> InstanceSettings:
         """The chosen settings, with the given ones in their place.
@@ -77,10 +85,20 @@ CANDIDATES = tuple(
     InstanceSettings(threshold, method, size, distance)
     for (method, distance), size, threshold in product(_METHODS, (0, 50, 500), (0.5, 0.7, 0.9, 0.3))
 )
+SEED_CANDIDATES = tuple(
+    InstanceSettings(threshold, "seeds", size, seed_threshold=seed)
+    for seed, size, threshold in product((0.5, 0.7, 0.9, 0.3), (0, 50, 500), (0.5, 0.7, 0.3))
+)
+PROBABILITY_STEPS = 255  # probabilities, and seed maps, are kept in 8 bit until the objects are found and measured
+
+
+def candidates(*, has_seeds: bool) -> tuple[InstanceSettings, ...]:
+    """The settings among which a run's are chosen, simple ones first: for networks with a seed map, or without."""
+    return SEED_CANDIDATES if has_seeds else CANDIDATES
 
 
 def foreground(probabilities_KHW: Tensor) -> Tensor:
-    """Probability ``(H, W)`` of all classes but the first; of two classes, that of the last as predicted.
+    """Probability ``(H, W)`` of all classes but the first, without further maps; of two, that of the last as predicted.
 
     >>> foreground(Tensor([[[0.5]], [[0.125]], [[0.375]]]))
     tensor([[0.5000]])
@@ -88,44 +106,108 @@ def foreground(probabilities_KHW: Tensor) -> Tensor:
     return probabilities_KHW[1] if len(probabilities_KHW) == 2 else 1 - probabilities_KHW[0]
 
 
-def to_instances(probability: npt.NDArray[np.floating], settings: InstanceSettings) -> Labels:
+def to_instances(
+    probability: npt.NDArray[np.floating], settings: InstanceSettings, seeds: npt.NDArray[np.floating] | None = None
+) -> Labels:
     """Applies a threshold, connected components or a seeded watershed, and removes small objects.
 
     Args:
         probability: ``(H, W)``, probability of the object class.
         settings: The settings.
+        seeds: The seed map ``(H, W)`` in [0, 1]; needed by the method ``seeds`` only.
 
     Returns:
         ``(H, W)`` int32, 0 = background, objects 1..n in raster order of their first pixels.
 
+    Raises:
+        ConfigError: If the settings need a seed map and there is none.
+
     >>> to_instances(np.array([[0.9, 0.2, 0.8, 0.7]]), InstanceSettings(min_size_px=2))
     array([[0, 0, 1, 1]], dtype=int32)
     """
-    return without_small(_segmented(probability, settings), settings.min_size_px)
+    return without_small(_segmented(probability, settings, seeds), settings.min_size_px)
 
 
-def each_candidate(probability: npt.NDArray[np.floating]) -> Iterator[Labels]:
-    """``to_instances`` for each of ``CANDIDATES``, in order; those that differ only in size share a segmentation."""
+def each_candidate(
+    probability: npt.NDArray[np.floating], seeds: npt.NDArray[np.floating] | None = None
+) -> Iterator[Labels]:
+    """``to_instances`` for each of ``candidates``, in order; those that differ only in size share a segmentation."""
     known: dict[InstanceSettings, Labels] = {}
-    for settings in CANDIDATES:
+    for settings in candidates(has_seeds=seeds is not None):
         of_any_size = replace(settings, min_size_px=0)
         if of_any_size not in known:
-            known[of_any_size] = _segmented(probability, of_any_size)
+            known[of_any_size] = _segmented(probability, of_any_size, seeds)
         yield without_small(known[of_any_size], settings.min_size_px)
 
 
-def _segmented(probability: npt.NDArray[np.floating], settings: InstanceSettings) -> Labels:
+def lowest_inside(threshold: float) -> int:
+    """The smallest stored probability of a pixel that belongs to an object."""
+    return min(max(1, round(threshold * PROBABILITY_STEPS)), PROBABILITY_STEPS)
+
+
+def stored_probability(probability: Tensor, threshold: float) -> Tensor:
+    """Probabilities as uint8, exactly those of at least the threshold as ``lowest_inside`` or more.
+
+    >>> stored_probability(torch.tensor([0.0, 0.4999, 0.5, 1.0]), 0.5)
+    tensor([  0, 127, 128, 255], dtype=torch.uint8)
+    """
+    lowest = lowest_inside(threshold)
+    nearest = (probability * PROBABILITY_STEPS).round()
+    inside = probability >= threshold
+    return torch.where(inside, nearest.clamp(min=lowest), nearest.clamp(max=lowest - 1)).to(torch.uint8)
+
+
+def check_seeds(settings: InstanceSettings, *, has_seeds: bool) -> None:
+    """Checks that settings suit a network.
+
+    Raises:
+        ConfigError: If they need a seed map and there is none.
+    """
+    if settings.method == "seeds" and not has_seeds:
+        raise ConfigError(
+            "instances.method=seeds needs a network with a seed map",
+            hint="use a run that was trained with target=border or target=distance, or another method",
+        )
+
+
+def _segmented(
+    probability: npt.NDArray[np.floating], settings: InstanceSettings, seeds: npt.NDArray[np.floating] | None
+) -> Labels:
+    check_seeds(settings, has_seeds=seeds is not None)
     mask = probability >= settings.threshold
+    if settings.method == "seeds":
+        assert seeds is not None, "checked above"
+        return grown_from_seeds(
+            mask, stored_probability(torch.from_numpy(seeds), settings.seed_threshold).numpy(), settings
+        )
     labels = instances_from_mask(mask)
     if settings.method == "watershed" and mask.any():
         depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1)
         peaks = peak_local_max(  # type: ignore[no-untyped-call]
             depth, min_distance=settings.seed_distance_px, labels=labels, exclude_border=False
         )
-        seeds = np.zeros(mask.shape, np.int32)
-        seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-        labels = watershed(-depth, seeds, mask=mask).astype(np.int32)  # type: ignore[no-untyped-call]
+        markers = np.zeros(mask.shape, np.int32)
+        markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+        labels = watershed(-depth, markers, mask=mask).astype(np.int32)  # type: ignore[no-untyped-call]
     return labels
+
+
+def grown_from_seeds(mask: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8], settings: InstanceSettings) -> Labels:
+    """The objects that the pieces of the seed map grow into: a watershed on the seed map within the mask.
+
+    A piece of the mask without a seed is no object.
+
+    Args:
+        mask: ``(H, W)``, pixels of objects.
+        stored: The seed map ``(H, W)``, from ``stored_probability`` at the threshold of the seeds.
+        settings: The settings.
+
+    Returns:
+        ``(H, W)`` int32, of any size and order.
+    """
+    markers = instances_from_mask(mask & (stored >= lowest_inside(settings.seed_threshold)))
+    grown: Labels = watershed(PROBABILITY_STEPS - stored, markers, mask=mask).astype(np.int32)  # type: ignore[no-untyped-call]
+    return grown
 
 
 def without_small(labels: Labels, min_size_px: int) -> Labels:

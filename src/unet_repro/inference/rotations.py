@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 
 from unet_repro.errors import ConfigError
+from unet_repro.models.heads import probabilities_of
 
 Image = npt.NDArray[np.float32]
 Views = Literal[1, 4, 7, 8]
 
 
 @torch.inference_mode()
-def average_views(scores_of: Callable[[Image], Tensor], image_CHW: Image, views: Views) -> Tensor:
+def average_views(
+    scores_of: Callable[[Image], Tensor], image_CHW: Image, views: Views, num_classes: int | None = None
+) -> Tensor:
     """Class probabilities, averaged over rotated views of the image after rotating them back.
 
     1: the original image. 4: rotations by multiples of 90 degrees. 8: also those of the mirrored image. All of these
@@ -30,49 +33,59 @@ def average_views(scores_of: Callable[[Image], Tensor], image_CHW: Image, views:
     bicubic, on the way back linear (assumed: the paper does not say which rotations it averages).
 
     Args:
-        scores_of: Image ``(C, H, W)`` to class scores ``(K, H, W)``; of any height and width.
+        scores_of: Image ``(C, H, W)`` to class scores ``(K, H, W)``, and further maps that are averaged as they are; of
+            any height and width.
         image_CHW: Normalised image.
         views: Number of views.
+        num_classes: K; ``None`` if there are no further maps.
 
     Returns:
-        ``(K, H, W)`` float32, sums to 1 over K.
+        ``(K, H, W)`` float32, sums to 1 over K; the means of further maps follow.
 
     Raises:
         ConfigError: If the number of views is not supported.
     """
     if views not in get_args(Views):
         raise ConfigError(f"views={views} is not supported", hint=f"use {', '.join(map(str, get_args(Views)))}")
+
+    def maps_of(view: Image) -> Tensor:
+        scores_KHW = scores_of(view)
+        return probabilities_of(scores_KHW, num_classes or len(scores_KHW), 0)
+
     if views == 7:
-        seen = [_turned_freely(scores_of, image_CHW, 2 * math.pi * turn / 7) for turn in range(7)]
+        seen = [_turned_freely(maps_of, image_CHW, 2 * math.pi * turn / 7, num_classes) for turn in range(7)]
     else:
         seen = [
-            _turned_exactly(scores_of, image_CHW, turns, mirrored=mirrored)
+            _turned_exactly(maps_of, image_CHW, turns, mirrored=mirrored)
             for mirrored in ((False, True) if views == 8 else (False,))
             for turns in range(min(views, 4))
         ]
     return torch.stack(seen).mean(0)
 
 
-def _turned_exactly(scores_of: Callable[[Image], Tensor], image_CHW: Image, turns: int, *, mirrored: bool) -> Tensor:
+def _turned_exactly(maps_of: Callable[[Image], Tensor], image_CHW: Image, turns: int, *, mirrored: bool) -> Tensor:
     view = np.rot90(image_CHW[..., ::-1] if mirrored else image_CHW, turns, axes=(-2, -1))
-    probabilities_KHW = scores_of(np.ascontiguousarray(view)).softmax(0).rot90(-turns, (-2, -1))
-    return probabilities_KHW.flip(-1) if mirrored else probabilities_KHW
+    maps_KHW = maps_of(np.ascontiguousarray(view)).rot90(-turns, (-2, -1))
+    return maps_KHW.flip(-1) if mirrored else maps_KHW
 
 
-def _turned_freely(scores_of: Callable[[Image], Tensor], image_CHW: Image, angle: float) -> Tensor:
+def _turned_freely(
+    maps_of: Callable[[Image], Tensor], image_CHW: Image, angle: float, num_classes: int | None
+) -> Tensor:
     if angle == 0:
-        return scores_of(image_CHW).softmax(0)
+        return maps_of(image_CHW)
     height, width = image_CHW.shape[-2:]
     # The rotated image is placed in a square that contains it at every angle.
     side = math.ceil(math.hypot(height, width))
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), math.degrees(angle), 1.0)
     turn[:, 2] += ((side - width) / 2, (side - height) / 2)
     view = np.stack([_warp(channel, turn, (side, side), cv2.INTER_CUBIC) for channel in image_CHW])
-    probabilities = scores_of(view).softmax(0)
+    maps = maps_of(view)
     back = cv2.invertAffineTransform(turn)
-    turned_back = [_warp(part, back, (width, height), cv2.INTER_LINEAR) for part in probabilities.cpu().numpy()]
-    mean = torch.from_numpy(np.stack(turned_back)).to(probabilities.device)
-    return mean / mean.sum(0)
+    turned_back = [_warp(part, back, (width, height), cv2.INTER_LINEAR) for part in maps.cpu().numpy()]
+    found = torch.from_numpy(np.stack(turned_back)).to(maps.device)
+    classes, others = found[:num_classes], found[num_classes:] if num_classes else found[:0]
+    return torch.cat([classes / classes.sum(0), others])
 
 
 def _warp(channel: Image, matrix: npt.NDArray[Any], size_wh: tuple[int, int], how: int) -> Image:

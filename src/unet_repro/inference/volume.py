@@ -19,6 +19,7 @@ from torch import Tensor
 from unet_repro.data.tiles import mirror_indices
 from unet_repro.errors import ConfigError
 from unet_repro.inference.overlap_tile import BATCH_PIXELS, TilePlan
+from unet_repro.models.heads import probabilities_of, scores_of
 
 TileViews = Literal[1, 4, 8]
 Stitching = Literal["exact", "average"]
@@ -57,7 +58,7 @@ class Piece:
     Attributes:
         top: First row.
         left: First column.
-        scores: ``(K, h, w)`` class scores; their softmax gives the probabilities.
+        scores: ``(K, h, w)`` class scores, whose softmax gives the probabilities; a seed map may follow.
         row: The row of tiles that it belongs to.
     """
 
@@ -73,6 +74,7 @@ def predict_plane(
     plan: TilePlan,
     take: Callable[[Piece], None],
     *,
+    num_classes: int | None = None,
     device: torch.device,
     views: TileViews = 1,
     stitching: Stitching = "exact",
@@ -83,10 +85,11 @@ def predict_plane(
     """Predicts a plane by overlap-tiles and passes on its pieces, which cover each pixel once.
 
     Args:
-        network: ``(B, C, H, W)`` to ``(B, K, h, w)`` scores, unpadded, of the plan's depth.
+        network: ``(B, C, H, W)`` to ``(B, K, h, w)`` scores, unpadded, of the plan's depth; a seed map may follow.
         plane: The plane to predict.
         plan: Its tiles; for ``average`` a plan with ``overlap``.
         take: Called with each finished piece, in a separate thread, one after the other.
+        num_classes: K; ``None`` if no seed map follows.
         device: The device of the network.
         views: Averages probabilities of each tile over 90-degree rotations (4), and their mirror images (8).
         stitching: ``exact``, each pixel from one tile; or ``average``, the mean probabilities of all tiles over it,
@@ -102,7 +105,7 @@ def predict_plane(
     if views not in get_args(TileViews):
         raise ConfigError(f"views={views} is not supported", hint=f"use {', '.join(map(str, get_args(TileViews)))}")
     rows = [list(offsets) for _, offsets in groupby(plan.offsets, key=lambda offset: offset[0])]
-    averaging = _Averaging(plan, rows) if stitching == "average" else None
+    averaging = _Averaging(plan, rows, num_classes) if stitching == "average" else None
     # Overlapping tiles of the previous row extend into the first row: they are predicted again, but not passed on.
     begin = max(0, first_row - 1) if averaging else first_row
     jobs = [(row, *batch) for row in range(begin, len(rows)) for batch in _batches(rows[row], plan)]
@@ -114,7 +117,7 @@ def predict_plane(
             assert coming is not None, "each batch is read ahead"
             x_BCHW = coming.result().to(device, memory_format=torch.channels_last)
             coming = reader.submit(bands.tiles, jobs[number + 1][1]) if number + 1 < len(jobs) else None
-            scores_BKhw = _seen(network, x_BCHW, views)
+            scores_BKhw = _seen(network, x_BCHW, views, num_classes)
             pieces = [
                 Piece(top, left, scores[:, : plan.image_hw[0] - top, : plan.image_hw[1] - left], row)
                 for scores, (top, left) in zip(scores_BKhw[-num_new:], offsets[-num_new:], strict=True)
@@ -151,8 +154,8 @@ def _batches(row: list[tuple[int, int]], plan: TilePlan) -> Iterator[tuple[list[
         yield row[last - number : last], number - (end - last)
 
 
-def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews) -> Tensor:
-    """Scores of a batch; for several views the logarithm of their mean probabilities."""
+def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews, num_classes: int | None) -> Tensor:
+    """Scores of a batch; for several views the scores of their mean probabilities."""
     if views == 1:
         return network(x_BCHW).float()
     total: Tensor | float = 0.0
@@ -160,10 +163,11 @@ def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews)
         flipped = x_BCHW.flip(-1) if mirrored else x_BCHW
         for turns in range(4):
             turned = flipped.rot90(turns, (-2, -1)).contiguous(memory_format=torch.channels_last)
-            probabilities = network(turned).float().softmax(1).rot90(-turns, (-2, -1))
+            scores = network(turned).float()
+            probabilities = probabilities_of(scores, num_classes or scores.shape[1]).rot90(-turns, (-2, -1))
             total = total + (probabilities.flip(-1) if mirrored else probabilities)
     assert isinstance(total, Tensor), "there is at least one view"
-    return (total / views).clamp(min=1e-12).log()
+    return scores_of(total / views, num_classes or total.shape[1])
 
 
 class _Bands:
@@ -202,8 +206,8 @@ class _Bands:
 class _Averaging:
     """Sums overlapping tiles, and returns rows of pixels that no further tile overlaps."""
 
-    def __init__(self, plan: TilePlan, rows: list[list[tuple[int, int]]]) -> None:
-        self.plan = plan
+    def __init__(self, plan: TilePlan, rows: list[list[tuple[int, int]]], num_classes: int | None) -> None:
+        self.plan, self.num_classes = plan, num_classes
         self.tops = [row[0][0] for row in rows]
         self.last = [row[-1] for row in rows]
         height, width = (side - 2 * plan.halo_px for side in plan.tile_hw)
@@ -213,10 +217,11 @@ class _Averaging:
 
     def add(self, tile: Piece) -> list[Piece]:
         """Adds a tile and returns finished pieces; the last tile of a row finishes one."""
-        probabilities = tile.scores.softmax(0).cpu()
-        num_classes, height, width = probabilities.shape
+        num_classes = self.num_classes or len(tile.scores)
+        probabilities = probabilities_of(tile.scores, num_classes, 0).cpu()
+        num_maps, height, width = probabilities.shape
         if self.sum_KHW is None:  # one row of tiles high; the last channel holds the weights
-            self.sum_KHW = torch.zeros(num_classes + 1, self.weight_hw.shape[0], self.plan.image_hw[1])
+            self.sum_KHW = torch.zeros(num_maps + 1, self.weight_hw.shape[0], self.plan.image_hw[1])
             self.top = tile.top
         weight = self.weight_hw[:height, :width]
         place = self.sum_KHW[:, tile.top - self.top :, tile.left : tile.left + width][:, :height]
@@ -229,7 +234,7 @@ class _Averaging:
         mean = ready[:-1] / ready[-1]
         rest = torch.zeros_like(self.sum_KHW)
         rest[:, : self.sum_KHW.shape[1] - mean.shape[1]] = self.sum_KHW[:, mean.shape[1] :]
-        piece = Piece(self.top, 0, mean.clamp(min=1e-12).log(), tile.row)
+        piece = Piece(self.top, 0, scores_of(mean, num_classes, 0), tile.row)
         self.sum_KHW, self.top = rest, end
         return [piece]
 

@@ -29,6 +29,7 @@ class Facts:
         inverted: Keys of those in which one object covers more than half of the image, and all borders.
         objects: Objects in each labelled training image.
         diameters_px: Diameter of the circle of equal area of every object, sorted, float64.
+        touching: Share of the objects that have a pixel beside one of another object.
         foreground: Share of the pixels of each labelled training image that are in an object.
         ignored: Share of the labelled pixels that are ignored.
         duplicates: Keys of images with equal pixels, at least two each.
@@ -48,6 +49,7 @@ class Facts:
     inverted: tuple[str, ...]
     objects: tuple[int, ...]
     diameters_px: npt.NDArray[np.float64]
+    touching: float
     foreground: tuple[float, ...]
     ignored: float
     duplicates: tuple[tuple[str, ...], ...]
@@ -80,6 +82,7 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
         inverted=tuple(one.key for one, labels in labelled if _is_around(labels)),
         objects=tuple(map(len, areas)),
         diameters_px=np.sort(diameters),
+        touching=sum(_num_touching(labels) for _, labels in labelled) / max(1, len(diameters)),
         foreground=tuple(_foreground(one, labels) for one, labels in labelled),
         ignored=sum(int(mask.sum()) for mask in ignored) / pixels,
         duplicates=_duplicates(samples),
@@ -100,6 +103,15 @@ def _is_around(labels: Labels) -> bool:
     largest = labels == np.bincount(labels[labels > 0]).argmax()
     borders = largest[0], largest[-1], largest[:, 0], largest[:, -1]
     return bool(largest.mean() > 0.5 and all(border.mean() > 0.5 for border in borders))
+
+
+def _num_touching(labels: Labels) -> int:
+    """Objects with a pixel above, below, left or right of one of another object."""
+    found: set[int] = set()
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        touch = (one != other) & (one > 0) & (other > 0)
+        found.update(one[touch].tolist(), other[touch].tolist())
+    return len(found)
 
 
 def _foreground(sample: Sample, labels: Labels) -> float:

@@ -17,8 +17,14 @@ from unet_repro.inspection.training_plan import Conditions, Plan, plan_of
 from unet_repro.training.build import DataReader
 
 # Where the configuration refers to each value of the plan.
-_SETTINGS = {"depth": "model.depth", "width": "model.width", "tile": "tiles.size", "budget": "tiles.budget",
-             "steps": "trainer.max_steps"}  # fmt: skip
+_SETTINGS = {
+    "scale": "data.scale",
+    "depth": "model.depth",
+    "width": "model.width",
+    "tile": "tiles.size",
+    "budget": "tiles.budget",
+    "steps": "trainer.max_steps",
+}
 _WITHIN, _AUTO = "unet_repro.data.split_within.within", "unet_repro.data.split_auto.auto"
 
 
@@ -63,6 +69,7 @@ def plan_for(composed: DictConfig, config: TrainConfig, samples: list[Sample], f
         gap_px=config.split.get("gap_px"),
         budget=None if _is_planned(composed, _SETTINGS["budget"]) else make("tiles", config.tiles),
         on_gpu=on_gpu,
+        finds_objects=config.target is not None,
         free_bytes=free_bytes(torch.device("cuda") if on_gpu and torch.cuda.is_available() else None),
     )
     return plan_of(facts, conditions, _given(composed, config))
@@ -90,9 +97,10 @@ def plan_overrides(plan: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _given(composed: DictConfig, config: TrainConfig) -> dict[str, int]:
+def _given(composed: DictConfig, config: TrainConfig) -> dict[str, float]:
     """Values of the settings that do not refer to the plan, apart from the budget."""
-    values: dict[str, int] = {
+    values: dict[str, float] = {
+        "scale": config.data_scale or 1.0,
         "depth": config.model["depth"],
         "width": config.model.get("width", 1),
         "tile": config.tiles["size"],

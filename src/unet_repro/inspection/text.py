@@ -6,7 +6,7 @@ from unet_repro.config import TrainConfig
 from unet_repro.console import say
 from unet_repro.data.sources.folder import Folder
 from unet_repro.inspection.facts import Facts, facts_of
-from unet_repro.inspection.training_plan import AS_SET
+from unet_repro.inspection.training_plan import AS_SET, TOUCHING_SHARE
 from unet_repro.inspection.warnings import warnings_of
 from unet_repro.training.build import Data, DataReader
 
@@ -36,7 +36,8 @@ def facts_lines(facts: Facts, class_names: tuple[str, ...], pixel_size: str) -> 
         small, large = np.percentile(facts.diameters_px, (5, 95))
         lines.append(
             f"objects  {len(facts.diameters_px):,}, {_range(np.array(facts.objects))} in an image; diameter "
-            f"{facts.diameter_px:.0f} pixels (median; 90 % within {small:.0f} to {large:.0f})"
+            f"{facts.diameter_px:.0f} pixels (median; 90 % within {small:.0f} to {large:.0f}); {facts.touching:.0%} "
+            "touch another"
         )
     return lines
 
@@ -66,6 +67,16 @@ def plan_lines(config: TrainConfig, minutes: float | None) -> list[str]:
     return lines
 
 
+def advice(facts: Facts, config: TrainConfig, *, numbers_objects: bool) -> list[str]:
+    """The experiment for touching objects, where the labels number objects of which a quarter or more touch another."""
+    if not numbers_objects or facts.touching < TOUCHING_SHARE or config.target is not None:
+        return []
+    return [
+        f"advice   experiment=own_objects instead: {facts.touching:.0%} of the numbered objects touch another "
+        f"(at least {TOUCHING_SHARE:.0%}), and a network of classes alone cannot tell them apart"
+    ]
+
+
 def shortened(facts: Facts, data: Data, config: TrainConfig) -> str:
     """The inspection in a few lines, for the start of a training.
 
@@ -79,12 +90,14 @@ def shortened(facts: Facts, data: Data, config: TrainConfig) -> str:
         f"inspected: {len(facts.labelled)} labelled images, {len(facts.diameters_px):,} objects of about "
         f"{facts.diameter_px:.0f} pixels; {split_line(data).removeprefix('split').strip()}",
         *(f"warning: {each}" for each in warnings_of(facts, data)),
+        *advice(facts, config, numbers_objects=data.numbers_objects),
     ]
     if plan:
         tiles = "1 tile" if plan["batch"] == 1 else f"{plan['batch']} tiles"
         reasons = "; ".join(f"{name}: {reason}" for name, reason in plan["reasons"].items() if reason != AS_SET)
+        scale = "" if plan["scale"] == 1 else f"scale {plan['scale']:g}, "
         lines.append(
-            f"plan: depth {plan['depth']}, width {plan['width']}, {tiles} of {plan['tile']}, "
+            f"plan: {scale}depth {plan['depth']}, width {plan['width']}, {tiles} of {plan['tile']}, "
             f"{plan['steps']} steps ({reasons})"
         )
     return "\n".join(lines)

@@ -1,9 +1,10 @@
-"""The training that suits a data set: depth, width, tile, batch and steps, each with its reason."""
+"""The training that suits a data set: working resolution, depth, width, tile, batch, steps, each with its reason."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from unet_repro.data.resample import sizes_at
 from unet_repro.data.tiles import Tiles
 from unet_repro.errors import GeometryError
 from unet_repro.geometry import batch_for_budget, geometry_of, halo, nearest_legal, output_size, smallest, tile_cost
@@ -21,6 +22,8 @@ STEP_ROUNDING = 100  # steps between two validations
 # copies, and gradients; 2.6 in bfloat16.
 TRAINING_MEMORY_FACTOR = 4.0
 SHARE_OF_FREE = 0.5
+LEAST_SCALE = 0.125
+TOUCHING_SHARE = 0.25  # assumed: from this share of touching objects on, ``experiment=own_objects`` is recommended
 AS_SET = "as set"  # the reason of a value that the user has set
 
 
@@ -29,6 +32,7 @@ class Plan:
     """A planned training.
 
     Attributes:
+        scale: Working resolution as a share of the images'; 1 for the images' own.
         depth: Max-pools of the network.
         width: Channels of its first level.
         tile: Input size of a tile in pixels.
@@ -38,6 +42,7 @@ class Plan:
         reasons: Why, by the names above.
     """
 
+    scale: float
     depth: int
     width: int
     tile: int
@@ -57,6 +62,7 @@ class Conditions:
         gap_px: Gap between the blocks; ``None`` for the receptive field.
         budget: Tiles with the budget that the user has set; ``None`` to choose it.
         on_gpu: Whether a GPU trains.
+        finds_objects: Whether the network has a target for touching objects.
         free_bytes: Memory that is free on the device.
     """
 
@@ -65,27 +71,59 @@ class Conditions:
     gap_px: int | None = None
     budget: Tiles | None = None
     on_gpu: bool = False
+    finds_objects: bool = False
     free_bytes: float = math.inf
 
 
-def plan_of(facts: Facts, conditions: Conditions, given: Mapping[str, int]) -> Plan:
+def plan_of(facts: Facts, conditions: Conditions, given: Mapping[str, float]) -> Plan:
     """Plans a training.
 
     Args:
         facts: The data.
         conditions: Split and machine.
-        given: Values of ``depth``, ``width``, ``tile`` or ``steps`` that the user has set; the others suit them.
+        given: Values of ``scale``, ``depth``, ``width``, ``tile`` or ``steps`` that the user has set; the others suit
+            them.
 
     Raises:
         GeometryError: If the images are too small for any U-Net.
     """
     reasons = dict.fromkeys(given, AS_SET)
-    depth = given.get("depth") or _depth(facts, conditions, reasons)
-    width = given.get("width") or _width(conditions, reasons)
-    tile = given.get("tile") or _tile(facts, conditions, depth, width, reasons)
+    scale = given.get("scale") or _scale(facts, conditions, reasons)
+    facts = _at_scale(facts, scale)
+    depth = int(given.get("depth") or _depth(facts, conditions, reasons))
+    width = int(given.get("width") or _width(conditions, reasons))
+    tile = int(given.get("tile") or _tile(facts, conditions, depth, width, reasons))
     batch = _batch(tile, depth, conditions, reasons)
-    steps = given.get("steps") or _steps(facts, batch * output_size(tile, depth) ** 2, reasons)
-    return Plan(depth, width, tile, batch, steps, memory_gb(tile, batch, depth, width), reasons)
+    steps = int(given.get("steps") or _steps(facts, batch * output_size(tile, depth) ** 2, reasons))
+    return Plan(scale, depth, width, tile, batch, steps, memory_gb(tile, batch, depth, width), reasons)
+
+
+def _scale(facts: Facts, conditions: Conditions, reasons: dict[str, str]) -> float:
+    """The largest of 1, 1/2, 1/4 ... at which the receptive field covers an object.
+
+    With a target for objects the field is that of the usual depth, since their outlines bear to be coarser by a pixel
+    and a step costs a quarter; else that of the deeper network, which keeps thin structures.
+    """
+    depth = DEPTH if conditions.finds_objects else DEEPER
+    field, scale = _field(depth), 1.0
+    while facts.diameter_px * scale > field and scale > LEAST_SCALE:
+        scale /= 2
+    if scale < 1:
+        reasons["scale"] = (
+            f"objects of {facts.diameter_px:.0f} pixels (median diameter) exceed the receptive field of depth {depth}, "
+            f"{field}; reduced they have {facts.diameter_px * scale:.0f}"
+        )
+    return scale
+
+
+def _at_scale(facts: Facts, scale: float) -> Facts:
+    """The facts at the working resolution, as far as a plan depends on them."""
+    return replace(
+        facts,
+        diameters_px=facts.diameters_px * scale,
+        image_hw=sizes_at(facts.image_hw, scale).working_hw,
+        pixels=round(facts.pixels * scale**2),
+    )
 
 
 def trained_side_px(facts: Facts, conditions: Conditions, depth: int) -> int:

@@ -47,8 +47,8 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
     figure = Figure(figsize=(9.6, 2.5 * len(chosen)), layout="constrained", dpi=90)
     axes = figure.subplots(len(chosen), 4, squeeze=False)
     for row, (assessment, label, measured) in zip(axes, chosen, strict=True):
-        image_CHW, truth, probability = assessment.cases[measured.key]
-        objects = to_instances(probability, measured.settings)
+        image_CHW, truth, probability, seeds = assessment.cases[measured.key]
+        objects = to_instances(probability, measured.settings, seeds)
         part = _most_wrong((objects > 0) != (truth > 0))
         shown = image_CHW[0][part]
         low, high = np.percentile(shown, (0.5, 99.5))

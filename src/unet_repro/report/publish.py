@@ -12,6 +12,7 @@ from unet_repro.report.arm_runs import runs_of_record
 from unet_repro.report.arms import Arm, arms_of
 from unet_repro.report.figures import draw_all, draw_verdicts
 from unet_repro.report.made_with import RECORD_COMMAND, question_of
+from unet_repro.report.open_table import FOLDER, table
 from unet_repro.report.page import render
 from unet_repro.report.page_data import page_data
 from unet_repro.report.record import RecordOfScale, digest, scales_of
@@ -53,6 +54,8 @@ class Published:
         for readme in sorted(experiments.glob("*/README.md")):
             if BEGIN in readme.read_text():
                 texts[readme] = self._filled(readme, self._about(readme.parent.name))
+        if open_text := table(self.root / FOLDER):
+            texts[self.root / FOLDER / "table.md"] = open_text
         for trial in self.trials:
             folder = self.folder / trial["scale"]
             arms = self._arms(trial["scale"])

@@ -19,10 +19,14 @@ def numbers_of(config: TrainConfig) -> dict[str, Any]:
     """The part of a configuration that can change a run's numbers: no paths, no logging, no hardware placement.
 
     The data settings are also left out: the content of the data is identified by the manifest. Callbacks count in their
-    order, without their names and without those marked ``_observes_: true``.
+    order, without their names and without those marked ``_observes_: true``. Initial weights count by their content.
     """
     plain = {key: value for key, value in config.plain().items() if key not in _NOT_NUMBERS}
     plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key not in PLACEMENT}
+    if config.init is not None:
+        from unet_repro.runs.initial import initial_sha256  # noqa: PLC0415  (imports torch, which is slow)
+
+        plain["init"] = initial_sha256(config.init)
     callbacks = [node for node in plain.pop("callbacks", {}).values() if not node.get(OBSERVES)]
     return {**plain, "callbacks": callbacks} if callbacks else plain
 

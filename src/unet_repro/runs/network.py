@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.appearance import Appearance
 from unet_repro.data.normalise import Normalisation
+from unet_repro.data.targets import head_of
 from unet_repro.errors import DataError, RunError
-from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.inference.rotations import Views, average_views
+from unet_repro.inference.whole_image import predict_image
+from unet_repro.models.heads import Head
 from unet_repro.models.protocol import tile_geometry
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run, write_atomically
@@ -38,6 +40,7 @@ class Network:
         net: The network, on the CPU, in float32 and evaluation mode; ``network.net.to("cuda")`` moves it.
         normalisation: Statistics of its training images.
         class_names: Names of class 0, 1, ...
+        head: How its outputs are read.
         numbers_objects: Whether its labels number objects.
         appearance: What its training images look like; ``None`` for runs from before this was recorded.
     """
@@ -47,6 +50,7 @@ class Network:
     net: nn.Module
     normalisation: Normalisation
     class_names: tuple[str, ...]
+    head: Head
     numbers_objects: bool = False
     appearance: Appearance | None = None
 
@@ -59,6 +63,11 @@ class Network:
     def in_channels(self) -> int:
         """Channels of its images."""
         return len(self.normalisation.mean)
+
+    @property
+    def scale(self) -> float | None:
+        """Its working resolution as a share of the images'; ``None``: the images' own."""
+        return self.config.data_scale
 
     @functools.cached_property
     def geometry(self) -> TileGeometry:
@@ -92,11 +101,13 @@ class Network:
             raise DataError(f"an image has shape {pixels.shape}", hint="pass one (H, W) or (C, H, W) image at a time")
         if not np.isfinite(pixels).all():
             raise DataError("the image contains NaN or infinite values", hint="replace them first")
-        mean_KHW = average_views(self._scores, self.normalisation.apply(pixels), views)
-        return mean_KHW.cpu().numpy()
+        num_classes = self.head.num_classes
+        mean_KHW = average_views(self.scores, self.normalisation.apply(pixels), views, num_classes)
+        return mean_KHW[:num_classes].cpu().numpy()
 
-    def _scores(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
-        return predict(self.net, image_CHW, plan_tiles((image_CHW.shape[1], image_CHW.shape[2]), self.geometry))
+    def scores(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
+        """Class scores ``(K, H, W)`` of a normalised image; its seed map follows, if there is one (``Head.read``)."""
+        return predict_image(self.net, image_CHW, self.geometry, head=self.head, scale=self.scale)
 
 
 def describe_network(
@@ -156,9 +167,10 @@ def open_network(run: Path | str, checkpoint: Checkpoint = "best") -> Network:
             f"{folder.network} is damaged",
             hint=f"remove it and run `unet-repro evaluate run={run}` on a machine with its training images",
         ) from error
-    net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=len(class_names))
+    head = head_of(None if config.target is None else make("target", config.target), len(class_names))
+    net = make("model", config.model, in_channels=len(normalisation.mean), num_classes=head.num_outputs)
     load_network(net, folder.best if checkpoint == "best" else folder.last)
-    return Network(folder, config, net.eval(), normalisation, class_names, numbers_objects, appearance)
+    return Network(folder, config, net.eval(), normalisation, class_names, head, numbers_objects, appearance)
 
 
 def _appearance(found: Any) -> Appearance | None:

@@ -26,6 +26,16 @@ def write_choice(folder: RunFolder, checkpoint: Checkpoint, settings: InstanceSe
     write_atomically(folder.objects, json.dumps(known, indent=1, sort_keys=True))
 
 
+def copy_choice(folder: RunFolder, checkpoint: Checkpoint, target: RunFolder) -> None:
+    """Copies the choice for these weights, if there is one, to a run whose best weights are these.
+
+    Raises:
+        RunError: If the file is damaged or cannot be written.
+    """
+    if (chosen := _read(folder).get(checkpoint)) is not None:
+        write_atomically(target.objects, json.dumps({"best": chosen}, indent=1, sort_keys=True))
+
+
 def read_choice(folder: RunFolder, checkpoint: Checkpoint) -> InstanceSettings | None:
     """The settings chosen for these weights; ``None`` if they were not evaluated.
 

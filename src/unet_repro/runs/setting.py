@@ -15,6 +15,8 @@ _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 # Not part of the words: columns of their own, or without effect on numbers.
 _ASIDE = {"data", "experiment", "logger", "scale", "seed", "arm", "runs_dir"}
 
+_ALONE = {"data_scale": "data.scale", "init": "init"}  # settings outside of groups, and how they are written
+
 
 def in_words(settings: Mapping[str, Any]) -> str:
     """The overrides that give this setting at its scale; ``default`` if there are none.
@@ -60,7 +62,7 @@ def _overrides(settings: Mapping[str, Any]) -> list[str]:
         )
         others = scaled | dict(_leaves("", settings))
         words += [f"{key}={_text(value)}" for key, value in _differing(group, node, expected, others)]
-    return words
+    return words + [f"{key}={_text(settings[name])}" for name, key in _ALONE.items() if settings.get(name) is not None]
 
 
 def _last_part(override: str) -> str:

@@ -152,7 +152,7 @@ def _unswept(composed: DictConfig, base: TrainConfig, data: Data, keys: Sequence
     assert isinstance(raw, dict), "a configuration is a mapping"
     shared: Plain = {key: raw.get(key) for key in numbers_of(base) if key != "seed"}
     shared["trainer"] = {key: raw["trainer"].get(key) for key in numbers_of(base)["trainer"]}
-    for key in keys:
+    for key in ("data_scale" if key == "data.scale" else key for key in keys):  # as ``config.check`` names it
         node, target = key.replace("/", ".").split("."), shared
         while len(node) > 1 and isinstance(target.get(node[0]), dict):
             target = target[node.pop(0)]

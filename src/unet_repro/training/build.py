@@ -14,11 +14,13 @@ from unet_repro.data.datamodule import TileData
 from unet_repro.data.normalise import channels_first
 from unet_repro.data.sample import Sample
 from unet_repro.data.splits import Manifest, Split, manifest
+from unet_repro.data.targets import Target, head_of
 from unet_repro.errors import ConfigError
 from unet_repro.machine import memory_order
 from unet_repro.models.protocol import first_width, tile_geometry
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import run_id
+from unet_repro.runs.initial import start_from
 from unet_repro.tile_geometry import TileGeometry
 from unet_repro.training.ranks import share_dropout
 from unet_repro.training.task import SegmentationTask
@@ -144,8 +146,13 @@ def prepare(config: TrainConfig, source: Data, rank: int = 0) -> Training:
         config: The configuration.
         source: Its data.
         rank: Rank of the device that it is for.
+
+    Raises:
+        ConfigError: If the network does not fit the weights that it starts from.
     """
     tiles, task = build(config, source, rank)
+    if config.init is not None:
+        start_from(task.net, config.init)
     return Training(config, source, run_folder(config, source), tiles, task, make_callbacks(config.callbacks))
 
 
@@ -169,7 +176,9 @@ def build(config: TrainConfig, data: Data, rank: int = 0) -> tuple[TileData, Seg
     """
     seed_everything(config.seed, verbose=False)
     channels = len(channels_first(data.samples[0].image))
-    net = make("model", config.model, in_channels=channels, num_classes=len(data.class_names))
+    target: Target | None = None if config.target is None else make("target", config.target)
+    num_outputs = head_of(target, len(data.class_names)).num_outputs
+    net = make("model", config.model, in_channels=channels, num_classes=num_outputs)
     tiles = TileData(
         samples=data.samples,
         split=data.split,
@@ -184,6 +193,8 @@ def build(config: TrainConfig, data: Data, rank: int = 0) -> tuple[TileData, Seg
         num_workers=config.trainer.num_workers,
         max_val_images=config.trainer.max_val_images,
         threshold_images=config.trainer.threshold_images,
+        target=target,
+        scale=config.data_scale,
     )
     if config.trainer.devices > 1:
         _check_share(config, tiles, net)
@@ -196,6 +207,8 @@ def build(config: TrainConfig, data: Data, rank: int = 0) -> tuple[TileData, Seg
         seed=config.seed,
         order=training_order(config, net),
         ignores=tiles.ignores,
+        target=target,
+        scale=config.data_scale,
     )
     try:
         task.configure_optimizers()

@@ -18,8 +18,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from unet_repro.data.datamodule import TrainBatch, WholeImage
 from unet_repro.data.labels import IGNORED
+from unet_repro.data.targets import Distance, Target, head_of
 from unet_repro.errors import TrainingError
-from unet_repro.inference.overlap_tile import plan_tiles, predict
+from unet_repro.inference.whole_image import predict_image
 from unet_repro.metrics.pixel import PixelMeasures
 from unet_repro.metrics.thresholds import THRESHOLDS, best_threshold, iou_at
 from unet_repro.models.protocol import dtype_of, tile_geometry
@@ -27,7 +28,7 @@ from unet_repro.training.losses import mean_of_known, summed_cross_entropy, weig
 
 
 class SegmentationTask(LightningModule):
-    """Trains on weighted tiles, validates on whole images.
+    """Trains on weighted tiles, validates on whole images at their own resolution.
 
     Logged: ``train/loss`` (weighted, the training loss) and ``train/ce`` (unweighted), means over the steps since the
     last validation; ``val/loss`` (unweighted cross-entropy over all pixels), ``val/iou``, ``val/iou_<class>``,
@@ -43,6 +44,8 @@ class SegmentationTask(LightningModule):
         seed: The run's seed; dropout at a step depends only on the seed and the step.
         order: Memory format of weights and images in training.
         ignores: Whether classes may be ``labels.IGNORED``; such pixels have no loss and are in no measure.
+        target: What the network predicts beside the K classes.
+        scale: Working resolution as a share of the images'; ``None``: the images' own.
     """
 
     def __init__(
@@ -55,12 +58,15 @@ class SegmentationTask(LightningModule):
         seed: int,
         order: torch.memory_format = torch.channels_last,
         ignores: bool = False,
+        target: Target | None = None,
+        scale: float | None = None,
     ) -> None:
         super().__init__()
         self.net = net.to(memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.geometry = tile_geometry(net)
         self.seed, self.order, self.ignores = seed, order, ignores
+        self.target, self.head, self.scale = target, head_of(target, len(class_names)), scale
         self.last_good_step = 0
         self.plateau: ReduceLROnPlateau | None = None
         self.measures = PixelMeasures(class_names)
@@ -73,7 +79,7 @@ class SegmentationTask(LightningModule):
         self._own_sums = torch.zeros(2, len(THRESHOLDS) + 1, dtype=torch.float64)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Class scores ``(B, K, h, w)``."""
+        """Outputs of the network ``(B, R, h, w)``; see ``models.heads``."""
         return self.net(x_BCHW)  # type: ignore[no-any-return]
 
     def on_fit_start(self) -> None:
@@ -107,11 +113,16 @@ class SegmentationTask(LightningModule):
         torch.manual_seed(int(np.random.SeedSequence((self.seed, 3, number)).generate_state(1)[0]))
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Weighted cross-entropy of one step's tiles; whether it is finite is checked a step later, without waiting."""
+        """The training loss of one step's tiles; whether it is finite is checked a step later, without waiting."""
         x_BCHW, classes_Bhw, weights_Bhw = batch
-        scores_BKhw = self.net(x_BCHW.contiguous(memory_format=self.order))
-        scores_BKhw = scores_BKhw.to(torch.promote_types(scores_BKhw.dtype, torch.float32))
-        losses_Bhw = F.cross_entropy(scores_BKhw, classes_Bhw.long(), reduction="none", ignore_index=IGNORED)
+        scores_BRhw = self.net(x_BCHW.contiguous(memory_format=self.order))
+        scores_BRhw = scores_BRhw.to(torch.promote_types(scores_BRhw.dtype, torch.float32))
+        value_losses_Bhw = None
+        if isinstance(self.target, Distance):  # the last output, and the last weights, are distances
+            weights_Bhw, distances_Bhw = weights_Bhw.unbind(1)
+            value_losses_Bhw = self.target.losses(scores_BRhw[:, -1], distances_Bhw)
+            scores_BRhw = scores_BRhw[:, :-1]
+        losses_Bhw = F.cross_entropy(scores_BRhw, classes_Bhw.long(), reduction="none", ignore_index=IGNORED)
         known_Bhw = classes_Bhw != IGNORED if self.ignores else None
         if known_Bhw is not None:
             weights_Bhw = weights_Bhw * known_Bhw  # interpolated weights may be positive on ignored pixels
@@ -122,6 +133,9 @@ class SegmentationTask(LightningModule):
             of_known = losses_Bhw.detach()
             weighted = loss.detach()
             plain = of_known.mean() if known_Bhw is None else mean_of_known(of_known, known_Bhw)
+        if value_losses_Bhw is not None:
+            of_values, shown = _mean_of_values(value_losses_Bhw, known_Bhw)
+            loss, weighted = loss + of_values, weighted + shown
         values, copied = torch.stack([weighted, plain]).double(), None
         if values.is_cuda:
             values = values.to("cpu", non_blocking=True)  # into pinned memory
@@ -158,6 +172,7 @@ class SegmentationTask(LightningModule):
         """Predicts one whole image by mirrored overlap-tiles, without augmentation; loader 1 has training images."""
         scores_KHW = self.predict_image(batch.image)
         classes_HW = torch.from_numpy(batch.classes).to(self.device).long()
+        scores_KHW = scores_KHW[: self.head.num_classes]  # without a seed map
         if len(scores_KHW) == 2:
             iou_T = iou_at(scores_KHW.softmax(0)[1], classes_HW)
             self._own_sums[dataloader_idx] += torch.cat([iou_T, torch.ones(1, dtype=torch.float64)])
@@ -170,11 +185,17 @@ class SegmentationTask(LightningModule):
         self.shown[batch.key] = predicted_HW.to("cpu", torch.uint8)
 
     def predict_image(self, image_CHW: npt.NDArray[np.float32]) -> Tensor:
-        """Class scores ``(K, H, W)`` of a normalised image ``(C, H, W)``."""
-        plan = plan_tiles((image_CHW.shape[-2], image_CHW.shape[-1]), self.geometry)
+        """Class scores ``(K, H, W)`` of a normalised image ``(C, H, W)``, followed by its seed map if there is one."""
         precision = dtype_of(self.net)  # images are float32; a network may be float64
         # Not self.net(...), which may be compiled, and would be recompiled for every image size.
-        return predict(lambda x_BCHW: self.net.forward(x_BCHW.to(precision)), image_CHW, plan, device=self.device)
+        return predict_image(
+            lambda x_BCHW: self.net.forward(x_BCHW.to(precision)),
+            image_CHW,
+            self.geometry,
+            head=self.head,
+            scale=self.scale,
+            device=self.device,
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Logs the pooled measures of all images, and the mean training losses since the last validation."""
@@ -239,3 +260,13 @@ class SegmentationTask(LightningModule):
         self.last_good_step = checkpoint["global_step"]
         if self.plateau is not None:
             self.plateau.load_state_dict(checkpoint["plateau"])
+
+
+def _mean_of_values(losses_Bhw: Tensor, known_Bhw: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean loss over the pixels that are not ignored: to differentiate, and, over all devices, to record."""
+    weights_Bhw = torch.ones_like(losses_Bhw) if known_Bhw is None else known_Bhw.to(losses_Bhw.dtype)
+    if dist.is_initialized():
+        loss, shown, _ = weighted_mean_across(losses_Bhw * weights_Bhw, weights_Bhw, known_Bhw)
+        return loss, shown
+    loss = weighted_mean(losses_Bhw, weights_Bhw)
+    return loss, loss.detach()

@@ -15,6 +15,7 @@ from unet_repro.export.bioimageio import _reasons, check_publisher, export_bioim
 from unet_repro.export.cover import Example, most_mixed
 from unet_repro.export.parity import TOLERANCE
 from unet_repro.runs.network import open_network
+from unet_repro.runs.package import run_of
 
 pytest.importorskip("onnxscript")
 
@@ -45,6 +46,8 @@ def test_a_package_of_three_classes_takes_any_size_with_both_kinds_of_weights(tm
         card = package.read("README.md").decode()
         with Image.open(io.BytesIO(package.read("cover.png"))) as cover:
             assert cover.size == (512, 256)
+    inside = open_network(run_of(path))
+    np.testing.assert_array_equal(inside.predict_proba(image[0]), found.predict_proba(image[0]))
     assert "Cardona" in card  # the credit of the picture's data
     assert "had not finished" in card
 

@@ -10,9 +10,9 @@ from page_scripts import NODE, needs_node
 from torch import nn
 from trained import random_run
 
-from unet_repro.errors import RunError
+from unet_repro.errors import ConfigError, RunError
 from unet_repro.export import html
-from unet_repro.export.html import PAGE, WORKER, Runtime, describe, joined, most_tile_pixels, render
+from unet_repro.export.html import PAGE, WORKER, Runtime, describe, export_html, joined, most_tile_pixels, render
 from unet_repro.export.npm import GEOTIFF, ONNX_RUNTIME
 from unet_repro.export.onnx import tile_graph
 from unet_repro.inference.instances import InstanceSettings
@@ -88,6 +88,13 @@ def test_tiles_fit_the_memory_of_webassembly_and_are_those_of_python_if_the_resu
     assert limit("narrow", "model.width=16", "model.depth=4") == 1_000_000
     assert 300_000 < limit("wide", "model.width=96", "model.depth=4") < 1_000_000
     assert limit("instance", "model.width=16", "model.depth=3", "model.norm=instance") > 3_500_000
+
+
+@pytest.mark.parametrize("override", ["target=distance", "data.scale=0.5"])
+def test_what_a_page_does_not_support_is_refused_before_any_package_is_brought(override, tmp_path):
+    run = random_run(tmp_path / "run", override, num_outputs=3 if override.startswith("target") else 2)
+    with pytest.raises(ConfigError, match=f"{override.partition('=')[0]}, which a page does not support"):
+        export_html(open_network(run), tmp_path / "model.html", packages=tmp_path / "none")
 
 
 @pytest.mark.parametrize("names", [WORKER, PAGE])

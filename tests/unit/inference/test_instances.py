@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
+from unet_repro.data.targets import Border, Distance
 from unet_repro.errors import ConfigError
-from unet_repro.inference.instances import CANDIDATES, InstanceSettings, each_candidate, to_instances
+from unet_repro.inference.instances import (
+    CANDIDATES,
+    SEED_CANDIDATES,
+    InstanceSettings,
+    each_candidate,
+    to_instances,
+)
 
 
 def discs(*centres, radius=8, size=(40, 60)):
@@ -48,3 +55,44 @@ def test_every_candidate_is_what_it_says():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match=r"instances\."):
         InstanceSettings(**wrong)
+
+
+def touching_cells():
+    """Two discs that overlap, divided at the middle: foreground, seed map of each kind of head, truth."""
+    rows, columns = np.indices((60, 100))
+    left, right = (np.hypot(rows - 30, columns - middle) < 24 for middle in (30, 70))
+    truth = np.where(left | right, np.where(columns < 50, 1, 2), 0).astype(np.int32)
+    border = Border(width_px=3).classes(truth)
+    return (truth > 0).astype(np.float32), {"border": (border == 1) * 0.9, "distance": Distance().values(truth)}, truth
+
+
+@pytest.mark.parametrize("kind", ["border", "distance"])
+def test_touching_cells_are_told_apart_by_their_seeds(kind):
+    foreground, seeds, truth = touching_cells()
+    objects = to_instances(foreground, InstanceSettings(method="seeds"), seeds[kind].astype(np.float32))
+    assert to_instances(foreground, InstanceSettings()).max() == 1
+    assert objects.max() == 2
+    np.testing.assert_array_equal(objects > 0, truth > 0)
+    assert (objects == truth).mean() > 0.99
+
+
+def test_a_piece_without_seed_is_no_object():
+    foreground, seeds, truth = touching_cells()
+    empty = np.where(truth == 1, 0, seeds["border"]).astype(np.float32)
+    foreground[:, 48:52] = 0
+    objects = to_instances(foreground, InstanceSettings(method="seeds"), empty)
+    assert objects.max() == 1
+    assert not objects[:, :48].any()
+
+
+def test_seeds_need_a_seed_map():
+    with pytest.raises(ConfigError, match="needs a network with a seed map"):
+        to_instances(np.ones((4, 4), np.float32), InstanceSettings(method="seeds"))
+
+
+def test_candidates_with_seeds_match_single_calls():
+    foreground, seeds, _ = touching_cells()
+    noisy = np.clip(seeds["distance"] + np.random.default_rng(0).normal(0, 0.1, foreground.shape), 0, 1)
+    noisy = noisy.astype(np.float32)
+    for settings, objects in zip(SEED_CANDIDATES, each_candidate(foreground, noisy), strict=True):
+        np.testing.assert_array_equal(objects, to_instances(foreground, settings, noisy))

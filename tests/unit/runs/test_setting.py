@@ -19,6 +19,7 @@ from unet_repro.runs.setting import in_words, shortened
         "augment.scale=[0.9,1.1]",
         "trainer.max_steps=80 trainer.precision=bf16-mixed",
         "augment.elastic_span_px=null",
+        "target=distance target.weight=2 data.scale=0.5",
     ],
 )
 @pytest.mark.parametrize("scale", ["cpu", "paper"])

@@ -103,6 +103,8 @@ def test_swept_values_are_the_arms_of_one_comparison():
         ("trainer.max_steps", ["80", "120"], "trainer.max_steps"),
         ("split", ["contiguous", "random"], "split-swept"),
         ("experiment", ["own_data"], "single"),
+        ("data.scale", ["null", "0.75"], "data.scale"),
+        ("target", ["none", "border", "distance"], "target"),
     ],
 )
 def test_arms_that_change_what_follows_from_them_are_one_comparison(key, values, name):

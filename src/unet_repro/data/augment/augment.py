@@ -85,14 +85,15 @@ class Augment:
         Args:
             image: ``(H, W)`` or ``(C, H, W)`` float32, the whole image, normalised with training-set statistics.
             classes: ``(H, W)`` uint8 class indices.
-            weights: ``(H, W)`` float32.
+            weights: ``(H, W)`` float32, or several such maps ``(N, H, W)``.
             center_yx: Row and column of the tile's middle in pixels.
             tile_size: Side S of the image tile.
             output_size: Side s of the labels and weights.
             seed: Not negative; a hash of (seed, step, index), such as a word of a ``numpy.random.SeedSequence``.
 
         Returns:
-            Image ``(S, S)`` or ``(C, S, S)`` float32, classes ``(s, s)`` uint8, weights ``(s, s)`` float32.
+            Image ``(S, S)`` or ``(C, S, S)`` float32, classes ``(s, s)`` uint8, weights ``(s, s)`` or
+            ``(N, s, s)`` float32.
 
         Raises:
             ConfigError: If the sizes do not match.
@@ -104,7 +105,7 @@ class Augment:
                 f"an image has shape {image.shape} and type {image.dtype}", hint="pass (H, W) or (C, H, W) float32"
             )
         height, width = image.shape[-2:]
-        check_same_size((height, width), mask=classes, weights=weights)
+        check_same_size((height, width), mask=classes, weights=weights if weights.ndim == 2 else weights[0])
         rng = np.random.default_rng(seed)
         warp = self._warp.draw(
             rng, center_yx=center_yx, image_hw=(height, width), tile_size=tile_size, output_size=output_size

@@ -33,17 +33,21 @@ class Warp:
 
     def image(self, image: Array) -> Array:
         """Warps ``(H, W)`` to ``(S, S)``, or ``(C, H, W)`` to ``(C, S, S)``, linear."""
-        if image.ndim == 2:
-            return remap(image, self.tile, cv2.INTER_LINEAR)
-        return np.stack([remap(channel, self.tile, cv2.INTER_LINEAR) for channel in image])
+        return _linear(image, self.tile)
 
     def labels(self, labels: Array) -> Array:
         """Takes the nearest label: ``(H, W)`` to ``(s, s)``."""
         return remap(labels, self.output, cv2.INTER_NEAREST)
 
     def weights(self, weights: Array) -> Array:
-        """Interpolates a weight map ``(H, W)`` to ``(s, s)``, linear."""
-        return remap(weights, self.output, cv2.INTER_LINEAR)
+        """Interpolates a weight map ``(H, W)`` to ``(s, s)``, or several ``(N, H, W)`` to ``(N, s, s)``, linear."""
+        return _linear(weights, self.output)
+
+
+def _linear(maps: Array, placed: Placed) -> Array:
+    if maps.ndim == 2:
+        return remap(maps, placed, cv2.INTER_LINEAR)
+    return np.stack([remap(each, placed, cv2.INTER_LINEAR) for each in maps])
 
 
 @dataclass(frozen=True, kw_only=True)

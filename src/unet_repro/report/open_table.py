@@ -1,0 +1,196 @@
+"""The open table: measures of recommended settings on public images, kept image by image as a record.
+
+``unet-repro evaluate ... record=experiments/record/open`` writes one file for each evaluation of a comparison. The
+table is a function of these files and of ``published.csv``, the figures that others reached on hidden images.
+"""
+
+import csv
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_repro.errors import RunError
+from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.summaries import Row, rows_of
+from unet_repro.files import markdown_table, replacing
+from unet_repro.inference.instances import InstanceSettings
+from unet_repro.metrics.cell_tracking import DetCounts
+from unet_repro.trial.run_record import rounded
+
+FOLDER = Path("experiments/record/open")
+SUFFIX = ".json.gz"
+PUBLISHED = "published.csv"
+# Measure -> its heading.
+MEASURES = {
+    "v_rand": "V_rand",
+    "v_info": "V_info",
+    "warping_error": "warping error",
+    "iou_background": "IoU background or membrane",
+    "iou_membrane": "IoU background or membrane",
+    "iou_cell": "IoU cell",
+    "SEG": "SEG",
+    "DET": "DET",
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One evaluation of a comparison.
+
+    Attributes:
+        comparison: Its name.
+        part: The measured part.
+        checkpoint: The weights.
+        views: Rotated views whose mean was measured.
+        command: The command that measured it.
+        assessments: Its groups.
+    """
+
+    comparison: str
+    part: str
+    checkpoint: str
+    views: int
+    command: str
+    assessments: tuple[Assessment, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return f"{self.comparison}-{self.part}-{self.checkpoint}-{self.views}{SUFFIX}"
+
+
+def keep(kept: Kept, folder: Path) -> Path:
+    """Writes an evaluation; floats have six significant digits, and pictures are left out.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    content = {
+        **{name: getattr(kept, name) for name in ("comparison", "part", "checkpoint", "views", "command")},
+        "groups": [_as_plain(each) for each in kept.assessments],
+    }
+    text = json.dumps(rounded(content), sort_keys=True, separators=(",", ":"))
+    path = folder / kept.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(gzip.compress(text.encode(), mtime=0))
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}", hint="choose a writable folder") from error
+    return path
+
+
+def kept_in(folder: Path) -> list[Kept]:
+    """The evaluations of a folder, by name; empty without the folder.
+
+    Raises:
+        RunError: If one is damaged.
+    """
+    return [_read(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+
+
+def table(folder: Path) -> str:
+    """The table of a folder's evaluations in Markdown; empty without any.
+
+    Raises:
+        RunError: If a file is damaged.
+    """
+    all_kept = kept_in(folder)
+    if not all_kept:
+        return ""
+    found = [(kept, assessment, rows_of(assessment)) for kept in all_kept for assessment in kept.assessments]
+    there = {row.measure for _, _, rows in found for row in rows}
+    headings = list(dict.fromkeys(heading for name, heading in MEASURES.items() if name in there))
+    lines = []
+    for kept, assessment, rows in found:
+        for of in (name for name in ("seeds", MEAN) if any(row.of == name for row in rows)):
+            cells = {MEASURES[row.measure]: _cell(row) for row in rows if row.of == of and row.measure in MEASURES}
+            number = rows[0].num_members
+            members = MEAN if of == MEAN else f"{number} seed{'' if number == 1 else 's'}"
+            views = f"{kept.views} view{'' if kept.views == 1 else 's'}"
+            lines.append(
+                [f"{assessment.group} ({kept.comparison})", members, views, *(cells.get(h, "") for h in headings)]
+            )
+    lines += _published(folder / PUBLISHED, headings)
+    commands = "\n".join(f"- `{kept.command}`" for kept in all_kept)
+    return (
+        f"{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
+        "In brackets 95 % intervals, of one member over images, else over seeds and images. Rows in italics are "
+        "**another test**: images whose truth is not public, so that they cannot be compared with the others.\n\n"
+        f"{commands}\n"
+    )
+
+
+def _published(path: Path, headings: Sequence[str]) -> list[list[str]]:
+    """A row for each figure of hidden images, of the paper and of today's best."""
+    if not path.exists():
+        return []
+    lines = []
+    with path.open(newline="") as file:
+        for given in csv.DictReader(file):
+            for who, name in (("the paper", "paper"), ("best today", "best")):
+                cells = {MEASURES[given["measure"]]: f"*{given[name]}*"}
+                lines.append(
+                    [f"*{given['data']}, {given['source']}*", f"*{who}*", "", *(cells.get(h, "") for h in headings)]
+                )
+    return lines
+
+
+def _cell(row: Row) -> str:
+    digits = 5 if row.measure == "warping_error" else 3
+    interval = "" if row.low is None or row.high is None else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    return f"{row.mean:.{digits}f}{interval}"
+
+
+def _as_plain(assessment: Assessment) -> dict[str, Any]:
+    return {
+        "group": assessment.group,
+        "data": assessment.data,
+        "class_names": list(assessment.class_names),
+        "truth": assessment.truth,
+        "settings_from": assessment.settings_from,
+        "members": {name: [_image(each) for each in images] for name, images in assessment.members.items()},
+    }
+
+
+def _image(image: ImageMeasures) -> dict[str, Any]:
+    return {
+        "key": image.key,
+        "run_id": image.run_id,
+        "sweep": {name: values.tolist() for name, values in image.sweep.items()},
+        "pixel": image.pixel,
+        "settings": asdict(image.settings),
+        "seg": image.seg.tolist(),
+        "det": None if image.det is None else asdict(image.det),
+    }
+
+
+def _read(path: Path) -> Kept:
+    try:
+        content = json.loads(gzip.decompress(path.read_bytes()))
+        groups = tuple(_assessment(each) for each in content.pop("groups"))
+        return Kept(**content, assessments=groups)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise RunError(f"{path} is damaged: {error}", hint="restore it from version control") from error
+
+
+def _assessment(plain: dict[str, Any]) -> Assessment:
+    members = {name: [_measures(each) for each in images] for name, images in plain.pop("members").items()}
+    return Assessment(**{**plain, "class_names": tuple(plain["class_names"])}, members=members)
+
+
+def _measures(plain: dict[str, Any]) -> ImageMeasures:
+    return ImageMeasures(
+        **{
+            **plain,
+            "sweep": {name: np.array(values) for name, values in plain["sweep"].items()},
+            "settings": InstanceSettings(**plain["settings"]),
+            "seg": np.array(plain["seg"], np.float64),
+            "det": None if plain["det"] is None else DetCounts(**plain["det"]),
+        }
+    )

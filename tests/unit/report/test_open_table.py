@@ -1,0 +1,66 @@
+"""The open table is a function of the record of measured images."""
+
+import numpy as np
+import pytest
+
+from unet_repro.errors import RunError
+from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.summaries import rows_of
+from unet_repro.inference.instances import InstanceSettings
+from unet_repro.metrics.cell_tracking import DetCounts
+from unet_repro.report.open_table import Kept, keep, kept_in, table
+
+
+def measured(seed, key):
+    rng = np.random.default_rng([seed, len(key), ord(key[-1])])
+    return ImageMeasures(
+        key=key,
+        run_id=f"run{seed}",
+        sweep={"v_rand": rng.uniform(0.9, 1, 9)},
+        pixel={"iou": float(rng.uniform(0.7, 0.8)), "iou_cell": float(rng.uniform(0.8, 0.9))},
+        settings=InstanceSettings(method="seeds"),
+        seg=rng.uniform(0.6, 1, 4),
+        det=DetCounts(*rng.integers(0, 5, len(DetCounts.__dataclass_fields__)).tolist()),
+    )
+
+
+def assessment(group="own_data"):
+    members = {f"seed {seed}": [measured(seed, f"01/t{n}") for n in range(4)] for seed in (0, 1)}
+    members[MEAN] = [measured(2, f"01/t{n}") for n in range(4)]
+    return Assessment(group, "isbi2012", ("background", "cell"), members, "gold", "validation images")
+
+
+def test_what_was_kept_gives_the_same_rows_and_the_same_bytes(tmp_path):
+    kept = Kept("kfold", "val", "last", 8, "unet-repro evaluate comparison=kfold views=8", (assessment(),))
+    path = keep(kept, tmp_path)
+    before = path.read_bytes()
+    (read,) = kept_in(tmp_path)
+    assert (read.comparison, read.views, read.name) == ("kfold", 8, path.name)
+    for row, expected in zip(rows_of(read.assessments[0]), rows_of(assessment()), strict=True):
+        assert (row.of, row.measure, row.num_members) == (expected.of, expected.measure, expected.num_members)
+        assert row.mean == pytest.approx(expected.mean, abs=1e-5)
+        assert row.low == pytest.approx(expected.low, abs=1e-4)
+        assert row.low is None or 0 <= row.low <= row.mean <= row.high <= 1
+    keep(read, tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_the_table_has_a_row_for_seeds_and_mean_and_marks_hidden_tests(tmp_path):
+    assert table(tmp_path) == ""
+    keep(Kept("kfold", "val", "last", 1, "one", (assessment(),)), tmp_path)
+    keep(Kept("kfold", "val", "last", 8, "eight", (assessment(),)), tmp_path)
+    (tmp_path / "published.csv").write_text("data,measure,paper,best,source\nEM,v_rand,0.9728,0.987,hidden slices\n")
+    lines = table(tmp_path).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines if "own_data (kfold)" in line]
+    assert [(row[2], row[3]) for row in cells] == [
+        ("2 seeds", "1 view"), (MEAN, "1 view"), ("2 seeds", "8 views"), (MEAN, "8 views")
+    ]  # fmt: skip
+    assert sum("*EM, hidden slices*" in line for line in lines) == 2
+    assert any("*0.9728*" in line for line in lines)
+    assert lines[0].split("|")[4].strip() == "V_rand"
+
+
+def test_a_damaged_record_is_refused(tmp_path):
+    (tmp_path / "kfold-val-last-1.json.gz").write_bytes(b"nothing")
+    with pytest.raises(RunError, match="is damaged"):
+        table(tmp_path)

@@ -79,7 +79,7 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(onnx_export, "import_module", gone)
-    with pytest.raises(ConfigError, match=r"unet-repro\[export\]"):
+    with pytest.raises(ConfigError, match=r"pip install .*onnxruntime"):
         onnx_export.needed("onnxruntime")
 
 

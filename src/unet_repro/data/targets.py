@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, two_within
 from unet_repro.errors import ConfigError
-from unet_repro.models.heads import Head
+from unet_repro.heads import Head
 
 Classes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ Tensor names: B batch, C channels, H W image or tile, h w output of a tile, K cl
 import torch
 from torch import Tensor, nn
 
-from unet_repro.models.heads import probabilities_of
+from unet_repro.heads import probabilities_of
 from unet_repro.runs.network import Network
 from unet_repro.tile_geometry import TileGeometry
 
@@ -40,7 +40,7 @@ class Deployed(nn.Module):
             image_BCHW: Grey values as stored, float32, of at least one pixel.
 
         Returns:
-            ``(B, K, H, W)`` float32, sums to 1 over K; the seed map follows, if the network has one (``models.heads``).
+            ``(B, K, H, W)`` float32, sums to 1 over K; the seed map follows, if the network has one (``heads``).
         """
         rows, columns = image_BCHW.shape[2], image_BCHW.shape[3]
         tile = self.normalised(image_BCHW).index_select(2, covering_indices(rows, self.geometry))

@@ -9,7 +9,7 @@ import torch
 
 from unet_repro.data.tiles import crop_mirrored
 from unet_repro.errors import RunError
-from unet_repro.models.heads import probabilities_of
+from unet_repro.heads import probabilities_of
 from unet_repro.models.protocol import normalises_tiles
 from unet_repro.runs.network import Network
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from unet_repro.data.normalise import Normalisation, normaliser
 from unet_repro.data.resample import Sizes, sizes_at
 from unet_repro.errors import DataError
+from unet_repro.heads import Head, probabilities_of
 from unet_repro.inference.instances import (
     PROBABILITY_STEPS,
     InstanceSettings,
@@ -30,7 +31,6 @@ from unet_repro.inference.overlap_tile import TilePlan
 from unet_repro.inference.result import Result
 from unet_repro.inference.volume import Piece, Plane, Stitching, TileViews, predict_plane
 from unet_repro.inference.working_plane import enlarge_plane, working_plane
-from unet_repro.models.heads import Head, probabilities_of
 from unet_repro.objects.planes import ObjectPlane
 from unet_repro.objects.write import ObjectStack, write_objects
 from unet_repro.stacks.palette import class_palette

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unet_repro.errors import ConfigError
-from unet_repro.models.heads import probabilities_of
+from unet_repro.heads import probabilities_of
 
 Image = npt.NDArray[np.float32]
 Views = Literal[1, 4, 7, 8]

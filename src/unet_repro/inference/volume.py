@@ -18,8 +18,8 @@ from torch import Tensor
 
 from unet_repro.data.tiles import mirror_indices
 from unet_repro.errors import ConfigError
+from unet_repro.heads import probabilities_of, scores_of
 from unet_repro.inference.overlap_tile import BATCH_PIXELS, TilePlan
-from unet_repro.models.heads import probabilities_of, scores_of
 
 TileViews = Literal[1, 4, 8]
 Stitching = Literal["exact", "average"]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from unet_repro.data.resample import enlarge, reduce_image
+from unet_repro.heads import Head, probabilities_of, scores_of
 from unet_repro.inference.overlap_tile import plan_tiles, predict
-from unet_repro.models.heads import Head, probabilities_of, scores_of
 from unet_repro.tile_geometry import TileGeometry
 
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 
 from unet_repro.data.resample import Sizes, covered, enlarge_rows, needed_rows, reduce_part
+from unet_repro.heads import scores_of
 from unet_repro.inference.volume import Block, Piece, Plane
-from unet_repro.models.heads import scores_of
 from unet_repro.stacks.writer import Writer
 
 BAND_PIXELS = 1_000_000  # pixels of an enlarged band

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from unet_repro.models.heads import Head, probabilities_of, scores_of
+from unet_repro.heads import Head, probabilities_of, scores_of
 
 
 @pytest.mark.parametrize("kind", ["border", "distance"])

@@ -2,7 +2,7 @@
 
 Without a target (``target=none``) it predicts the classes of the data, where pixels between touching objects are
 background, as in the paper. Both targets here add one output, in which the seeds of objects are found: see
-``models.heads`` for the outputs and ``inference.instances`` for the objects.
+``heads`` for the outputs and ``inference.instances`` for the objects.
 """
 
 from dataclasses import dataclass

@@ -79,7 +79,7 @@ class SegmentationTask(LightningModule):
         self._own_sums = torch.zeros(2, len(THRESHOLDS) + 1, dtype=torch.float64)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Outputs of the network ``(B, R, h, w)``; see ``models.heads``."""
+        """Outputs of the network ``(B, R, h, w)``; see ``heads``."""
         return self.net(x_BCHW)  # type: ignore[no-any-return]
 
     def on_fit_start(self) -> None:

@@ -16,7 +16,7 @@ from unet_repro.data.appearance import SIDE_PX
 from unet_repro.errors import ConfigError, UserError
 from unet_repro.evaluation.trained_run import trained_network
 from unet_repro.inference.file import Predictor, predict_file
-from unet_repro.inference.instances import InstanceOverrides
+from unet_repro.inference.instance_settings import InstanceOverrides
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, free_bytes, plan_within, shape_of

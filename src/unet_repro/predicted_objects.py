@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unet_repro.errors import ConfigError
-from unet_repro.inference.instances import InstanceOverrides, InstanceSettings, candidates, check_seeds
+from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
+from unet_repro.inference.instances import candidates, check_seeds
 from unet_repro.inference.journal import Journal
 from unet_repro.inference.result import Kind
 from unet_repro.objects.batch import write_batch

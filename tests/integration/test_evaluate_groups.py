@@ -14,8 +14,9 @@ from tiny import STACK, tiny
 from unet_repro.cli import main
 from unet_repro.data.sources.isbi2012 import NUM_SLICES
 from unet_repro.errors import DataError
-from unet_repro.evaluation.assessment import MEAN, assess
+from unet_repro.evaluation.assessment import assess
 from unet_repro.evaluation.groups import Group, groups_of
+from unet_repro.evaluation.measured import MEAN
 from unet_repro.evaluation.summaries import rows_of
 from unet_repro.train import train
 

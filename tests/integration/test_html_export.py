@@ -16,7 +16,7 @@ from trained import random_run
 from unet_repro.commands import export
 from unet_repro.data.normalise import Normalisation
 from unet_repro.export.npm import PACKAGES
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.predict import PredictSettings, predict
 from unet_repro.runs.network import open_network
 from unet_repro.runs.object_settings import write_choice

@@ -22,7 +22,8 @@ from unet_repro import predict as predict_module
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import DataError
-from unet_repro.inference.instances import InstanceOverrides, InstanceSettings, to_instances
+from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
+from unet_repro.inference.instances import to_instances
 from unet_repro.inference.journal import Journal
 from unet_repro.inference.overlap_tile import plan_tiles
 from unet_repro.inference.overlap_tile import predict as predict_image

@@ -14,7 +14,7 @@ from trained import GREY, random_run
 
 from unet_repro.data.drawn.read import read_drawn_labels
 from unet_repro.errors import ConfigError, DataError, RunError
-from unet_repro.inference.instances import InstanceOverrides, InstanceSettings
+from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
 from unet_repro.inference.journal import Journal
 from unet_repro.objects import planes
 from unet_repro.predict import PredictSettings, predict

@@ -16,7 +16,8 @@ from unet_repro.errors import ConfigError, DataError
 from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.inference import file as file_module
 from unet_repro.inference import working_plane
-from unet_repro.inference.instances import InstanceOverrides, InstanceSettings, to_instances
+from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
+from unet_repro.inference.instances import to_instances
 from unet_repro.inference.rotations import average_views
 from unet_repro.predict import PredictSettings, predict
 from unet_repro.runs.folder import RunFolder

@@ -9,7 +9,7 @@ Tensor names: K classes, H W image, T thresholds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,78 +23,19 @@ from unet_repro.data.sample import GoldSource
 from unet_repro.data.sources.folder import Folder
 from unet_repro.errors import DataError
 from unet_repro.evaluation.groups import Group
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
-from unet_repro.inference.instances import (
-    InstanceSettings,
-    candidates,
-    each_candidate,
-    foreground,
-    to_instances,
-    without_small,
-)
+from unet_repro.inference.instance_settings import InstanceSettings
+from unet_repro.inference.instances import candidates, each_candidate, foreground, to_instances, without_small
 from unet_repro.inference.rotations import Views, average_views
-from unet_repro.metrics.cell_tracking import DetCounts, det_counts, seg_both_ways, seg_scores
+from unet_repro.metrics.cell_tracking import det_counts, seg_both_ways, seg_scores
 from unet_repro.metrics.isbi import slice_measures
 from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.network import Checkpoint
 
-Probability = npt.NDArray[np.float32]
-Case = tuple[npt.NDArray[np.float32], Labels, Probability, Probability | None]
-MEAN = "mean of seeds"
 GOLD, LABELS = "the experts' gold masks", "the source's own labels"
 MEMBRANES = 0.5  # own data of which cells cover a larger share, as in EM, have membranes between them
 CHOICE_IMAGES = 8  # images of each run, evenly spaced, on which the settings for objects are chosen
-
-
-@dataclass(frozen=True)
-class ImageMeasures:
-    """The measures of one image for one member of a group.
-
-    Attributes:
-        key: The image.
-        run_id: The run that predicted it; ``""`` for the mean of seeds.
-        sweep: ISBI measure -> value at each threshold ``(T,)``; empty for more than two classes, and for data whose
-            cells have no membranes between them: of the Cell Tracking Challenge, and own data with much background.
-        pixel: Measure -> value, at the most likely class.
-        settings: Settings that converted probabilities to objects.
-        seg: Jaccard index of each reference object.
-        det: Counts against the markers, where there are any.
-        objects: Numbers of labelled and of found objects.
-    """
-
-    key: str
-    run_id: str
-    sweep: dict[str, npt.NDArray[np.float64]]
-    pixel: dict[str, float]
-    settings: InstanceSettings
-    seg: npt.NDArray[np.float64]
-    det: DetCounts | None
-    objects: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """A group's measures.
-
-    Attributes:
-        group: Its name.
-        data: Name of the source.
-        class_names: Names of the classes.
-        members: ``seed 0``, ... and, for several seeds, the mean of their probabilities -> its images in order.
-        truth: Description of the ground truth.
-        settings_from: Description of the images on which the settings of objects were chosen.
-        best: Run -> the settings of objects that are best on all of its validation images, and their number.
-        cases: Image -> data for a picture of it: normalised image, truth, probability and seed map (means of seeds).
-    """
-
-    group: str
-    data: str
-    class_names: tuple[str, ...]
-    members: dict[str, list[ImageMeasures]]
-    truth: str
-    settings_from: str
-    best: dict[str, tuple[InstanceSettings, int]] = field(default_factory=dict)
-    cases: dict[str, Case] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

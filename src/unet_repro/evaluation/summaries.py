@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unet_repro.data.sources.folder import Folder
-from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.metrics.cell_tracking import det
 from unet_repro.metrics.isbi import SCORES, THRESHOLDS
 from unet_repro.stats import estimate

@@ -19,7 +19,7 @@ from unet_repro.export.about import about, lead_of, title_of
 from unet_repro.export.npm import GEOTIFF, ONNX_RUNTIME, read_members
 from unet_repro.export.onnx import tile_graph
 from unet_repro.files import replacing
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.planner import shape_of, tile_bytes
 from unet_repro.models.protocol import normalises_tiles
 from unet_repro.runs.network import Checkpoint, Network

@@ -17,9 +17,9 @@ from unet_repro.data.normalise import Normalisation, normaliser
 from unet_repro.data.resample import Sizes, sizes_at
 from unet_repro.errors import DataError
 from unet_repro.heads import Head, probabilities_of
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.instances import (
     PROBABILITY_STEPS,
-    InstanceSettings,
     grown_from_seeds,
     lowest_inside,
     to_instances,

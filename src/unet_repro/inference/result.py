@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unet_repro.inference.instances import InstanceSettings, foreground, stored_probability
+from unet_repro.inference.instance_settings import InstanceSettings
+from unet_repro.inference.instances import foreground, stored_probability
 from unet_repro.objects.write import Extra
 
 Kind = Literal["classes", "probabilities", "instances"]

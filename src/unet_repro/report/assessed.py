@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unet_repro.data.sources.folder import Folder
-from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import FEWEST, Row, rows_of
 from unet_repro.files import counted, csv_text, markdown_table
 from unet_repro.metrics.isbi import THRESHOLDS

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-from unet_repro.evaluation.assessment import Assessment, ImageMeasures
+from unet_repro.evaluation.measured import Assessment, ImageMeasures
 from unet_repro.inference.instances import to_instances
 
 CROP_PX = 192

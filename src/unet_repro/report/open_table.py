@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from unet_repro.errors import RunError
-from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import Row, rows_of
 from unet_repro.files import markdown_table, replacing
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.metrics.cell_tracking import DetCounts
 from unet_repro.trial.run_record import rounded
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from unet_repro.evaluation.assessment import Assessment
+from unet_repro.evaluation.measured import Assessment
 from unet_repro.evaluation.summaries import Difference, Row, differences, rows_of
 from unet_repro.files import markdown_table
 

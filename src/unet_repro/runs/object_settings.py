@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from unet_repro.errors import ConfigError, RunError
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.runs.folder import RunFolder, write_atomically
 from unet_repro.runs.network import Checkpoint
 

@@ -15,7 +15,7 @@ from unet_repro.export import html
 from unet_repro.export.html import PAGE, WORKER, Runtime, describe, export_html, joined, most_tile_pixels, render
 from unet_repro.export.npm import GEOTIFF, ONNX_RUNTIME
 from unet_repro.export.onnx import tile_graph
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.runs.network import describe_network, open_network
 from unet_repro.runs.object_settings import write_choice
 

@@ -8,7 +8,8 @@ import pytest
 from page_scripts import call, copy_scripts, needs_node
 from scipy import ndimage
 
-from unet_repro.inference.instances import InstanceSettings, to_instances
+from unet_repro.inference.instance_settings import InstanceSettings
+from unet_repro.inference.instances import to_instances
 from unet_repro.objects import table
 from unet_repro.objects.measure import inner_border, measure
 from unet_repro.objects.planes import ObjectPlane

@@ -5,13 +5,8 @@ import pytest
 
 from unet_repro.data.targets import Border, Distance
 from unet_repro.errors import ConfigError
-from unet_repro.inference.instances import (
-    CANDIDATES,
-    SEED_CANDIDATES,
-    InstanceSettings,
-    each_candidate,
-    to_instances,
-)
+from unet_repro.inference.instance_settings import InstanceSettings
+from unet_repro.inference.instances import CANDIDATES, SEED_CANDIDATES, each_candidate, to_instances
 
 
 def discs(*centres, radius=8, size=(40, 60)):

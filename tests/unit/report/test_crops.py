@@ -1,7 +1,7 @@
 import numpy as np
 
-from unet_repro.evaluation.assessment import Assessment, ImageMeasures
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.evaluation.measured import Assessment, ImageMeasures
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.report.crops import FALSE_CELL, MISSED_CELL, draw_cases, error_colours
 
 
@@ -28,7 +28,7 @@ def test_crops_never_show_a_whole_image(tmp_path, monkeypatch):
         ImageMeasures(f"k{number}", "", {}, {"iou": 0.5}, InstanceSettings(), np.array([number / 3]), None)
         for number in range(4)
     ]
-    case = (rng.normal(size=(1, 64, 80)).astype(np.float32), truth, (truth > 0).astype(np.float32))
+    case = (rng.normal(size=(1, 64, 80)).astype(np.float32), truth, (truth > 0).astype(np.float32), None)
     found = Assessment(
         "group", "data", ("membrane", "cell"), {"seed 0": measured}, "labels", "others",
         cases={m.key: case for m in measured},

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from unet_repro.errors import RunError
-from unet_repro.evaluation.assessment import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import rows_of
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.metrics.cell_tracking import DetCounts
 from unet_repro.report.open_table import Kept, keep, kept_in, table
 

@@ -6,10 +6,10 @@ import io
 import numpy as np
 import pytest
 
-from unet_repro.evaluation.assessment import Assessment, ImageMeasures
+from unet_repro.evaluation.measured import Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import differences, rows_of
 from unet_repro.files import csv_text
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.report.side_by_side import arm_rows, side_by_side
 
 SETTINGS = InstanceSettings(threshold=0.5, method="watershed", min_size_px=1, seed_distance_px=1)

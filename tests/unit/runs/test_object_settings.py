@@ -3,7 +3,7 @@
 import pytest
 
 from unet_repro.errors import RunError
-from unet_repro.inference.instances import InstanceSettings
+from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.object_settings import read_choice, write_choice
 

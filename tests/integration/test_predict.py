@@ -18,7 +18,7 @@ from PIL import Image
 from tiny import unet_repro
 from trained import GREY, random_run
 
-from unet_repro import predict as predict_module
+from unet_repro import prediction_jobs
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import DataError
@@ -27,7 +27,8 @@ from unet_repro.inference.instances import to_instances
 from unet_repro.inference.journal import Journal
 from unet_repro.inference.overlap_tile import plan_tiles
 from unet_repro.inference.overlap_tile import predict as predict_image
-from unet_repro.predict import PredictSettings, predict
+from unet_repro.predict import predict
+from unet_repro.prediction_jobs import PredictSettings
 from unet_repro.runs.network import open_network
 from unet_repro.stacks.reading import open_stack
 
@@ -140,7 +141,7 @@ def test_bfloat16_is_close_is_another_prediction_and_automatic_is_what_the_proce
     np.testing.assert_allclose(exact, probability(run, image), atol=CLOSE)
     assert 0 < np.abs(coarse - exact).max() < 0.05
     for native, like in ((True, coarse), (False, exact)):
-        monkeypatch.setattr(predict_module, "multiplies_bf16", lambda device, native=native: native)
+        monkeypatch.setattr(prediction_jobs, "multiplies_bf16", lambda device, native=native: native)
         np.testing.assert_array_equal(written("auto.tif", "auto", overwrite=True), like)
         assert f"precision: {'bf16' if native else 32}" in capsys.readouterr().out
 

@@ -17,7 +17,8 @@ from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
 from unet_repro.inference.journal import Journal
 from unet_repro.objects import planes
-from unet_repro.predict import PredictSettings, predict
+from unet_repro.predict import predict
+from unet_repro.prediction_jobs import PredictSettings
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import describe_network, open_network
 from unet_repro.runs.object_settings import read_choice, write_choice

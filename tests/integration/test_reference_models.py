@@ -16,7 +16,8 @@ from trained import random_run
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.inference.instance_settings import InstanceSettings
-from unet_repro.predict import PredictSettings, predict
+from unet_repro.predict import predict
+from unet_repro.prediction_jobs import PredictSettings
 from unet_repro.runs import package as package_module
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import numbers_of

@@ -19,7 +19,8 @@ from unet_repro.inference import working_plane
 from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
 from unet_repro.inference.instances import to_instances
 from unet_repro.inference.rotations import average_views
-from unet_repro.predict import PredictSettings, predict
+from unet_repro.predict import predict
+from unet_repro.prediction_jobs import PredictSettings
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.object_settings import read_choice
 from unet_repro.train import train

@@ -9,7 +9,8 @@ from unet_repro.config import typed
 from unet_repro.console import report_user_errors
 from unet_repro.errors import PredictionsFailed
 from unet_repro.files import counted
-from unet_repro.predict import PredictSettings, predict
+from unet_repro.predict import predict
+from unet_repro.prediction_jobs import PredictSettings
 
 
 def main(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -20,19 +21,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments.remove("--debug")
         os.environ[DEBUG_VARIABLE] = "1"
     try:
-        with report_user_errors():
-            verb = _verb(arguments[:1])
-            arguments = arguments[1:]
-            if {"-h", "--help"} & set(arguments):
-                from unet_repro.commands import help  # noqa: A004, PLC0415  (only where it is needed)
-
-                print(help.text(verb, arguments))
-                return
-            command: Callable[[list[str]], None] = import_module(module_of(verb)).main
-            command(arguments)
+        _run(arguments)
+    except BrokenPipeError:  # the reader, such as `head`, has read enough; Python would print an error when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (KeyboardInterrupt, Stopped) as error:
         sys.stderr.write("\nstopped; the same command resumes from the last checkpoint\n")
         raise SystemExit(128 + (error.signum if isinstance(error, Stopped) else 2)) from None
+
+
+def _run(arguments: Sequence[str]) -> None:
+    try:
+        with report_user_errors():
+            verb, rest = _verb(arguments[:1]), list(arguments[1:])
+            if {"-h", "--help"} & set(rest):
+                from unet_repro.commands import help  # noqa: A004, PLC0415  (only where it is needed)
+
+                print(help.text(verb, rest))
+                return
+            command: Callable[[list[str]], None] = import_module(module_of(verb)).main
+            command(rest)
+    finally:
+        sys.stdout.flush()
 
 
 def module_of(verb: str) -> str:

@@ -186,3 +186,14 @@ def test_weights_draws_every_map(tmp_path):
     done = unet_repro("weights", *STACK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reports/weights.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["tiles", "572"]])
+def test_a_reader_that_has_read_enough_gets_no_traceback(arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unet_repro", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait()

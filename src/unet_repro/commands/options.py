@@ -30,7 +30,8 @@ def parser(verb: str) -> argparse.ArgumentParser:
 def _reproduce(made: argparse.ArgumentParser) -> None:
     core, everything = (", ".join(conf_files.suite(kind)) for kind in ("core", "all"))
     made.add_argument("--scale", choices=conf_files.options("scale"), default="cpu", help="smoke: a quick check; cpu: "
-                      "half an hour on two cores; paper: one GPU (default cpu)")  # fmt: skip
+                      "half an hour on two cores; laptop: the trial, with networks of width 8; paper: the "
+                      "trial with the paper's network, on GPUs (default cpu)")  # fmt: skip
     made.add_argument("--data", default="auto", help="a data set of conf/data; auto: isbi2012 if present or quick "
                       "to download, else synthetic (default)")  # fmt: skip
     made.add_argument("--seeds", type=int, help="number of seeds, from 0 (default: cpu 3, smoke 2; other scales: as "
@@ -38,7 +39,8 @@ def _reproduce(made: argparse.ArgumentParser) -> None:
     made.add_argument("--hours", type=float, help="of such a trial: stop after so many hours, with checkpoints")
     made.add_argument("--record", action="store_true", help="of such a trial: count the runs of experiments/record "
                       "too, and add the new ones to it")  # fmt: skip
-    made.add_argument("--experiments", default="core", help=f"comma-separated names; core: {core} (default); all: "
+    made.add_argument("--experiments", default="core", help=f"comma-separated names; core: {core} "
+                      "(default; for laptop and paper without --seeds: all comparisons of the trial); all: "
                       f"{everything}")  # fmt: skip
     made.add_argument("--launcher", choices=("local", "joblib", "slurm"), default="local", help="local: parallel "
                       "processes on this machine (default); slurm: a cluster, docs/how-to/clusters.md")  # fmt: skip

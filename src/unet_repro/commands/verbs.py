@@ -42,7 +42,7 @@ VERBS = {
         "segment images of any kind and size with a run",
         (
             "run=runs/0123456789ab input=images/ output=predicted/",
-            "model=em-membranes input=stack.tif output=membranes.tif",
+            "model=model.zip input=stack.tif output=membranes.tif",
             "run=runs/0123456789ab input='scans/*.png' output=probabilities/ kind=probabilities views=8",
         ),
         config="predict",

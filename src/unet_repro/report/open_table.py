@@ -120,7 +120,8 @@ def table(folder: Path) -> str:
     commands = "\n".join(f"- `{kept.command}`" for kept in all_kept)
     return (
         f"{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
-        "In brackets 95 % intervals, of one member over images, else over seeds and images. Rows in italics are "
+        "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images. V_rand and "
+        "V_info are taken at the best threshold on the measured slices, as in the challenge. Rows in italics are "
         "**another test**: images whose truth is not public, so that they cannot be compared with the others.\n\n"
         f"{commands}\n"
     )
@@ -133,7 +134,7 @@ def _published(path: Path, headings: Sequence[str]) -> list[list[str]]:
     lines = []
     with path.open(newline="") as file:
         for given in csv.DictReader(file):
-            for who, name in (("the paper", "paper"), ("best today", "best")):
+            for who, name in (("the paper", "paper"), ("best published", "best")):
                 cells = {MEASURES[given["measure"]]: f"*{given[name]}*"}
                 lines.append(
                     [f"*{given['data']}, {given['source']}*", f"*{who}*", "", *(cells.get(h, "") for h in headings)]

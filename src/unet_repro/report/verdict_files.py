@@ -59,7 +59,7 @@ def to_markdown(trials: Iterable[Mapping[str, Any]], *, how_sure: bool = True) -
 
 
 def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
-    head = ["question", "word", "what was found", *(["how sure"] if how_sure else [])]
+    head = ["question", "verdict", "what was found", *(["how sure"] if how_sure else [])]
     rows = []
     for part in parts_of(trial):
         short = "" if part["short"] == part["question"] else part["short"]
@@ -69,8 +69,9 @@ def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
     state, running = trial["state"], ""
     if state is not None and state["next_look"] is not None:
         running = (
-            f"The trial is running: {state['settled']} of {state['parts']} questions are settled; {state['missing']} "
-            f"runs are missing for the next look, at {state['next_look']} replicates."
+            f"The trial is in progress: {state['settled']} of {state['parts']} questions are decided. The next interim "
+            f"analysis, at {state['next_look']} replicates, lacks {state['missing']} results of arms; a run counts in "
+            "every comparison that has its setting."
         )
     return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, running]))
 

@@ -180,11 +180,13 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], *, judged: boo
     ]
     left = words.count("open") + words.count("pending")
     if not found:
-        return f"{total}; none is settled yet. A verdict needs {LOOKS[0]} replicates with seeds from {FIRST_SEED} on."
+        return f"{total}; none is decided yet. A verdict needs {LOOKS[0]} replicates with seeds from {FIRST_SEED} on."
     smaller = "; not for wider networks" if records[0].settings["model"].get("width", 64) < 64 else ""
-    rest = f", {left} not settled" if left else ""
+    rest = f", {left} not decided yet" if left else ""
+    tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
+    seeds = ", over new seeds" if tested else ""
     waits = f" The others need {LOOKS[0]} replicates with seeds from {FIRST_SEED} on." if "pending" in words else ""
-    return f"{total}: {', '.join(found)}{rest}. This holds for {scope}, over new seeds{smaller}.{waits}"
+    return f"{total}: {', '.join(found)}{rest}. This holds for {scope}{seeds}{smaller}.{waits}"
 
 
 def _partly_settled(part: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ ARMS = "arms"
 CURVES = (("val/iou", "mean IoU"), ("val/loss", "validation cross-entropy"), ("train/ce", "training cross-entropy"))
 FINAL = "final/val/iou"
 COORDINATES = ("optimizer", "lr", "schedule", "tile_size", "weight_map", "norm", "width")
-TITLE = "U-Net on trial"
+TITLE = "U-Net: tests of its claims"
 PART_COLUMNS = (
     "claim", "part", "experiment", "question", "word", "found", "sure", "replicates", "look", "next_look", "scale",
     "data",

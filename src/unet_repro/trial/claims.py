@@ -1,4 +1,4 @@
-"""The claims on trial, as data: parts, contrasts, margins, premises and words (docs/science/trial.md).
+"""The tested claims, as data: parts, contrasts, margins, premises and words (docs/science/trial.md).
 
 Written before any run with a seed from 100 on was trained. The number of contrasts is fixed: it is the family that
 the levels of the tests are divided by.
@@ -113,8 +113,8 @@ CLAIMS: tuple[Claim, ...] = (
             Part(
                 "C2",
                 "weight_map",
-                "Do loss weights for rare classes or for thin borders between cells raise the agreement of the "
-                "segmentation with the truth (IoU)?",
+                "Do networks that are trained without a weight map (for rare classes, or for thin borders between "
+                "cells) reach at least the IoU of those trained with one?",
                 Words(
                     "the weight map brings no gain that matters",
                     "the weight map brings a gain that matters",

@@ -154,7 +154,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim on trial.
+    """A claim that is tested.
 
     Attributes:
         id: ``C1`` to ``C10``.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from unet_repro.files import counted
 from unet_repro.trial.claims import AT_THE_BASES_RATE, FAMILY
 from unet_repro.trial.looks import LEVELS, LOOKS
 from unet_repro.trial.results import ContrastResult, Figure, PartResult
@@ -30,7 +31,7 @@ def _found(result: PartResult) -> str:
     if part.exact is not None:
         return _exact(result)
     if result.word == "pending":
-        return f"Not judged yet: {_replicates(result.num_replicates)} of the {LOOKS[0]} of the first look."
+        return f"Not judged yet: {result.num_replicates} of the {LOOKS[0]} replicates required."
     sentences = [*(one.found for one in result.contrasts), *([part.note] if part.note else [])]
     return " ".join(dict.fromkeys(sentences))
 
@@ -81,7 +82,7 @@ def _exact(result: PartResult) -> str:
 def _sure(result: PartResult) -> str:
     if result.part.exact is not None:
         runs = result.num_runs
-        return f"Exact: measured in all {runs} runs, no statistics." if runs else "One run decides it."
+        return f"Exact: measured in {counted(runs, 'run')}; no statistics needed." if runs else "One run decides it."
     if result.word in ("refused", "no verdict"):
         return "Nothing can be concluded."
     if not result.look:
@@ -117,15 +118,11 @@ def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
     width, steps = first.settings["model"]["width"], first.settings["trainer"]["max_steps"]
     parts = [f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale}), over new seeds"]
     if result.part.id in AT_THE_BASES_RATE:
-        parts.append("at the base's rate")
+        parts.append("at the learning rate of the base setting")
     if result.not_started:
         number = len(result.not_started)
-        parts.append(f"among runs that start ({_replicates(number)} replaced)")
+        parts.append(f"among runs that start ({counted(number, 'replicate')} replaced)")
     return ", ".join(parts)
-
-
-def _replicates(number: int) -> str:
-    return f"{number} replicate{'' if number == 1 else 's'}"
 
 
 def _capital(text: str) -> str:

@@ -55,7 +55,7 @@ def test_a_running_trial_is_published_with_its_state(checkout):
     published.write()
     assert Published(checkout).disagreements() == []
     text = (checkout / "README.md").read_text()
-    assert "The trial is running: 2 of 14 questions are settled" in text
+    assert "The trial is in progress: 2 of 14 questions are decided" in text
     assert "| **C7a** " in text
     assert "**pending**" in text
     assert "](experiments/record/laptop/verdicts.png)" in text
@@ -72,7 +72,7 @@ def test_a_complete_trial_is_published_the_same_each_time(checkout):
     text = before[checkout / "README.md"]
     assert "| **C2** " in text
     assert "**supported**" in text
-    assert "The trial is running" not in text
+    assert "The trial is in progress" not in text
     about = before[checkout / "experiments/weight_map/README.md"]
     assert "**C2: supported.**" in about
     assert "| weight_map | none | 30 |" in about

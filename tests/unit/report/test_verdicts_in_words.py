@@ -62,7 +62,7 @@ def test_the_state_of_a_running_suite():
     assert state["parts"] == 14
     assert 15 <= state["replicates"] < 20
     assert state["missing"] == len(trial["missing"]) > 0
-    assert "The trial is running" in to_markdown([trial])
+    assert "The trial is in progress" in to_markdown([trial])
 
 
 def test_a_complete_suite_waits_for_nothing(complete):

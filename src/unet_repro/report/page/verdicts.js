@@ -66,7 +66,7 @@ function suiteState({ replicates, next_look: next, last_look: last, looks, settl
       el("div", { class: "fill", "--share": `${share}%` }), marks),
     el("p", { class: "quiet" }, `${plural(replicates, "complete replicate")} (a pair of seed and held-out block). `,
       `${last ? `${settled} of ${parts} parts were settled by the look at ${last}. ` : ""}${words}`,
-      missing ? ` It waits for ${plural(missing, "run")}: ${needed.join(", ")}.` : ""));
+      missing ? ` It waits for ${plural(missing, "result")} of arms of ${needed.join(", ")}.` : ""));
 }
 
 function fillVerdicts(body, trials, comparisons) {

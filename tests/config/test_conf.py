@@ -267,7 +267,7 @@ def test_own_data_is_one_training_that_the_command_line_can_change():
         (["callbacks=ema", "callbacks.ema.decay=slow"], "callbacks.ema.decay='slow' is not valid", ""),
         (["+callbacks.mine.value=1"], "callbacks.mine has no _target_", "callbacks.mine._target_="),
         (["logger=csv", "+logger.csv.flush=1"], "unknown configuration key logger.csv.flush", ""),
-        (["data=folder"], "Missing mandatory value: root", ""),
+        (["data=folder"], "data.root is required", "data.root="),
         (["weight_map._target_=unet_repro.data.weight_maps.papre"], "cannot be imported", ""),
     ],
 )

@@ -32,6 +32,7 @@ SLURM = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launch
 ONE_MINUTE = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20"]
 TINY = [*(one for one in STACK if not one.startswith("data=")), *NETWORK]
 LIMIT_S = 120  # of waiting for what has to come
+STOPPING = "SIGUSR2: stopping after this step with a checkpoint"
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +180,10 @@ def test_requeued_killed_and_too_slow_for_the_time_limit_runs_end_with_the_same_
         os.kill(pid, signal.SIGKILL)
         sweep.until(lambda: is_told(slow))  # of the limit of one minute
         thaw(slow)
+        sweep.until(lambda: STOPPING in log(tmp_path, warned))  # before the end, which removes the folder
         output, status = sweep.ended()
     assert status == 0, output
     assert f"SLURM job {killed} ended as FAILED without a result; requeued" in output
-    assert "SIGUSR2: stopping after this step with a checkpoint" in log(tmp_path, warned)
     assert min(attempts(tmp_path).values()) == 2
     assert files(tmp_path) == files(undisturbed)
 
@@ -193,10 +194,10 @@ def test_a_preempted_run_ends_with_the_same_bits(cluster, undisturbed, tmp_path)
         cluster.ask("sbatch", "--partition=urgent", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 0.5")
         sweep.until(lambda: is_told(pid))
         thaw(pid)
+        sweep.until(lambda: STOPPING in log(tmp_path, job))
         output, status = sweep.ended()
     assert status == 0, output
     assert attempts(tmp_path) == {run.run_id: 2}
-    assert "SIGUSR2: stopping after this step with a checkpoint" in log(tmp_path, job)
     assert files(tmp_path).items() <= files(undisturbed).items()
 
 

@@ -10,9 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from scipy import ndimage
 
 from unet_repro.data.sample import Part, Sample
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

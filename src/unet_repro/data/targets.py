@@ -1,4 +1,4 @@
-"""What a network is trained to predict beside the data's classes, so that touching objects can be told apart.
+"""What a network is trained to predict beside the data's classes, so that touching objects can be separated.
 
 Without a target (``target=none``) it predicts the classes of the data, where pixels between touching objects are
 background, as in the paper. Both targets here add one output, in which the seeds of objects are found: see

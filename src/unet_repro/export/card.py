@@ -59,7 +59,7 @@ def _outputs(network: Network) -> list[str]:
         }[network.head.kind]
         lines.append(
             f"The last channel, `{network.head.names[0]}`, is no class but {meaning}. Its pieces above a threshold are "
-            "the seeds of objects: a watershed from them within the foreground tells touching objects apart."
+            "the seeds of objects: a watershed from them within the foreground separates touching objects."
         )
     return lines
 

@@ -69,6 +69,19 @@ class Difference:
     num_members: int
 
 
+def with_interval(one: Row | Difference, *, digits: int, sign: str = "") -> str:
+    """Mean and interval with so many decimals; two more for the warping error, which is small.
+
+    Args:
+        one: What is written.
+        digits: Decimals.
+        sign: ``+`` to write it before positive means.
+    """
+    digits += 2 * (one.measure == "warping_error")
+    interval = "" if one.low is None or one.high is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+    return f"{one.mean:{sign}.{digits}f}{interval}"
+
+
 def rows_of(assessment: Assessment) -> list[Row]:
     """Every measure with its interval, for the seeds and for the mean of their probabilities."""
     parts = [("seeds", list(_seeds(assessment).values()))]

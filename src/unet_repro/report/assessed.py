@@ -10,7 +10,7 @@ import numpy as np
 
 from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
-from unet_repro.evaluation.summaries import FEWEST, Row, rows_of
+from unet_repro.evaluation.summaries import FEWEST, Row, rows_of, with_interval
 from unet_repro.files import counted, csv_text, markdown_table
 from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
@@ -97,7 +97,7 @@ def _table(assessment: Assessment) -> str:
     first_names = LEADING if assessment.data == Folder.name else ()
     order = dict.fromkeys([*first_names, *NAMES, *by_name])
     for name in (name for name in order if name in by_name):
-        cells = [_cell(by_name[name][of]) if of in by_name[name] else "" for of in columns]
+        cells = [with_interval(by_name[name][of], digits=4) if of in by_name[name] else "" for of in columns]
         thresholds = ", ".join(f"{value:.1f}" for value in by_name[name]["seeds"].thresholds)
         lines.append([NAMES.get(name, name.replace("iou_", "IoU ")), *cells, thresholds])
     return "\n\n".join([
@@ -117,12 +117,6 @@ def _objects(assessment: Assessment) -> list[str]:
     off = np.mean([abs(image.objects[1] - image.objects[0]) for image in images])
     few = f" No intervals from fewer than {FEWEST} images." if len(images) < FEWEST else ""
     return [f"Objects: {labelled} labelled, {found} found; an image's number is off by {off:.1f} on average.{few}"]
-
-
-def _cell(row: Row) -> str:
-    digits = 6 if row.measure == "warping_error" else 4
-    interval = "" if row.low is None or row.high is None else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-    return f"{row.mean:.{digits}f}{interval}"
 
 
 def _as_dict(assessment: Assessment) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from unet_repro.errors import RunError
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
-from unet_repro.evaluation.summaries import Row, rows_of
+from unet_repro.evaluation.summaries import rows_of, with_interval
 from unet_repro.files import markdown_table, replacing
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.metrics.cell_tracking import DetCounts
@@ -109,7 +109,11 @@ def table(folder: Path) -> str:
     lines = []
     for kept, assessment, rows in found:
         for of in (name for name in ("seeds", MEAN) if any(row.of == name for row in rows)):
-            cells = {MEASURES[row.measure]: _cell(row) for row in rows if row.of == of and row.measure in MEASURES}
+            cells = {
+                MEASURES[row.measure]: with_interval(row, digits=3)
+                for row in rows
+                if row.of == of and row.measure in MEASURES
+            }
             number = rows[0].num_members
             members = MEAN if of == MEAN else f"{number} seed{'' if number == 1 else 's'}"
             views = f"{kept.views} view{'' if kept.views == 1 else 's'}"
@@ -140,12 +144,6 @@ def _published(path: Path, headings: Sequence[str]) -> list[list[str]]:
                     [f"*{given['data']}, {given['source']}*", f"*{who}*", "", *(cells.get(h, "") for h in headings)]
                 )
     return lines
-
-
-def _cell(row: Row) -> str:
-    digits = 5 if row.measure == "warping_error" else 3
-    interval = "" if row.low is None or row.high is None else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-    return f"{row.mean:.{digits}f}{interval}"
 
 
 def _as_plain(assessment: Assessment) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unet_repro.evaluation.measured import Assessment
-from unet_repro.evaluation.summaries import Difference, Row, differences, rows_of
+from unet_repro.evaluation.summaries import Difference, Row, differences, rows_of, with_interval
 from unet_repro.files import markdown_table
 
 # The main measures and their headings; all measures are in the table of each arm.
@@ -28,7 +28,8 @@ def side_by_side(assessments: Sequence[Assessment], baseline: str) -> str:
     rows = {each.group: _means(each) for each in assessments}
     shown = {name: head for name, head in MAIN.items() if any(name in by_name for by_name in rows.values())}
     means = [
-        [group, *(_cell(by_name[name]) if name in by_name else "" for name in shown)] for group, by_name in rows.items()
+        [group, *(with_interval(by_name[name], digits=3) if name in by_name else "" for name in shown)]
+        for group, by_name in rows.items()
     ]
     first = next(iter(rows[baseline].values()))
     seeds = "1 seed" if first.num_members == 1 else f"{first.num_members} seeds"
@@ -38,7 +39,9 @@ def side_by_side(assessments: Sequence[Assessment], baseline: str) -> str:
     ]
     lines = []
     for group, by_name in _against(assessments, baseline).items():
-        lines.append([group, *(_cell(by_name[name], sign="+") if name in by_name else "" for name in shown)])
+        lines.append(
+            [group, *(with_interval(by_name[name], digits=3, sign="+") if name in by_name else "" for name in shown)]
+        )
     if lines:
         parts += [
             f"**Difference to {baseline}**, paired by seed and image",
@@ -72,9 +75,3 @@ def _against(assessments: Sequence[Assessment], baseline: str) -> dict[str, dict
     others = (each for each in assessments if each is not base)
     found = {each.group: {one.measure: one for one in differences(each, base)} for each in others}
     return {group: by_name for group, by_name in found.items() if by_name}
-
-
-def _cell(one: Row | Difference, *, sign: str = "") -> str:
-    digits = 4 if one.measure == "warping_error" else 3
-    interval = "" if one.low is None or one.high is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
-    return f"{one.mean:{sign}.{digits}f}{interval}"

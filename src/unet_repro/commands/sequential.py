@@ -14,7 +14,7 @@ from unet_repro.trial.contrasts import Claim
 from unet_repro.trial.judge import judge
 from unet_repro.trial.looks import LOOKS
 from unet_repro.trial.replicates import Cell
-from unet_repro.trial.results import Trial
+from unet_repro.trial.results import PartResult, Trial
 from unet_repro.trial.run_record import RunRecord
 
 Records = Callable[[], Sequence[RunRecord]]
@@ -24,8 +24,9 @@ Train = Callable[[list[str]], None]
 def settle(records: Records, train: Train, *, scale: str, experiments: Sequence[str]) -> Trial:
     """Trains replicates until every part is decided or has had its last look.
 
-    Looks are made when their replicates are complete, and at no other time: what is trained between two looks decides
-    nothing. A replicate whose runs do not start is replaced, so one look can take several rounds.
+    The part that lacks the fewest runs comes first, so that each answer is there as soon as possible; no result enters
+    into this order. Looks are made when their replicates are complete, and at no other time: what is trained between
+    two looks decides nothing. A replicate whose runs do not start is replaced, so one look can take several rounds.
 
     Args:
         records: Reads the records of all runs that have ended.
@@ -37,22 +38,25 @@ def settle(records: Records, train: Train, *, scale: str, experiments: Sequence[
         The trial at its end.
 
     Raises:
-        SweepFailed: If runs failed, and a round brought no progress.
-        RunError: If a round brought no progress for another reason.
+        SweepFailed: If runs failed, and training brought no progress.
+        RunError: If training brought no progress for another reason.
     """
-    claims, before, failure = _parts_of(experiments), tuple[Cell, ...](), None
+    claims, failure = _parts_of(experiments), None
+    trained = dict[str, tuple[Cell, ...]]()
     while True:
         trial = judge(records(), scale, claims=claims)
         if not trial.missing:
             return trial
-        if trial.missing == before:
+        waiting = [part for part in _by_need(trial) if part.missing != trained.get(part.part.id)]
+        if not waiting:
             raise failure or RunError(
                 f"{len(trial.missing)} runs are still missing after they were trained, the first: {trial.missing[0]}",
                 hint="look at them with `unet-repro runs`; remove their folders to train them again",
             )
-        before, failure = trial.missing, None
-        sys.stderr.write(f"{_state(trial)}\n")
-        for overrides in rounds(trial.missing):
+        part = waiting[0]
+        trained[part.part.id] = part.missing
+        sys.stderr.write(f"{_state(trial)}; now {part.part.id}: {len(part.missing)}\n")
+        for overrides in rounds(part.missing):
             try:
                 train(overrides)
             except SweepFailed as failed:  # a run that diverges counts as such; others do not end the suite
@@ -63,8 +67,11 @@ def what_is_left(records: Records, show: Train, *, scale: str, experiments: Sequ
     """Prints the state of the trial, and has the next look's runs printed."""
     trial = judge(records(), scale, claims=_parts_of(experiments))
     print(_state(trial))
-    for overrides in rounds(trial.missing):
-        show(overrides)
+    shown = set[Cell]()
+    for part in _by_need(trial):
+        for overrides in rounds([cell for cell in part.missing if cell not in shown]):
+            show(overrides)
+        shown.update(part.missing)
 
 
 def rounds(cells: Sequence[Cell]) -> Iterator[list[str]]:
@@ -119,6 +126,11 @@ def _parts_of(experiments: Sequence[str]) -> tuple[Claim, ...]:
         replace(claim, parts=tuple(part for part in claim.parts if part.experiment in experiments)) for claim in CLAIMS
     )
     return tuple(claim for claim in chosen if claim.parts)
+
+
+def _by_need(trial: Trial) -> list[PartResult]:
+    """The parts that lack runs, those that lack the fewest first."""
+    return sorted((part for part in trial.parts.values() if part.missing), key=lambda part: len(part.missing))
 
 
 def _state(trial: Trial) -> str:

@@ -5,22 +5,28 @@ import time
 import pytest
 
 from unet_repro.commands import sequential
-from unet_repro.commands.sequential import deadline, rounds, settle
+from unet_repro.commands.sequential import deadline, rounds, settle, what_is_left
 from unet_repro.errors import RunError, Stopped, SweepFailed
 from unet_repro.trial.replicates import Cell
-from unet_repro.trial.results import Trial
+from unet_repro.trial.results import ClaimResult, PartResult, Trial
 
 CELLS = tuple(Cell(100 + seed, "split", arm, seed % 5) for seed in range(3) for arm in ("a", "b"))
+FEWER = tuple(Cell(100 + seed, "rotations", "base", seed % 5) for seed in range(3))
 
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Cells that have been trained; the trial needs those of ``CELLS`` that are not."""
+    """Cells that have been trained; the trial needs those of ``CELLS`` and ``FEWER`` that are not."""
     done = set()
 
     def judge(records, scale, *, claims):
-        missing = tuple(cell for cell in CELLS if cell not in done)
-        return Trial(scale, "isbi2012", (), missing, len(done))
+        parts = [part for claim in claims for part in claim.parts]
+        missing = {
+            part: tuple(c for c in CELLS + FEWER if c.experiment == part.experiment and c not in done) for part in parts
+        }
+        results = tuple(PartResult(part, "pending", missing=missing[part], next_look=15) for part in parts)
+        every = tuple(cell for part in parts for cell in missing[part])
+        return Trial(scale, "isbi2012", (ClaimResult(claims[0], "pending", results),), every, len(done))
 
     monkeypatch.setattr(sequential, "judge", judge)
     return done
@@ -63,6 +69,35 @@ def test_failed_runs_do_not_end_a_suite_that_makes_progress(trained):
         raise SweepFailed("others failed")
 
     assert settle(list, train, scale="laptop", experiments=["split"]).missing == ()
+
+
+def test_the_part_that_lacks_the_fewest_runs_comes_first(trained):
+    asked = []
+
+    def train(overrides):
+        asked.append(overrides[0])
+        trained.update(FEWER if "rotations" in overrides[0] else CELLS)
+
+    assert settle(list, train, scale="laptop", experiments=["split", "rotations"]).missing == ()
+    assert asked == ["experiment=rotations", "experiment=split"]
+
+
+def test_a_part_that_cannot_be_trained_does_not_hold_up_the_others(trained):
+    def train(overrides):
+        if "rotations" in overrides[0]:
+            raise SweepFailed("3 of 3 runs failed")
+        trained.update(CELLS)
+
+    with pytest.raises(SweepFailed, match="3 of 3"):
+        settle(list, train, scale="laptop", experiments=["split", "rotations"])
+    assert set(CELLS) <= trained
+
+
+def test_a_dry_run_shows_what_each_part_lacks_the_fewest_first(trained, capsys):
+    shown = []
+    what_is_left(list, lambda overrides: shown.append(overrides[0]), scale="laptop", experiments=["split", "rotations"])
+    assert shown == ["experiment=rotations", "experiment=split"]
+    assert "to be trained: 9 cells" in capsys.readouterr().out
 
 
 def test_parts_of_other_comparisons_are_left_alone():

@@ -21,7 +21,7 @@ from unet_repro.machine import multiplies_bf16
 from unet_repro.report.assessed import to_markdown, write_assessments
 from unet_repro.report.open_table import Kept, keep
 from unet_repro.report.side_by_side import side_by_side
-from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.folder import SCORES_OF_SEEN, RunFolder
 from unet_repro.runs.network import Checkpoint
 from unet_repro.runs.object_settings import write_choice
 from unet_repro.sweep.status import terminal
@@ -98,6 +98,8 @@ def task(config: DictConfig) -> None:
             chosen = {run: choice for each in assessments for run, choice in each.best.items()}
             for run in map(RunFolder, runs):
                 write_choice(run, checkpoint, *chosen[run.run_id])
+        if settings.part == "val" and any(RunFolder(run).trains_on_validation() for run in runs):
+            print(f"note: {SCORES_OF_SEEN}", file=sys.stderr)
         tables = to_markdown(assessments) if baseline is None else side_by_side(assessments, baseline)
         terminal().print(Markdown(tables))
         print(f"written: {', '.join(map(str, written))}", file=sys.stderr)

@@ -16,7 +16,7 @@ from unet_repro.config import check
 from unet_repro.console import report_user_errors
 from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.machine import die_with_parent
-from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.folder import SCORES_OF_SEEN, RunFolder
 from unet_repro.train import Result, train
 
 TRIAL_VARIABLE = "UNET_REPRO_TRIAL"  # set for a job that is a trial of a search
@@ -59,7 +59,8 @@ def _summary(folder: RunFolder, result: Result, *, started: float) -> str:
     if finished < started:
         when = datetime.fromtimestamp(finished).astimezone()
         return f"already done: run {folder.run_id} in {folder.path}, finished {when:%Y-%m-%d %H:%M}: {final}"
-    return f"run {folder.run_id} in {folder.path}: {final}"
+    seen = f"; {SCORES_OF_SEEN}" if folder.trains_on_validation() else ""
+    return f"run {folder.run_id} in {folder.path}: {final}{seen}"
 
 
 def _reporter() -> Callable[[dict[str, float]], None] | None:

@@ -122,6 +122,24 @@ def sequence(
     return checked(Split(inside.train, inside.val, tested), "sequence")
 
 
+def everything(samples: Sequence[Sample], *, num_val: int = 4) -> Split:
+    """Trains on every labelled training sample; some of them also validate, so that scores are not of unseen images.
+
+    Args:
+        samples: All samples of a source.
+        num_val: Number of samples of each sequence that validate, evenly spaced; at most all.
+
+    Raises:
+        DataError: If there are no labelled samples, or fewer than one would validate.
+    """
+    if num_val < 1:
+        raise DataError(f"split.num_val={num_val} must be at least 1", hint="use e.g. 4")
+    sequences = labelled_sequences(samples)
+    train = tuple(key for keys in sequences for key in keys)
+    val = tuple(key for keys in sequences for key in _evenly(keys, min(num_val, len(keys))))
+    return checked(Split(train, val, _test_keys(samples)), "all")
+
+
 def random(samples: Sequence[Sample], *, val_share: float = 0.2, seed: int = 0) -> Split:
     """Validates on random samples, as in the earlier reproduction; optimistic, since neighbours are split (claim C9).
 

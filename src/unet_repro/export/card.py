@@ -110,6 +110,8 @@ def validation_scores(network: Network, checkpoint: Checkpoint) -> Scores | None
         if checkpoint == "best"
         else "The step was fixed in advance."
     )
+    if network.folder.trains_on_validation():
+        note += " These images were also trained on: the scores say nothing about new images."
     return Scores(values, f"at step {row['step']:.0f} of {result['steps']}, seed {result['seed']}", note)
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # slow to import, and lists of runs are fast
 
 State = Literal["new", "partial", "done", "failed"]
 
+SCORES_OF_SEEN = "the images that validate were also trained on: these scores say nothing about new images"
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes a text file atomically.
@@ -104,6 +106,11 @@ class RunFolder:
             if not isinstance(settings, dict):
                 raise TypeError("it is not a mapping")
         return settings
+
+    def trains_on_validation(self) -> bool:
+        """Whether its validation images are also training images, so that its scores are not of unseen images."""
+        split = (self._read(self.manifest) or {}).get("split", {"train": (), "val": ()})
+        return not set(split["val"]).isdisjoint(split["train"])
 
     def history_rows(self) -> list[dict[str, float]]:
         """Rows of ``history.csv``; missing measures are left out.

@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unet_repro.data.sample import Sample
-from unet_repro.data.splits import Split, contiguous, held_out, kfold, manifest, random, random_kfold, sequence
+from unet_repro.data.splits import (
+    Split,
+    contiguous,
+    everything,
+    held_out,
+    kfold,
+    manifest,
+    random,
+    random_kfold,
+    sequence,
+)
 from unet_repro.errors import DataError
 
 PIXEL = np.zeros((1, 1), np.uint8)
@@ -53,6 +63,15 @@ def test_the_publishers_test_set_tests_and_unlabelled_training_images_take_no_pa
 
     assert split.test == ("challenge/000", "challenge/001", "challenge/002")
     assert {key.split("/")[0] for key in split.train + split.val} == {"stack"}
+
+
+def test_all_trains_on_every_labelled_image_and_validates_on_some_of_them():
+    split = everything(stack(7, "01") + stack(2, "02") + stack(3, "blind", labelled=False), num_val=3)
+
+    assert split.train == (*(f"01/{n:03d}" for n in range(7)), "02/000", "02/001")
+    assert split.val == ("01/000", "01/003", "01/006", "02/000", "02/001")
+    with pytest.raises(DataError, match=r"split.num_val=0 must be at least 1"):
+        everything(stack(3), num_val=0)
 
 
 @settings(deadline=None)

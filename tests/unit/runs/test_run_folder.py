@@ -32,6 +32,14 @@ def test_a_run_refuses_other_data_than_it_was_begun_with(tmp_path):
         folder.begin({}, {"digest": "e" * 64, "source": "x"})
 
 
+@pytest.mark.parametrize(("val", "seen"), [(["b"], True), (["c"], False)])
+def test_a_run_knows_whether_its_validation_images_were_trained_on(tmp_path, val, seen):
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.trains_on_validation()
+    folder.begin({}, {**MANIFEST, "split": {"train": ["a", "b"], "val": val, "test": []}})
+    assert folder.trains_on_validation() is seen
+
+
 def test_writing_fails_whole_and_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     write_atomically(path, "old")

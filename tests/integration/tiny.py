@@ -1,5 +1,6 @@
 """The smallest real training: a synthetic stack of a few small slices, a narrow and shallow network."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
+from warm import LIMIT_S, WarmProcess
 
 from unet_repro.commands.hydra_app import compose
 
@@ -31,14 +33,20 @@ def tiny(runs_dir: Path, *overrides: str, data: Sequence[str] = STACK) -> DictCo
     return compose("train", [*data, *NETWORK, f"runs_dir={runs_dir}", *overrides])
 
 
+_warm = functools.cache(WarmProcess)
+
+
 def unet_repro(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in a process of its own, as a user would."""
+    """Runs the command line in a process of its own, as a user would; a new one if it has its own environment."""
+    variables = {**os.environ, "COLUMNS": "100", **environment}
+    if not environment:
+        return _warm().run(arguments, cwd, variables)
     return subprocess.run(
         [sys.executable, "-m", "unet_repro", *arguments],
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "100", **environment},
+        env=variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=LIMIT_S,
         check=False,
     )

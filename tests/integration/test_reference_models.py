@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -94,6 +95,17 @@ def test_a_network_of_this_program_is_found_by_its_name_and_checked(package, tmp
 def test_every_network_of_this_installation_has_its_hash():
     for name, one in shipped().items():
         assert hashlib.sha256(one.file.read_bytes()).hexdigest() == one.sha256, name
+
+
+@pytest.mark.skipif("UNET_REPRO_DATA" not in os.environ, reason="needs the public data in UNET_REPRO_DATA")
+@pytest.mark.parametrize(("name", "least_iou"), [("em-membranes", 0.6)])
+def test_an_included_network_segments_an_image_of_the_data_that_it_was_trained_on(name, least_iou, tmp_path):
+    folder = Path(os.environ["UNET_REPRO_DATA"]) / "isbi2012" / "train"
+    done = unet_repro("predict", f"model={name}", f"input={folder / 'image' / '29.png'}", "output=a.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    is_membrane = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED) == 0
+    truth = cv2.imread(str(folder / "label" / "29.png"), cv2.IMREAD_UNCHANGED) == 0
+    assert (is_membrane & truth).sum() / (is_membrane | truth).sum() >= least_iou
 
 
 @pytest.mark.parametrize("left_out", [*NEEDED, NAME])

@@ -68,6 +68,7 @@ def test_the_wheel_carries_code_types_configuration_page_and_plugins(wheel):
         assert relative(wheel / package, ".py", *ASSETS) == relative(ROOT / "src" / package, ".py", *ASSETS)
     assert relative(wheel / "unet_repro/report", *ASSETS)
     assert (wheel / "unet_repro/py.typed").exists()
+    assert relative(wheel / "unet_repro", ".zip") == relative(ROOT / "src/unet_repro", ".zip"), "trained networks"
     assert not (wheel / "hydra_plugins/__init__.py").exists()
     (info,) = wheel.glob("*.dist-info")
     assert {path.name for path in wheel.iterdir()} == {"unet_repro", "hydra_plugins", info.name}

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Quick start in Python
 #
-# A small U-Net is trained on synthetic images, applied to an image that it has not seen, and examined: its tiles, the
-# weights of its loss, and its history. Everything uses the public interface, `import unet_repro`; nothing is
+# A trained network segments an image; then a small U-Net is trained on synthetic images, applied to an image that it
+# has not seen, and examined: its tiles, the weights of its loss, and its history. Everything uses the public interface, `import unet_repro`; nothing is
 # downloaded. On one core this takes about half a minute.
 #
 # The same as a script: `python examples/quickstart.py`. It writes the figures to `quickstart-1.png`, `-2.png`, ...
@@ -58,6 +58,17 @@ show({"image": samples[0].image, "classes (cell, membrane)": labels > 0})
 show({"labels": np.ma.masked_array(labels % 20, labels == 0)}, cmap="tab20")
 
 # %% [markdown]
+# ## A trained network, right away
+#
+# `load` opens a trained network: a run's folder, an exported package, or by its name a network that comes with the
+# program. `em-membranes` was trained on electron-microscopy slices (ISBI 2012, credit in its card), never on
+# synthetic images such as these.
+
+# %%
+trained = unet_repro.load("em-membranes")
+show({"image": samples[0].image, "probability of a cell": trained.predict_proba(samples[0].image)[1]})
+
+# %% [markdown]
 # ## A tiny training
 #
 # A narrow network (8 channels at the first level, where the paper has 64) and 120 steps. The run is kept in
@@ -83,8 +94,8 @@ network = unet_repro.train(
 )
 
 # %% [markdown]
-# A run that was trained before is opened with `load`, and the rest of this page works with it as well. Its training
-# images are not needed.
+# A run that was trained before is opened with `load` too, and the rest of this page works with it as well. Its
+# training images are not needed.
 
 # %%
 network = unet_repro.load(network.folder.path)

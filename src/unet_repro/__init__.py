@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from unet_repro.public import samples as samples
     from unet_repro.public import train as train
     from unet_repro.runs.network import Network as Network
-    from unet_repro.runs.network import open_network as load
+    from unet_repro.runs.package import load as load
     from unet_repro.tile_geometry import TileGeometry as TileGeometry
 
-_HOMES = {  # module -> its public names, each with its name there if that differs
+_HOMES = {  # module -> its public names
     "data": ("weight_maps",),
     "data.augment.augment": ("Augment",),
     "data.augment.elastic": ("elastic_deformation",),
@@ -74,14 +74,11 @@ _HOMES = {  # module -> its public names, each with its name there if that diffe
     "metrics.warping": ("warping_error",),
     "models.unet": ("UNet",),
     "public": ("samples", "train"),
-    "runs.network": ("Network", "load=open_network"),
+    "runs.network": ("Network",),
+    "runs.package": ("load",),
     "tile_geometry": ("TileGeometry",),
 }
-_PUBLIC = {
-    name.partition("=")[0]: (f"unet_repro.{module}", name.partition("=")[2] or name)
-    for module, names in _HOMES.items()
-    for name in names
-}
+_PUBLIC = {name: f"unet_repro.{module}" for module, names in _HOMES.items() for name in names}
 _CALLABLE_MODULES = ("train", "predict")
 
 __all__ = [
@@ -118,9 +115,8 @@ __all__ = [
 
 
 def _public(name: str) -> Any:
-    module, name_there = _PUBLIC[name]
-    found = import_module(module)
-    return import_module(f"{module}.{name_there}") if name == "weight_maps" else getattr(found, name_there)
+    found = import_module(_PUBLIC[name])
+    return import_module(f"{_PUBLIC[name]}.{name}") if name == "weight_maps" else getattr(found, name)
 
 
 def _version() -> str:

@@ -24,7 +24,7 @@ from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import numbers_of
 from unet_repro.runs.network import open_network
 from unet_repro.runs.object_settings import read_choice, write_choice
-from unet_repro.runs.package import NAME, NEEDED, pack, run_of, shipped
+from unet_repro.runs.package import NAME, NEEDED, load, pack, run_of, shipped
 from unet_repro.train import train
 
 CHOSEN = InstanceSettings(0.3, "seeds", 5, seed_threshold=0.4)
@@ -71,6 +71,8 @@ def test_a_package_predicts_what_its_run_predicts_and_knows_no_path_of_this_mach
     assert settings["data"]["root"] == "."
     assert str(tmp_path) not in json.dumps(settings)
     assert read_choice(RunFolder(run_of(package)), "best") == CHOSEN
+    pixels = cv2.imread(source, cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(load(package).predict_proba(pixels), load(run).predict_proba(pixels))
 
 
 def test_a_network_of_this_program_is_found_by_its_name_and_checked(package, tmp_path, monkeypatch):
@@ -101,9 +103,9 @@ def test_every_network_of_this_installation_has_its_hash():
 @pytest.mark.parametrize(("name", "least_iou"), [("em-membranes", 0.6)])
 def test_an_included_network_segments_an_image_of_the_data_that_it_was_trained_on(name, least_iou, tmp_path):
     folder = Path(os.environ["UNET_REPRO_DATA"]) / "isbi2012" / "train"
-    done = unet_repro("predict", f"model={name}", f"input={folder / 'image' / '29.png'}", "output=a.png", cwd=tmp_path)
+    done = unet_repro("predict", f"model={name}", f"input={folder / 'image' / '29.png'}", "output=a.npy", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    is_membrane = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED) == 0
+    is_membrane = np.load(tmp_path / "a.npy").squeeze() == 0
     truth = cv2.imread(str(folder / "label" / "29.png"), cv2.IMREAD_UNCHANGED) == 0
     assert (is_membrane & truth).sum() / (is_membrane | truth).sum() >= least_iou
 

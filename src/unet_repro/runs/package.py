@@ -21,7 +21,7 @@ import yaml
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.runs.checkpoint import write_checkpoint
 from unet_repro.runs.folder import RunFolder, write_atomically
-from unet_repro.runs.network import Checkpoint, Network, describe_network
+from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
 from unet_repro.runs.object_settings import copy_choice
 
 NEEDED = ("config.yaml", "network.json", "best.ckpt")
@@ -67,6 +67,22 @@ def pack(network: Network, checkpoint: Checkpoint, folder: Path) -> list[Path]:
     write_atomically(folder / NAME, f"{network.run_id}\n")
     copy_choice(network.folder, checkpoint, inside)
     return [path for name in (*NEEDED, *OPTIONAL, NAME) if (path := folder / name).exists()]
+
+
+def load(run: str | Path, checkpoint: Checkpoint = "best") -> Network:
+    """Opens a trained network; its training data are not needed.
+
+    Args:
+        run: A run's folder ``runs/<run_id>``, a package that ``unet-repro export`` wrote, or the name of a network that
+            comes with this program, such as ``em-membranes``.
+        checkpoint: The weights at the best mean IoU on validation, or the last ones; a package has one set, ``best``.
+
+    Raises:
+        ConfigError: If it is none of these.
+        RunError: If the run or the package is damaged.
+        TrainingError: If the weights are of another architecture than the settings.
+    """
+    return open_network(run_of(run), checkpoint)
 
 
 def run_of(model: str | Path) -> Path:

@@ -49,4 +49,4 @@ def test_the_script_trains_a_network_that_segments_and_stitches_exactly(tmp_path
     assert ious[-1] > 0.7 > ious[0]
     difference = next(line for line in done.stdout.splitlines() if line.startswith("largest difference"))
     assert float(difference.rpartition(" ")[2]) < 1e-4
-    assert len(list(tmp_path.glob("quickstart-*.png"))) == 8
+    assert len(list(tmp_path.glob("quickstart-*.png"))) == 9

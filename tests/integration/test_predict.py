@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -15,7 +14,7 @@ import tifffile
 import torch
 import zarr
 from PIL import Image
-from tiny import unet_repro
+from tiny import unet_repro, warm
 from trained import GREY, random_run
 
 from unet_repro import prediction_jobs
@@ -281,19 +280,11 @@ def test_strange_grey_values_are_told(run, tmp_path):
 @pytest.mark.parametrize("options", [["kind=classes"], ["kind=instances"], ["kind=probabilities", "stitching=average"]])
 def test_a_prediction_killed_in_the_middle_ends_byte_for_byte_like_an_undisturbed_one(run, tmp_path, options):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([grey(900, 700, seed=seed) for seed in range(2)]))
-    command = [f"run={run}", "input=a.tif", *options, "memory_gb=0.004", "device=cpu", "threads=1"]
-    program = (
-        "import sys, unet_repro.inference.file as f; f.NOTE_EVERY_S = 0.0\n"
-        "from unet_repro.cli import main; main(['predict', *sys.argv[1:]])"
-    )
+    command = ["predict", f"run={run}", "input=a.tif", *options, "memory_gb=0.004", "device=cpu", "threads=1"]
+    program = "import unet_repro.inference.file as f; f.NOTE_EVERY_S = 0.0\nfrom unet_repro.cli import main; main()"
 
     def start(output):
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *command, f"output={output}"],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        return warm().start([*command, f"output={output}"], tmp_path, program=program)
 
     assert start("whole.tif").wait(300) == 0
     record, kills = tmp_path / ".killed.tif.predict.json", 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import NETWORK, STACK, tiny
+from tiny import NETWORK, STACK, tiny, warm
 
 from unet_repro.config import check
 from unet_repro.errors import RunError, RunHeld, Stopped
@@ -177,17 +177,18 @@ def test_killed_at_any_moment_it_ends_bit_for_bit_like_an_undisturbed_one(whole,
     rng = random.Random(0)
     folder = None
     for _ in range(4):
-        process = start(tmp_path)
+        process = warm().start(command(tmp_path)[3:], tmp_path)
         folder = wait_for_checkpoint(tmp_path)
         begun = folder.last.stat().st_mtime_ns
         while process.poll() is None and folder.last.exists() and folder.last.stat().st_mtime_ns == begun:
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.3))
-        process.kill()
-        process.communicate()
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
         if folder.state == "done":
             break
-    subprocess.run(command(tmp_path), check=True, capture_output=True)
+    assert warm().start(command(tmp_path)[3:], tmp_path).wait() == 0
     assert_same(folder, whole)
     with folder.history.open() as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == [20, 40, 60]

@@ -1,14 +1,13 @@
 import csv
+import os
 import signal
-import subprocess
-import sys
 import time
 
 import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from tiny import NETWORK, STACK, unet_repro
+from tiny import NETWORK, STACK, unet_repro, warm
 
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Ledger
@@ -59,18 +58,13 @@ def test_a_finished_search_trains_nothing_and_shows_the_same(searched):
 
 def test_a_killed_search_goes_on_with_the_trials_it_had_begun_and_adds_none(tmp_path):
     longer = [*SEARCH, "trainer.max_steps=300", "trainer.val_every=100", "trainer.save_every_s=0.1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "unet_repro", *longer],
-        cwd=tmp_path,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    process = warm().start(longer, tmp_path)
     until = time.monotonic() + 120
     while len(list(tmp_path.glob("runs/*/last.ckpt"))) < 2:
         assert time.monotonic() < until
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
     begun = [trial.params for trial in trials(tmp_path)]
     assert 2 <= len(begun) < 4
     done = unet_repro(*longer, cwd=tmp_path)

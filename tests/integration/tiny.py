@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
-from warm import LIMIT_S, WarmProcess
+from warm import WarmProcess
 
 from unet_repro.commands.hydra_app import compose
 
@@ -33,20 +33,20 @@ def tiny(runs_dir: Path, *overrides: str, data: Sequence[str] = STACK) -> DictCo
     return compose("train", [*data, *NETWORK, f"runs_dir={runs_dir}", *overrides])
 
 
-_warm = functools.cache(WarmProcess)
+warm = functools.cache(WarmProcess)
 
 
 def unet_repro(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command line in a process of its own, as a user would; a new one if it has its own environment."""
     variables = {**os.environ, "COLUMNS": "100", **environment}
     if not environment:
-        return _warm().run(arguments, cwd, variables)
+        return warm().run(arguments, cwd, variables)
     return subprocess.run(
         [sys.executable, "-m", "unet_repro", *arguments],
         cwd=cwd,
         env=variables,
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=300,
         check=False,
     )

@@ -62,7 +62,7 @@ type: $(READY) ## strict types only
 	$(BIN)/mypy
 
 test: $(READY) ## run all tests; set UNET_REPRO_DATA to include tests on real data
-	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY) ## run the tests of single modules that take no training, in less than two minutes
 	$(BIN)/pytest -n $(TEST_JOBS) tests/unit -m 'not slow'

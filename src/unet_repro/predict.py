@@ -21,7 +21,7 @@ from unet_repro.models.protocol import first_width
 from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, page_of, write_page
 from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, precision_of, suffix_of
 from unet_repro.runs.network import Network
-from unet_repro.runs.package import run_of
+from unet_repro.runs.package import named
 from unet_repro.stacks.names import find_inputs, left_out, name_targets
 from unet_repro.stacks.reading import open_stack
 from unet_repro.stacks.stack import Stack
@@ -57,7 +57,7 @@ def predict(settings: PredictSettings) -> Outcome:
         UserError: If the run, the input as a whole or a setting is invalid. Errors of single images are listed in the
             outcome, and the others are predicted.
     """
-    network = trained_network(_run(settings), settings.checkpoint)
+    network = trained_network(named(settings.run, settings.network), settings.checkpoint)
     kind, notes = chosen_kind(settings.kind, network)
     objects, of_objects = object_settings(settings.instances, network, settings.checkpoint, kind)
     result = Result(
@@ -102,19 +102,6 @@ def predict(settings: PredictSettings) -> Outcome:
         for job in jobs:
             job.journal.forget()
     return outcome
-
-
-def _run(settings: PredictSettings) -> Path:
-    """The folder of the run, or of the run inside the model.
-
-    Raises:
-        ConfigError: If neither or both are named.
-    """
-    if settings.run is not None and settings.network is None:
-        return settings.run
-    if settings.network is None or settings.run is not None:
-        raise ConfigError("exactly one of run and model is required", hint="add run=runs/<run_id> or model=NAME")
-    return run_of(settings.network)
 
 
 def _predict(job: Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:

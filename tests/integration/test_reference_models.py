@@ -160,6 +160,23 @@ def test_weights_of_another_network_are_refused(parent, tmp_path):
         train(tiny(tmp_path / "runs", "model.width=4", f"init={parent}"))
 
 
+def test_a_package_is_exported_and_names_its_data(package, tmp_path):
+    done = unet_repro("export", f"model={package.name}", "output=a.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.onnx").exists()
+    assert load(package).data_name == load(load(package).folder.path).data_name == "unknown", "a run without a result"
+    refused = unet_repro("export", "output=b.onnx", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "exactly one of run and model is required" in refused.stderr
+
+
+def test_a_package_knows_what_its_training_images_look_like(parent, tmp_path):
+    found, trained = load(packed(parent, tmp_path / "parent.zip")), load(parent)
+    assert trained.appearance is not None
+    assert found.appearance == trained.appearance
+    assert found.data_name == trained.data_name == "synthetic"
+
+
 def test_a_package_predicts_through_the_command_line(package, tmp_path):
     image(tmp_path / "a.png")
     predicted = unet_repro("predict", f"model={package.name}", "input=a.png", "output=out/a.tif", cwd=tmp_path)

@@ -25,6 +25,15 @@ def choices_of(verb: str, arguments: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def with_model(arguments: Sequence[str]) -> list[str]:
+    """``model=`` as ``network=``, for verbs that take a package: ``model`` is a group of the configuration.
+
+    >>> with_model(["model=em-membranes", "input=a.tif"])
+    ['network=em-membranes', 'input=a.tif']
+    """
+    return [f"network={one.removeprefix('model=')}" if one.startswith("model=") else one for one in arguments]
+
+
 def config_dirs(arguments: Sequence[str]) -> list[Path]:
     """The user's folders of configuration: of ``--config-dir`` and ``hydra.searchpath``.
 

@@ -8,6 +8,7 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
+from unet_repro.commands.arguments import with_model
 from unet_repro.config import typed
 from unet_repro.console import report_user_errors
 from unet_repro.errors import ConfigError, DataError, RunError
@@ -18,6 +19,7 @@ from unet_repro.export.html import export_html
 from unet_repro.export.onnx import export_onnx
 from unet_repro.export.parity import tolerance
 from unet_repro.runs.network import Checkpoint
+from unet_repro.runs.package import named
 
 SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx", ".html": "html"}
 
@@ -33,7 +35,8 @@ class DataSettings:
 class ExportSettings:
     """See ``conf/export.yaml``."""
 
-    run: Path
+    run: Path | None
+    network: str | None
     output: Path
     format: Literal["auto", "bioimageio", "onnx", "html"]
     checkpoint: Checkpoint
@@ -47,7 +50,7 @@ class ExportSettings:
 
 def main(arguments: list[str]) -> None:
     """Exports a network."""
-    hydra_app.run(task, verb="export", arguments=arguments)
+    hydra_app.run(task, verb="export", arguments=with_model(arguments))
 
 
 def task(config: DictConfig) -> None:
@@ -65,7 +68,8 @@ def task(config: DictConfig) -> None:
             raise ConfigError(f"{output} already exists", hint="add overwrite=true, or choose another output")
         if kind == "bioimageio":
             check_publisher(settings.author, settings.licence)
-        network = trained_network(settings.run, settings.checkpoint)
+        run = named(settings.run, settings.network)
+        network = trained_network(run, settings.checkpoint)
         if kind == "onnx":
             difference = export_onnx(network, output)
         elif kind == "html":
@@ -77,7 +81,7 @@ def task(config: DictConfig) -> None:
                 author=settings.author,
                 licence=settings.licence,
                 checkpoint=settings.checkpoint,
-                example=_example(settings) if settings.cover else None,
+                example=_example(run, settings) if settings.cover else None,
             )
         allowed = tolerance(network)
         print(
@@ -85,10 +89,10 @@ def task(config: DictConfig) -> None:
         )
 
 
-def _example(settings: ExportSettings) -> Example | None:
+def _example(run: Path, settings: ExportSettings) -> Example | None:
     """The run's first validation image; ``None``, with a message, if its images are not here and none were named."""
     try:
-        trained = open_trained(settings.run, settings.checkpoint, data_root=settings.data.root)
+        trained = open_trained(run, settings.checkpoint, data_root=settings.data.root)
         return Example(trained.images("val")[0].image, trained.data_name)
     except (DataError, RunError) as error:
         if settings.data.root is not None:

@@ -5,6 +5,7 @@ import sys
 from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
+from unet_repro.commands.arguments import with_model
 from unet_repro.config import typed
 from unet_repro.console import report_user_errors
 from unet_repro.errors import PredictionsFailed
@@ -14,9 +15,8 @@ from unet_repro.prediction_jobs import PredictSettings
 
 
 def main(arguments: list[str]) -> None:
-    """Predicts images. ``model=`` is written for ``network=``, since ``model`` is a group of the configuration."""
-    named = [f"network={one.removeprefix('model=')}" if one.startswith("model=") else one for one in arguments]
-    hydra_app.run(task, verb="predict", arguments=named)
+    """Predicts images."""
+    hydra_app.run(task, verb="predict", arguments=with_model(arguments))
 
 
 def task(config: DictConfig) -> None:

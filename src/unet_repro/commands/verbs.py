@@ -50,7 +50,7 @@ VERBS = {
     "export": Verb(
         "export a run as BioImage.IO package, ONNX file, or page that segments images in a browser",
         (
-            "run=runs/0123456789ab output=model.html",
+            "model=em-membranes output=em.html",
             "run=runs/0123456789ab output=model.onnx checkpoint=last",
             "run=runs/0123456789ab output=model.zip author='Ada Lovelace' licence=CC-BY-4.0",
         ),

@@ -4,7 +4,7 @@ from html import escape
 
 from unet_repro import __version__
 from unet_repro.data.sources.registry import registry
-from unet_repro.export.card import data_name, kind_of, validation_scores
+from unet_repro.export.card import kind_of, validation_scores
 from unet_repro.models.protocol import first_width, normalises_tiles
 from unet_repro.models.unet import UNet
 from unet_repro.runs.network import Checkpoint, Network
@@ -27,14 +27,14 @@ def lead_of(network: Network, checkpoint: Checkpoint) -> str:
     iou = dict(scores.values).get("iou") if scores else None
     if iou is not None:
         sentences.append(f"Mean IoU {iou} on its validation images.")
-    known = registry().get(data_name(network))
+    known = registry().get(network.data_name)
     if known is not None:
         sentences.append(f"Terms of its training images: {known.licence}.")
     return escape(" ".join(sentences))
 
 
 def _trained_on(network: Network) -> str:
-    name = data_name(network)
+    name = network.data_name
     return "" if name in ("unknown", "folder") else f", trained on {name}"
 
 
@@ -62,7 +62,7 @@ def _network_facts(network: Network) -> list[tuple[str, str]]:
 
 
 def _data_facts(network: Network, checkpoint: Checkpoint) -> list[tuple[str, str]]:
-    name = data_name(network)
+    name = network.data_name
     known = registry().get(name)
     facts = [("Trained on", escape("a folder of images" if name == "folder" else name))]
     if known is not None:
@@ -71,7 +71,8 @@ def _data_facts(network: Network, checkpoint: Checkpoint) -> list[tuple[str, str
         facts.append(("Cite", escape(PAPER)))
     scores = validation_scores(network, checkpoint)
     if scores is None:
-        return [*facts, ("Scores", "none: the run had not finished")]
+        why = "the run had not finished" if network.folder.history.exists() else "a package has them in its card"
+        return [*facts, ("Scores", f"none: {why}")]
     values = dict(scores.values)
     facts += [(name, escape(values[key])) for key, name in _SHOWN.items() if key in values]
     return [*facts, ("Measured", escape(f"on the run's validation images {scores.when}. {scores.note}"))]

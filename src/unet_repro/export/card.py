@@ -77,12 +77,6 @@ def _tiling(network: Network) -> str:
     )
 
 
-def data_name(network: Network) -> str:
-    """Name of the data that the run was trained on."""
-    result = network.folder.result()
-    return str(result["data"]) if result else "unknown"
-
-
 @dataclass(frozen=True)
 class Scores:
     """A run's scores on its own validation images.
@@ -128,7 +122,7 @@ def _scores(network: Network, checkpoint: Checkpoint) -> list[str]:
 
 def _credit(network: Network, cover_of: str | None) -> list[str]:
     """Source, terms and citation of the training images, and what the cover picture shows."""
-    name = cover_of or data_name(network)
+    name = cover_of or network.data_name
     known = registry().get(name)
     lines = [
         f"Trained on: {name}." if known is None else f"Trained on: {name}. Terms: {known.licence}. Cite: {known.cite}."

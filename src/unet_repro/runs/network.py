@@ -69,6 +69,12 @@ class Network:
         """Its working resolution as a share of the images'; ``None``: the images' own."""
         return self.config.data_scale
 
+    @property
+    def data_name(self) -> str:
+        """Name of the data set that it was trained on; ``unknown`` if the run has not finished."""
+        described = self.folder.result() or json.loads(self.folder.network.read_text())
+        return str(described.get("data", "unknown"))
+
     @functools.cached_property
     def geometry(self) -> TileGeometry:
         """Its legal tiles."""
@@ -117,8 +123,9 @@ def describe_network(
     *,
     numbers_objects: bool = False,
     appearance: Appearance | None = None,
+    data: str | None = None,
 ) -> None:
-    """Writes ``network.json``; for the arguments see ``Network``.
+    """Writes ``network.json``; for the arguments see ``Network``. ``data`` is the name of the data set, for a package.
 
     Raises:
         RunError: If it cannot be written.
@@ -131,6 +138,8 @@ def describe_network(
     }
     if appearance is not None:
         described["appearance"] = asdict(appearance)
+    if data is not None:
+        described["data"] = data
     write_atomically(folder.network, json.dumps(described, indent=1))
 
 

@@ -61,7 +61,14 @@ def pack(network: Network, checkpoint: Checkpoint, folder: Path) -> list[Path]:
     data = {**settings["data"], **({"root": "."} if settings["data"].get("root") is not None else {})}
     settings |= {"data": data, "runs_dir": "runs", "logger": {"mode": "disabled"}, "arm": None, "experiment": None}
     write_atomically(inside.config, yaml.safe_dump(settings, sort_keys=False))
-    describe_network(inside, network.normalisation, network.class_names, numbers_objects=network.numbers_objects)
+    describe_network(
+        inside,
+        network.normalisation,
+        network.class_names,
+        numbers_objects=network.numbers_objects,
+        appearance=network.appearance,
+        data=network.data_name,
+    )
     weights = {f"net.{name}": tensor.cpu() for name, tensor in network.net.state_dict().items()}
     write_checkpoint(inside.best, {"state_dict": weights})
     write_atomically(folder / NAME, f"{network.run_id}\n")
@@ -83,6 +90,19 @@ def load(run: str | Path, checkpoint: Checkpoint = "best") -> Network:
         TrainingError: If the weights are of another architecture than the settings.
     """
     return open_network(run_of(run), checkpoint)
+
+
+def named(run: Path | None, model: str | None) -> Path:
+    """The folder of the run that a command names by ``run=`` or ``model=``.
+
+    Raises:
+        ConfigError: If neither or both are named.
+    """
+    if run is not None and model is None:
+        return run
+    if model is None or run is not None:
+        raise ConfigError("exactly one of run and model is required", hint="add run=runs/<run_id> or model=NAME")
+    return run_of(model)
 
 
 def run_of(model: str | Path) -> Path:

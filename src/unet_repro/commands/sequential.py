@@ -24,9 +24,10 @@ Train = Callable[[list[str]], None]
 def settle(records: Records, train: Train, *, scale: str, experiments: Sequence[str]) -> Trial:
     """Trains replicates until every part is decided or has had its last look.
 
-    The part that lacks the fewest runs comes first, so that each answer is there as soon as possible; no result enters
-    into this order. Looks are made when their replicates are complete, and at no other time: what is trained between
-    two looks decides nothing. A replicate whose runs do not start is replaced, so one look can take several rounds.
+    Earlier looks come first, and of these the part that lacks the fewest runs, so that each answer is there as soon as
+    possible; the order changes no test. Looks are made when their replicates are complete, and at no other time: what
+    is trained between two looks decides nothing. A replicate whose runs do not start is replaced, so one look can take
+    several rounds.
 
     Args:
         records: Reads the records of all runs that have ended.
@@ -129,8 +130,11 @@ def _parts_of(experiments: Sequence[str]) -> tuple[Claim, ...]:
 
 
 def _by_need(trial: Trial) -> list[PartResult]:
-    """The parts that lack runs, those that lack the fewest first."""
-    return sorted((part for part in trial.parts.values() if part.missing), key=lambda part: len(part.missing))
+    """The parts that lack runs: earlier looks first, and of these the part that lacks the fewest."""
+    return sorted(
+        (part for part in trial.parts.values() if part.missing),
+        key=lambda part: (part.next_look, len(part.missing)),
+    )
 
 
 def _state(trial: Trial) -> str:

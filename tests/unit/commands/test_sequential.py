@@ -7,6 +7,7 @@ import pytest
 from unet_repro.commands import sequential
 from unet_repro.commands.sequential import deadline, rounds, settle, what_is_left
 from unet_repro.errors import RunError, Stopped, SweepFailed
+from unet_repro.trial.claims import CLAIMS
 from unet_repro.trial.replicates import Cell
 from unet_repro.trial.results import ClaimResult, PartResult, Trial
 
@@ -80,6 +81,15 @@ def test_the_part_that_lacks_the_fewest_runs_comes_first(trained):
 
     assert settle(list, train, scale="laptop", experiments=["split", "rotations"]).missing == ()
     assert asked == ["experiment=rotations", "experiment=split"]
+
+
+def test_first_looks_come_before_second_ones():
+    first, second = (
+        PartResult(part, "open", missing=(CELLS[0],) * number, next_look=look)
+        for part, number, look in zip(CLAIMS[0].parts, (3, 1), (15, 20), strict=False)
+    )
+    trial = Trial("laptop", "isbi2012", (ClaimResult(CLAIMS[0], "open", (second, first)),), (), 0)
+    assert sequential._by_need(trial) == [first, second]
 
 
 def test_a_part_that_cannot_be_trained_does_not_hold_up_the_others(trained):

@@ -100,7 +100,8 @@ def made_run(experiment, arm, seed, effect=0.0, *changes, scale="laptop", width=
     border = {"mirror": -0.01, "zeros": -0.03, "inner, real": -0.005, "inner, mirror": -0.009}
     gap = 0.09 if arm == "Adam, 3" else 0.07 if arm == "SGD, 3" else 0.01
     evaluation = {
-        "name": "trial", "version": 1, "transform": {"checkpoint": "last", "padding": "mirror", "device": "cpu"},
+        "name": "trial", "version": 1, "sections": ["scores", "views", "border", "seam"],
+        "transform": {"checkpoint": "last", "padding": "mirror", "device": "cpu"},
         "at_threshold": {"1": own, "7": seven}, "at_half": {"1": half, "7": half},
         "loss": {"val": dict.fromkeys(held_out, 0.3 + gap + rng.normal(0, 0.004)), "train": dict.fromkeys(train, 0.3)},
         "all_cell": dict.fromkeys(held_out, ALL_CELL),

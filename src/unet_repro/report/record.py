@@ -57,7 +57,10 @@ class RecordOfScale:
             raise RunError(f"{self.pictures_file} is damaged", hint="restore it from version control") from error
 
     def add(self, new: Iterable[RunRecord]) -> tuple[int, list[str]]:
-        """Adds runs that have ended. A kept run never changes, except that it may join further comparisons.
+        """Adds runs that have ended.
+
+        A kept run never changes, except that it may join further comparisons, and gain the sections of its evaluation
+        that these ask for, if they were measured with the same weights.
 
         Args:
             new: The runs.
@@ -99,10 +102,26 @@ def _merged(before: Mapping[str, RunRecord], new: Iterable[RunRecord]) -> tuple[
             else:
                 notes.append(f"{record.run_id} does not count as {experiment}, {arm}, seed {seed}: {first} was first")
         if (known := kept.get(record.run_id)) is not None:
-            kept[record.run_id] = replace(known, arms={**known.arms, **free})
+            kept[record.run_id] = replace(_extended(known, record), arms={**known.arms, **free})
         elif free:
             kept[record.run_id] = replace(record, arms=free)
     return kept, notes
+
+
+def _extended(known: RunRecord, record: RunRecord) -> RunRecord:
+    """The known run with the sections of its evaluation that only the other record of it has."""
+    if known.evaluation is None or record.evaluation is None or known.weights_sha256 != record.weights_sha256:
+        return known
+    if set(record.evaluation["sections"]) <= set(known.evaluation["sections"]):
+        return known
+    filled = {**_filled(known.evaluation, record.evaluation), "sections": record.evaluation["sections"]}
+    return replace(known, evaluation=filled)
+
+
+def _filled(known: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """All keys of two nested dictionaries; where both have a value, that of the first."""
+    both = {key: _filled(value, more[key]) for key, value in known.items() if isinstance(value, dict) and key in more}
+    return {**more, **known, **both}
 
 
 def _cells(record: RunRecord) -> list[tuple[str, str, int]]:

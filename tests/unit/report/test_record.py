@@ -50,6 +50,19 @@ def test_a_kept_run_may_join_comparisons_but_keeps_its_numbers(record):
     assert kept == replace(run, arms={"rotations": "base", "overlap_tile": "base"})
 
 
+def test_a_kept_run_gains_the_sections_that_a_further_comparison_asks_for(record):
+    whole = made_run("rotations", "base", 100)
+    one_view = {"1": whole.evaluation["at_threshold"]["1"]}
+    fewer = {**whole.evaluation, "sections": ["scores"], "at_threshold": one_view}
+    record.add([replace(whole, arms={"optimizer": "Adam"}, evaluation=fewer)])
+    changed = {**whole.evaluation, "all_cell": dict.fromkeys(whole.evaluation["all_cell"], 0.0)}
+    record.add([replace(whole, weights_sha256="other")])
+    assert record.records()[0].evaluation == fewer, "of other weights nothing is taken"
+    record.add([replace(whole, evaluation=changed)])
+    (kept,) = record.records()
+    assert kept == replace(whole, arms={"optimizer": "Adam", "rotations": "base"}), "known numbers stay"
+
+
 def test_the_first_run_of_a_cell_counts(record):
     first = made_run("rotations", "base", 100)
     second = replace(made_run("rotations", "base", 100), run_id="second", arms={"rotations": "base", "split": "x"})

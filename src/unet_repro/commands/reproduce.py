@@ -1,6 +1,7 @@
 """``unet-repro reproduce``: the suite of ablations as one Hydra multirun, then the report."""
 
 import argparse
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> None:
 
     def train(chosen: list[str]) -> None:
         sweep = ["-m", *chosen, *fixed]
-        print(f"unet-repro train {' '.join(sweep)}", flush=True)
+        print(shlex.join(["unet-repro", "train", *sweep]), flush=True)
         hydra_app.run(task, verb="train", arguments=sweep)
 
     try:

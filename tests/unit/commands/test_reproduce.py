@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 
 from unet_repro.commands import reproduce
@@ -26,5 +28,5 @@ def test_an_override_replaces_the_suites_own_setting_and_the_report_is_of_its_fo
     (given,) = trained
     for key, value in {"runs_dir": str(tmp_path), "hydra.launcher.jobs": "1", "model.width": "2"}.items():
         assert [one for one in given if one.startswith(f"{key}=")] == [f"{key}={value}"]
-    assert f"unet-repro train {' '.join(given)}" in capsys.readouterr().out
+    assert shlex.split(capsys.readouterr().out) == ["unet-repro", "train", *given]
     assert reported == [tmp_path]

@@ -86,7 +86,9 @@ function fillVerdicts(body, trials, comparisons) {
         el("p", { class: "quiet" }, "Mark: estimated difference; to the right it is in favour of the claim. Its unit here is the "
           + "margin, the smallest difference that matters. Horizontal line: 95 % interval, not corrected for the number of "
           + "tests; an arrow where it is longer than drawn. Upright stroke: what the claim must reach. Shaded: too small to "
-          + "matter. Beside it the difference in its own unit."),
+          + "matter. Beside it the difference in its own unit. In the tables below, p for and p against are of the one-sided "
+          + "tests that support or refute a claim; one decides where it is below the level, which is corrected for all tests "
+          + "and interim analyses."),
         chartBox("forest", (width) => drawForest(width, rows), (width) => forestHeight(width, rows))) : "",
       ...trial.claims.map((claim) => claimPart(trial, claim, comparisons, shared)));
   }
@@ -121,10 +123,7 @@ function partEntry(trial, part, shared) {
       part.published ? el("p", { class: "published" }, el("strong", {}, "The published record: "),
         part.published.word, ". ", part.published.found, " ", el("span", { class: "quiet" }, part.published.scope)) : null,
       part.contrasts.length
-        ? unfolding(`${id}-numbers`, "Numbers and rule", el("p", {}, ruleOf(part)),
-          el("p", { class: "quiet" }, "p for, p against: of the one-sided tests that would support or refute the claim. One "
-            + "decides where it is below the level, which is corrected for all tests and interim analyses."),
-          contrastTable(part)) : null));
+        ? unfolding(`${id}-numbers`, "Numbers and rule", el("p", {}, ruleOf(part)), contrastTable(part)) : null));
 }
 
 /** The decision rule of a part in words. */

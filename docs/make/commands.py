@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from settings import HIDDEN, code, explained, page_of, table
+from settings import HIDDEN, code, explained, page_of, pasteable, table
 
 from unet_repro import conf_files
 from unet_repro.commands.options import parser
@@ -24,7 +24,12 @@ def command_line() -> str:
     ]
     for name, verb in VERBS.items():
         lines += ["", f"## {name}", "", f"{verb.purpose[0].upper()}{verb.purpose[1:]}. {verb.about}".strip()]
-        lines += ["", "```bash", *(f"unet-repro {name} {example}".rstrip() for example in verb.examples), "```"]
+        lines += [
+            "",
+            "```bash",
+            *(pasteable(f"unet-repro {name} {example}".rstrip()) for example in verb.examples),
+            "```",
+        ]
         lines += _settings(verb) if verb.config else _options(name)
     lines += ["", "## Flags of the verbs with settings", "", "| flag | what it does |", "|---|---|"]
     lines += [f"| {code(flag)} | {explained(does)} |" for flag, does in HYDRA_FLAGS.items()]

@@ -1,6 +1,7 @@
 """The reference of the settings, from the files of ``conf/``: a page for each group, and one that lists the groups."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from inspect import getdoc
 from pathlib import Path
@@ -11,6 +12,7 @@ from unet_repro import conf_files
 from unet_repro.conf_files import Setting
 
 FOLDER = "reference/settings"
+WIDTH = 82  # characters of a line of code that the site shows beside its menus
 HIDDEN = {"hydra/hydra_logging", "hydra/job_logging"}
 _MARK = re.compile(r"\b(paper|assumed|deviation|tuned)(?=[:;])")
 _DOCUMENT = re.compile(r"docs/([\w/-]+\.md)")
@@ -53,6 +55,20 @@ def explained(comment: str, *, up: str = "../..") -> str:
     return _DOCUMENT.sub(rf"[\g<0>]({up}/\1)", "`".join(parts))
 
 
+def pasteable(command: str) -> str:
+    r"""A long command in several lines, broken with backslashes between words; quoted words stay whole.
+
+    >>> print(pasteable("unet-repro train " + " ".join(["optimizer=adam"] * 5)))
+    unet-repro train optimizer=adam optimizer=adam optimizer=adam optimizer=adam \
+      optimizer=adam
+    """
+    words = (word.replace(" ", "\0") for word in re.findall(r"(?:'[^']*'|[^\s'])+", command))
+    lines = textwrap.wrap(
+        " ".join(words), WIDTH - 2, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return " \\\n".join(lines).replace("\0", " ")
+
+
 def _index(groups: dict[str, str]) -> str:
     lines = [
         "# Settings",
@@ -61,8 +77,8 @@ def _index(groups: dict[str, str]) -> str:
         "",
         "```bash",
         "unet-repro train optimizer=adam optimizer.lr=3e-4 model.width=16",
-        "unet-repro train optimizer=adam --help   # the settings of these options, in the terminal",
-        "unet-repro train optimizer=adam --cfg job   # the composed configuration",
+        "unet-repro train optimizer=adam --help     # the settings of these options",
+        "unet-repro train optimizer=adam --cfg job  # the composed configuration",
         "```",
         "",
         "These pages are generated from the files of `conf/`. In the comments, **paper** marks what the paper states, "
@@ -93,7 +109,7 @@ def _group(group: str, default: str) -> str:
         purpose, _, command = conf_files.purpose(path).partition("Command: ")
         lines += ["", f"## {option}", "", explained(purpose.strip()), "", _built(path)]
         if command:
-            lines += ["```bash", command, "```"]
+            lines += ["```bash", pasteable(command), "```"]
         if (found := conf_files.comparison(option) if group == "experiment" else {}) and found.get("arms"):
             lines += ["", "| arm | settings |", "|---|---|"]
             lines += [f"| {name} | {', '.join(map(code, arm))} |" for name, arm in found["arms"].items()]

@@ -151,12 +151,22 @@ def composed(name: str, given: Mapping[str, str], folders: Sequence[Path] = ()) 
 
 
 def comparison(name: str) -> dict[str, Any]:
-    """What an experiment file says of its comparison: ``name``, ``claim``, ``question``, ``arms``; empty without one.
+    """What an experiment file says of its comparison: ``name``, ``question``, ``arms``; empty without one.
 
     >>> comparison("weight_map")["claim"], comparison("own_data")
     ('C2', {})
     """
     return load(conf_dir() / "experiment" / f"{name}.yaml").get("experiment") or {}
+
+
+def title(name: str) -> str:
+    """A comparison's name as a heading; of an ad-hoc sweep, which has no file, its name as it is.
+
+    >>> title("lr_schedule"), title("weight_map"), title("model.norm")
+    ('Learning-rate schedule', 'Weight map', 'model.norm')
+    """
+    known = comparison(name) if name in options("experiment") else {}
+    return str(known.get("title") or name.replace("_", " ").capitalize()) if known else name
 
 
 def suite(kind: str) -> list[str]:

@@ -79,8 +79,9 @@ class ExperimentSettings:
 
     name: str
     question: str
-    claim: str
     arms: dict[str, list[str]]
+    claim: str = ""  # of the trial, e.g. C2
+    title: str | None = None  # for headings; otherwise made of the name
     evaluations: tuple[str, ...] = ("scores",)
     searched: bool = False  # its arms' settings are chosen by `unet-repro search`
     suite: Literal["core", "all"] | None = None  # whether `unet-repro reproduce` trains it by default, or with all

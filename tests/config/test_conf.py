@@ -100,6 +100,15 @@ def arms_of(name, *overrides):
     return {arm: check(train(f"experiment={name}", *overrides, *given)) for arm, given in base.experiment.arms.items()}
 
 
+def test_a_comparison_needs_neither_claim_nor_title_and_they_do_not_identify_its_runs():
+    mine = ["++experiment.name=mine", "++experiment.question=?", "++experiment.arms={}"]
+    plain = check(train(*mine))
+    assert (plain.experiment.claim, plain.experiment.title) == ("", None)
+    named = check(train(*mine, "++experiment.claim=C2", "++experiment.title=Mine"))
+    assert (named.experiment.claim, named.experiment.title) == ("C2", "Mine")
+    assert numbers_of(named) == numbers_of(plain) == numbers_of(check(train()))
+
+
 @pytest.mark.parametrize("name", TRIAL)
 def test_the_trials_arms_are_those_of_its_rules(name):
     assert list(check(train(f"experiment={name}")).experiment.arms) == ARMS[name]

@@ -153,10 +153,10 @@ def test_nothing_is_judged_at_smoke(page):
 def test_a_running_suite_shows_replicates_looks_and_what_it_waits_for(page):
     driver = page(sample(LOOKS[0] + 3, scale="laptop", complete=False))
     text = one(driver, ".suite").text
-    assert f"The next look is at {LOOKS[1]}." in text
-    assert f"parts were settled by the look at {LOOKS[0]}" in text
+    assert f"The next interim analysis is at {LOOKS[1]}." in text
+    assert f"questions were settled by the interim analysis at {LOOKS[0]}" in text
     assert [mark.text for mark in driver.find_elements(By.CSS_SELECTOR, ".look.done")] == [str(LOOKS[0])]
-    assert "It waits for" in text
+    assert "Still missing: " in text
 
 
 def test_every_part_stands_with_question_word_and_how_sure(page):
@@ -386,7 +386,9 @@ def test_held_out_images_are_called_so(page):
     assert "train/" not in one(driver, "#gallery").text
 
 
-@pytest.mark.parametrize(("width", "columns", "large"), [(1400, 5, 2), (390, 2, 1)])
+@pytest.mark.parametrize(
+    ("width", "columns", "large"), [(1400, 5, 2), (1180, 5, 1), (900, 5, 1), (768, 3, 1), (390, 2, 1)]
+)
 def test_pictures_are_side_by_side_or_large_without_smoothing(page, width, columns, large):
     driver = page(width=width)
     gallery(driver)
@@ -398,7 +400,7 @@ def test_pictures_are_side_by_side_or_large_without_smoothing(page, width, colum
         return sum(top == tops[0] for top in tops)
 
     assert in_first_row() == columns
-    assert one(driver, "[data-panel=wipe] canvas").size["width"] >= (300 if width < 700 else 180)
+    assert one(driver, "[data-panel=wipe] canvas").size["width"] >= (300 if width < 700 else 150)
     one(driver, "#gallery-size-large").click()
     wait(driver, "return document.querySelector('.panels').dataset.size == 'large'")
     assert in_first_row() == large

@@ -85,7 +85,7 @@ def test_workspace_report_and_verdicts_arrive(server, runs_dir, capsys):
     assert "report: " in shown
 
     sections = spec(server, "project-view")["section"]["panelBankConfig"]["sections"]
-    assert [section["name"] for section in sections] == ["All runs", "Optimizer", "Rotations"]
+    assert [section["name"] for section in sections] == ["All runs", "Optimizer", "Rotated views"]
     kinds = [panel["viewType"] for panel in sections[1]["panels"]]
     assert kinds.count("Run History Line Plot") == 3
     assert "Bar Chart" in kinds

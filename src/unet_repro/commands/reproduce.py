@@ -1,6 +1,7 @@
 """``unet-repro reproduce``: the suite of ablations as one Hydra multirun, then the report."""
 
 import argparse
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -50,45 +51,48 @@ def main(arguments: list[str]) -> None:
     data = _choose_data(asked.data)
     if wants_all:
         experiments = _trainable(experiments, data)
-    fixed = [
+    given = {key_of(one): one for one in asked.overrides}
+    asked.overrides = [*given.values()]  # of two for one key the last counts
+    runs_dir = Path(given.get("runs_dir", "").partition("=")[2] or RUNS_DIR)
+    ours = [
         f"scale={asked.scale}",
         f"data={data}",
-        f"runs_dir={RUNS_DIR}",
+        f"runs_dir={runs_dir}",
         *_devices(asked.launcher, asked.jobs, on_gpu=_on_gpu(asked.device, asked.scale, asked.launcher)),
         "hydra.sweeper.summary=false",  # the report has it
         *(["hydra.sweeper.dry_run=true"] if asked.dry_run else []),
         *(["hydra.launcher.wait=false"] if asked.no_wait else []),
-        *asked.overrides,
     ]
+    fixed = [*(one for one in ours if key_of(one) not in given), *asked.overrides]
 
     def train(chosen: list[str]) -> None:
         sweep = ["-m", *chosen, *fixed]
-        print(f"unet-repro train {' '.join(sweep)}", flush=True)
+        print(shlex.join(["unet-repro", "train", *sweep]), flush=True)
         hydra_app.run(task, verb="train", arguments=sweep)
 
     try:
         if is_sequential:
-            _settle(asked, data, experiments, train)
+            _settle(asked, data, experiments, train, runs_dir)
         else:
             train([f"experiment={','.join(experiments)}", f"seed={','.join(map(str, range(seeds)))}"])
     except SweepFailed:  # report the finished runs before the list of failures
-        report(RUNS_DIR, None)  # all that were started: a smaller suite does not hide a larger one
+        report(runs_dir, None)  # all that were started: a smaller suite does not hide a larger one
         raise
     if not (asked.dry_run or asked.no_wait):
-        report(RUNS_DIR, None)  # all that were started: a smaller suite does not hide a larger one
+        report(runs_dir, None)  # all that were started: a smaller suite does not hide a larger one
 
 
-def _settle(asked: argparse.Namespace, data: str, experiments: list[str], train: Train) -> None:
+def _settle(asked: argparse.Namespace, data: str, experiments: list[str], train: Train, runs_dir: Path) -> None:
     """The sequential trial, for as long as the user allows."""
     published = RecordOfScale(published_record() / asked.scale) if asked.record else None
-    variant = variant_of({key_of(one): one for one in asked.overrides}.values())  # of two for one key the last counts
+    variant = variant_of(asked.overrides)
 
     def records() -> list[RunRecord]:
         """Of this suite's runs; with ``--record``, after they were added to the published record, of all of it."""
-        ledger = Ledger(RUNS_DIR)
+        ledger = Ledger(runs_dir)
         entries = [entry for name in ledger.experiments() for entry in ledger.read(name)]
         same = [one for one in entries if (one.scale, one.data, one.variant) == (asked.scale, data, variant)]
-        found = records_of([replace(one, variant="") for one in same], RUNS_DIR)
+        found = records_of([replace(one, variant="") for one in same], runs_dir)
         if published is None:
             return found
         for note in published.add(found)[1]:

@@ -104,7 +104,7 @@ def _table(assessment: Assessment) -> str:
         f"**{assessment.group}** ({assessment.data}, {counted(first.num_images, 'image')})",
         *_objects(assessment),
         markdown_table(["measure", *columns.values(), "threshold"], lines),
-        f"Truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}.",
+        f"Ground truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}.",
     ])  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Pictures of good and bad cases: crops of measured images with truth, objects and errors."""
+"""Pictures of good and bad cases: crops of measured images with ground truth, objects and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
             panel.set(xticks=[], yticks=[])
     names = assessments[0].class_names
     foreground = names[1] if len(names) == 2 else "foreground"
-    titles = ["image", "truth", "predicted objects", f"blue: false {foreground}\nvermilion: missed {foreground}"]
+    titles = ["image", "ground truth", "predicted objects", f"blue: false {foreground}\nvermilion: missed {foreground}"]
     for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ table is a function of these files and of ``published.csv``, the figures that ot
 import csv
 import gzip
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,30 +119,33 @@ def table(folder: Path) -> str:
             lines.append(
                 [f"{assessment.group} ({kept.comparison})", members, views, *(cells.get(h, "") for h in headings)]
             )
-    lines += _published(folder / PUBLISHED, headings)
-    commands = "\n".join(f"- `{kept.command}`" for kept in all_kept)
+    published = _published(folder / PUBLISHED)
+    for row in published:
+        reached = [f"*{row['value']}*" if heading == MEASURES[row["measure"]] else "" for heading in headings]
+        lines.append([f"*{row['data']}*", f"*{row['who']} ({row['date']})*", "", *reached])
+    found_in = dict.fromkeys(f"{row['data']}, {row['who']} ({row['date']}): {row['source']}" for row in published)
+    others = "".join(f"- {text}\n" for text in found_in)
+    commands = "".join(f"- `{kept.command}`\n" for kept in all_kept)
     return (
         f"{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
         "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images. V_rand and "
-        "V_info are taken at the best threshold on the measured slices, as in the challenge. Rows in italics are "
-        "**another test**: images whose truth is not public, so that they cannot be compared with the others.\n\n"
-        f"{commands}\n"
+        "V_info are taken at the best threshold on the measured slices, as in the challenge. The rows come from\n\n"
+        f"{commands}"
+        + (
+            "\nRows in italics are **another test**: images whose ground truth is not public, so that they cannot be "
+            f"compared with the others. Their sources:\n\n{others}"
+            if published
+            else ""
+        )
     )
 
 
-def _published(path: Path, headings: Sequence[str]) -> list[list[str]]:
-    """A row for each figure of hidden images, of the paper and of today's best."""
+def _published(path: Path) -> list[dict[str, str]]:
+    """What others reached on hidden images: ``data``, ``measure``, ``value``, ``who``, ``date`` and ``source``."""
     if not path.exists():
         return []
-    lines = []
-    with path.open(newline="") as file:
-        for given in csv.DictReader(file):
-            for who, name in (("the paper", "paper"), ("best published", "best")):
-                cells = {MEASURES[given["measure"]]: f"*{given[name]}*"}
-                lines.append(
-                    [f"*{given['data']}, {given['source']}*", f"*{who}*", "", *(cells.get(h, "") for h in headings)]
-                )
-    return lines
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _as_plain(assessment: Assessment) -> dict[str, Any]:

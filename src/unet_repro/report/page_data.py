@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 import unet_repro
-from unet_repro.conf_files import conf_dir
+from unet_repro.conf_files import conf_dir, title
 from unet_repro.report.arm_runs import METRICS, ArmRun, Metric
 from unet_repro.report.arms import Arm, arms_of, comparisons_of, measured
 from unet_repro.report.credits import CREDITS
@@ -100,13 +100,11 @@ def _comparison(place: str, arms: Sequence[Arm], links: str) -> Plain:
     known = [metric for metric in METRICS if metric.column in columns or metric.key in measured(arms)]
     runs = [run for arm in arms for run in arm.runs]
     base = next((run.settings for run in runs if run.settings), {})
-    question = question_of(first.experiment)
-    title = first.experiment.replace("_", " ").capitalize() if question else first.experiment
     return {
         "id": place,
         "experiment": first.experiment,
-        "title": title,
-        "question": question,
+        "title": title(first.experiment),
+        "question": question_of(first.experiment),
         "data": first.data,
         "scale": first.scale,
         "variant": first.variant,
@@ -215,7 +213,8 @@ def _environment(runs: Iterable[ArmRun]) -> list[list[str]]:
     found: dict[str, set[str]] = {}
     for run in runs:
         for key, value in run.made_by.items():
-            found.setdefault(key, set()).add(str(value))
+            if value is not None:
+                found.setdefault(key, set()).add(str(value))
     return [[key.replace("_", "-"), ", ".join(sorted(values))] for key, values in found.items()]
 
 

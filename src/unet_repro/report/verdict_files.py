@@ -70,8 +70,8 @@ def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
     if state is not None and state["next_look"] is not None:
         running = (
             f"The trial is in progress: {state['settled']} of {state['parts']} questions are decided. The next interim "
-            f"analysis, at {state['next_look']} replicates, lacks {state['missing']} results of arms; a run counts in "
-            "every comparison that has its setting."
+            f"analysis, at {state['next_look']} replicates, still needs {state['missing']} results; one network can "
+            "count in several comparisons."
         )
     return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, running]))
 
@@ -130,5 +130,5 @@ def _plain(text: str) -> str:
 
 def with_interval(figure: Mapping[str, Any]) -> str:
     """A figure's mean and its interval, if any."""
-    interval = "" if figure["low"] is None else f" [{figure['low']:+.3g}, {figure['high']:+.3g}]"
-    return f"{figure['mean']:+.3g}{interval}"
+    interval = "" if figure["low"] is None else f" [{figure['low']:+z.3f}, {figure['high']:+z.3f}]"
+    return f"{figure['mean']:+z.3f}{interval}"

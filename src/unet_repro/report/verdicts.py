@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from unet_repro.conf_files import title
+from unet_repro.report.credits import TITLES
 from unet_repro.report.record import RecordOfScale, published_record, scales_of
 from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.trial.claims import CLAIMS
@@ -19,6 +21,7 @@ from unet_repro.trial.run_record import RunRecord, records_of
 Plain = dict[str, Any]
 EXPERIMENTS = tuple(dict.fromkeys(part.experiment for claim in CLAIMS for part in claim.parts))
 _UNSETTLED = ("open", "pending")
+PAPER = 64  # width of the paper's network
 TOYS = {
     "smoke": "This is a quick check that everything runs. Networks this small have learned nothing: no number on this "
     "page is a result, and nothing is judged.",
@@ -101,7 +104,7 @@ def in_context(
         "banner": banner,
         "judged": judged,
         "state": _state(trial, records),
-        "lead": _lead(plain, records, judged=judged, scope=_scope(records, variant)),
+        "lead": _lead(plain, records, variant, judged=judged),
     }
 
 
@@ -139,7 +142,7 @@ def _clause(clause: str, members: Sequence[ContrastResult], *, whole: bool) -> s
     unit = members[0].figure.unit if members[0].figure is not None else ""
     if not means:
         return clause
-    span = " to ".join(dict.fromkeys(f"{mean:+.3f}" for mean in (min(means), max(means))))
+    span = " to ".join(dict.fromkeys(f"{mean:+z.3f}" for mean in (min(means), max(means))))
     names = "" if whole and len(members) > 1 else f"{' and '.join(one.contrast.name for one in members)}: "
     return f"{clause} ({names}{span} {unit})"
 
@@ -155,13 +158,18 @@ def parts_of(trial: Mapping[str, Any]) -> list[Plain]:
 
 def _scope(records: Sequence[RunRecord], variant: str) -> str:
     """The scale with its numbers, and the data."""
-    first = records[0]
-    width, steps = first.settings["model"].get("width", "?"), first.settings["trainer"]["max_steps"]
+    first, (width, steps) = records[0], _size(records)
     return ", ".join(filter(None, [f"scale {first.scale} (width {width}, {steps} steps)", first.data, variant]))
 
 
-def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], *, judged: bool, scope: str) -> str:
-    """The conclusion in one or two sentences."""
+def _size(records: Sequence[RunRecord]) -> tuple[int | str, int]:
+    """Width of the networks, and training steps."""
+    settings = records[0].settings
+    return settings["model"].get("width", "?"), settings["trainer"]["max_steps"]
+
+
+def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, *, judged: bool) -> str:
+    """The conclusion in two or three sentences."""
     if not judged:
         return "Nothing is judged: this scale only checks that everything runs."
     words = ["partly" if _partly_settled(part) else part["word"] for part in parts_of(trial)]
@@ -180,13 +188,19 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], *, judged: boo
     ]
     left = words.count("open") + words.count("pending")
     if not found:
-        return f"{total}; none is decided yet. A verdict needs {LOOKS[0]} replicates with seeds from {FIRST_SEED} on."
-    smaller = "; not for wider networks" if records[0].settings["model"].get("width", 64) < 64 else ""
+        return f"{total}; none is decided yet. A verdict needs {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on."
     rest = f", {left} not decided yet" if left else ""
+    width, steps = _size(records)
+    data = TITLES.get(trial["data"], trial["data"])
+    scale = ", ".join(filter(None, [f"scale {trial['scale']}", variant]))
     tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
     seeds = ", over new seeds" if tested else ""
-    waits = f" The others need {LOOKS[0]} replicates with seeds from {FIRST_SEED} on." if "pending" in words else ""
-    return f"{total}: {', '.join(found)}{rest}. This holds for {scope}{seeds}{smaller}.{waits}"
+    smaller = f"; not for wider networks (the paper's: {PAPER})" if isinstance(width, int) and width < PAPER else ""
+    waits = f" The others need {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on." if "pending" in words else ""
+    return (
+        f"{total}: {', '.join(found)}{rest}. This holds for networks of width {width} after {steps} steps on {data} "
+        f"({scale}){seeds}{smaller}.{waits}"
+    )
 
 
 def _partly_settled(part: Mapping[str, Any]) -> bool:
@@ -210,7 +224,7 @@ def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
         "settled": sum(not any(one.word in _UNSETTLED for one in part.contrasts or (part,)) for part in parts),
         "parts": len(parts),
         "missing": len(trial.missing),
-        "needed": list(dict.fromkeys(cell.experiment.replace("_", " ") for cell in trial.missing)),
+        "needed": [title(name) for name in dict.fromkeys(cell.experiment for cell in trial.missing)],
     }
 
 

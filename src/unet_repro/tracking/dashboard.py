@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unet_repro.conf_files import title
 from unet_repro.tracking.grouping import KEY
 from unet_repro.tracking.wandb_run import STEP_KEY
 
@@ -51,7 +52,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """Its name as a heading."""
-        return self.experiment.replace("_", " ").capitalize()
+        return title(self.experiment)
 
 
 def arms_by_run(comparisons: Iterable[Comparison]) -> dict[str, dict[str, str]]:

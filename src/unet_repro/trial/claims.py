@@ -9,7 +9,7 @@ from unet_repro.trial.contrasts import Claim, Contrast, Exact, Part, Premise, Qu
 FAMILY = 21  # contrasts of all claims
 
 _PAPER = "Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597)"
-_EARLIER = '"Reproducing U-Net", 2025'
+_EARLIER = '"Reproducing U-Net", 2025 (github.com/txus/unet)'
 _IOU, _NATS, _FINE = 0.02, 0.02, 0.005  # margins: of IoU, of cross-entropy, and of small effects on IoU
 
 _SMALL_TILES = ("380, equal input", "380, equal output")
@@ -318,7 +318,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "C9",
         "A split that leaves neighbouring slices in training flatters.",
-        f"this project, of {_EARLIER}'s random 80/20 split",
+        f"this project, about the random 80/20 split of {_EARLIER}",
         (
             Part(
                 "C9",

@@ -45,12 +45,13 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
         case "supported":
             low = result.figure.estimate.interval[0] if result.figure and result.figure.estimate.interval else 0.0
             better = f"; the uncorrected interval even shows that {words.better}" if words.better and low > 0 else ""
-            biased = "; the estimate of an early look is rather too high" if result.look < len(LOOKS) else ""
+            early = "; an estimate that decides before the last analysis is rather too high"
+            biased = early if result.look < len(LOOKS) else ""
             return f"{_capital(words.supported)}: {figures}{better}{biased}."
         case "refuted":
             return f"{_capital(words.opposite if result.opposite else words.refuted)}: {figures}."
         case "not testable here":
-            reached = ", ".join(f"{one.name} {one.estimate.mean:+.3f} {one.unit}" for one in of_part.premise)
+            reached = ", ".join(f"{one.name} {one.estimate.mean:+z.3f} {one.unit}" for one in of_part.premise)
             text = part.premise.text if part.premise else ""
             return f"Not testable here, because it is not the case that {text}: {reached}."
         case "open":
@@ -65,8 +66,8 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
 
 def _figures(figure: Figure, margin: float) -> str:
     found = figure.estimate
-    interval = f", 95 % interval {found.interval[0]:+.3f} to {found.interval[1]:+.3f}" if found.interval else ""
-    return f"{figure.name} {found.mean:+.3f} {figure.unit}{interval}; margin {margin:g}"
+    interval = f", 95 % interval {found.interval[0]:+z.3f} to {found.interval[1]:+z.3f}" if found.interval else ""
+    return f"{figure.name} {found.mean:+z.3f} {figure.unit}{interval}; margin {margin:g}"
 
 
 def _exact(result: PartResult) -> str:
@@ -88,7 +89,8 @@ def _sure(result: PartResult) -> str:
     if not result.look:
         return f"Nothing is tested before {LOOKS[0]} replicates are complete."
     looks = [one for one in result.contrasts if one.word in ("supported", "refuted")]
-    trial = f"in the whole trial of {FAMILY} tests a false word has a chance of at most {sum(LEVELS):.0%}"
+    chance = f"{100 * sum(LEVELS):.0f} %"
+    trial = f"nominally, a false verdict in the whole trial of {FAMILY} tests has a chance of at most {chance}"
     decided = ", ".join(
         dict.fromkeys(f"at {LOOKS[one.look - 1]} replicates (p {_p(one)}, level {one.level:.1g})" for one in looks)
     )
@@ -96,12 +98,12 @@ def _sure(result: PartResult) -> str:
     if result.next_look is not None:
         waiting = sum(one.word == "open" for one in result.contrasts)
         sentences.append(
-            f"{waiting} of {len(result.contrasts)} tests wait for the look at {result.next_look} replicates."
+            f"{waiting} of {len(result.contrasts)} tests wait for the analysis at {result.next_look} replicates."
         )
     elif any(one.word == "open" for one in result.contrasts):
         sentences.append(f"What {LOOKS[-1]} replicates do not decide stays open.")
     elif any(one.word == "not testable here" for one in result.contrasts):
-        sentences.append(f"The premise failed at the last look, at {LOOKS[-1]} replicates.")
+        sentences.append(f"The premise failed at the last interim analysis, at {LOOKS[-1]} replicates.")
     return " ".join(sentences)
 
 

@@ -4,6 +4,7 @@ import argparse
 import base64
 import json
 import re
+import shlex
 
 import check
 import commands
@@ -42,11 +43,19 @@ def test_each_group_has_a_page_with_all_its_options_and_settings():
 def test_the_page_of_the_command_line_has_each_verb_and_option():
     page = commands.command_line()
     for name, verb in VERBS.items():
-        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0].replace(" \\\n  ", " ")
         assert all(f"unet-repro {name} {example}".rstrip() in section for example in verb.examples)
         if verb.config is None:
             shown = [one for one in parser(name)._actions if one.option_strings and one.help != argparse.SUPPRESS]
             assert all(f"`{one.option_strings[0]}" in section for one in shown if one.dest != "help")
+
+
+def test_long_commands_are_broken_so_that_they_can_be_pasted():
+    command = "unet-repro search " + " ".join(f"'key{number}=tag(log, interval(1, 2))'" for number in range(6))
+    shown = settings.pasteable(command)
+    assert max(map(len, shown.splitlines())) <= settings.WIDTH
+    assert shlex.split(shown.replace("\\\n", "")) == shlex.split(command)
+    assert settings.pasteable("unet-repro tiles 572") == "unet-repro tiles 572"
 
 
 def test_tables_are_regular():

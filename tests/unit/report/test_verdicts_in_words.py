@@ -35,14 +35,16 @@ def test_the_lead_counts_the_questions_and_says_for_which_networks(complete):
     words = [one["word"] for one in parts_of(complete)]
     assert f"{words.count('supported')} answered as claimed" in complete["lead"]
     assert "14 questions" in complete["lead"]
-    assert "scale laptop (width 8, 1000 steps), isbi2012, over new seeds; not for wider networks" in complete["lead"]
+    assert "networks of width 8 after 1000 steps on the ISBI 2012 EM stack (scale laptop)" in complete["lead"]
+    assert "over new seeds; not for wider networks (the paper's: 64)" in complete["lead"]
+    assert complete["scope"] == "scale laptop (width 8, 1000 steps), isbi2012"
     assert complete["banner"] == ""
 
 
 def test_few_seeds_are_no_verdict_but_say_what_one_needs():
     trial = context(range(3), scale="cpu", steps=320)
     assert {one["word"] for one in parts_of(trial)} == {"pending", "supported"}  # exact parts need no statistics
-    assert "The others need 15 replicates with seeds from 100 on." in trial["lead"]
+    assert "The others need 15 replicates, with seeds from 100 on." in trial["lead"]
     assert "toys" in trial["banner"]
     assert trial["state"] is None
 

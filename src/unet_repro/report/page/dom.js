@@ -49,14 +49,21 @@ function num(value) {
 /** The same with an explicit sign, for differences. */
 const signed = (value) => (isNumber(value) && value > 0 ? `+${num(value)}` : num(value));
 
-/** "mean [low, high]", with digits that suit the width of the interval; only the mean if there is no interval. */
-function withInterval(centre, low, high, { sign = false } = {}) {
+/**
+ * "mean [low, high]", with digits that suit the width of the interval, and at least some decimals; only the mean if
+ * there is no interval.
+ */
+function withInterval(centre, low, high, { sign = false, least = 0 } = {}) {
   const write = sign ? signed : num;
   if (!isNumber(low) || !isNumber(high)) return write(centre);
   const size = Math.max(Math.abs(centre), Math.abs(low), Math.abs(high)) || 1;
   const places = (value, digits) => digits - 1 - Math.floor(Math.log10(value));
-  const decimals = Math.max(0, Math.min(high > low ? places(high - low, 2) : 9, places(size, 4)));
-  const fixed = (value) => (sign && value > 0 ? "+" : "") + minus(value.toFixed(decimals));
+  const decimals = Math.max(least, Math.min(high > low ? places(high - low, 2) : 9, places(size, 4)));
+  const fixed = (value) => {
+    const text = value.toFixed(decimals);
+    if (Number(text) === 0) return text.replace("-", ""); // no sign for what is rounded to zero
+    return (sign && value > 0 ? "+" : "") + minus(text);
+  };
   const [shown, from, to] = [centre, low, high].map(decimals <= 5 ? fixed : write);
   return `${shown} [${from}, ${to}]`;
 }

@@ -15,7 +15,7 @@ const forestRow = (width) => (width < NARROW ? 58 : 30);
 const forestHeight = (width, rows) => rows.length * forestRow(width) + 62;
 
 const contrastNumbers = ({ figure, unit }) =>
-  (figure ? `${withInterval(figure.mean, figure.low, figure.high, { sign: true })} ${unit}` : "–");
+  (figure ? `${withInterval(figure.mean, figure.low, figure.high, { sign: true, least: 3 })} ${unit}` : "–");
 
 function drawForest(width, rows) {
   const narrow = width < NARROW;
@@ -25,7 +25,7 @@ function drawForest(width, rows) {
   const x = scale([-FOREST_REACH, FOREST_REACH], [left, right]);
   const root = canvasOf(width, height, "Differences in the direction of the claims, in units of their margins, with "
     + "uncorrected 95 % intervals");
-  root.append(axisBelow(x, bottom, 6, "margins", {}));
+  root.append(axisBelow(x, bottom, 6, "difference in margins", {}));
   rows.forEach(({ part, contrast }, i) => {
     const { margin, kind, name, word, figure: { mean: estimate, low, high } } = contrast;
     const y = 4 + i * forestRow(width) + (narrow ? 44 : forestRow(width) / 2);

@@ -1,4 +1,4 @@
-// Held-out crops: image, truth, and two arms compared with a slider.
+// Held-out crops: image, ground truth, and two arms compared with a slider.
 
 const RIGHT_CELL = [217, 217, 217], RIGHT_BACKGROUND = [64, 64, 64];
 const FALSE_CELL = [0, 114, 178], MISSED_CELL = [213, 94, 0]; // Okabe and Ito's blue and vermilion
@@ -144,7 +144,7 @@ function fillGallery(body, gallery, comparisons) {
     sides = { a: shownA ?? blank, b: shownB ?? blank };
     const missing = "not evaluated yet";
     const texts = {
-      image: ["image", tile.title], truth: ["truth", "cells light, background dark"],
+      image: ["image", tile.title], truth: ["ground truth", "cells light, background dark"],
       wipe: [`A | B: ${view.a} | ${view.b}`, "slide to compare"],
       a: [`A: ${view.a}`, errors[0]?.words ?? missing], b: [`B: ${view.b}`, errors[1]?.words ?? missing],
     };

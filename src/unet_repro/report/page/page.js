@@ -14,8 +14,9 @@ function fillMade(body, made) {
       el("span", { class: "figure" }, [`${made.done} of ${plural(made.planned, "run")} done`, ...others].join(", ")),
       el("span", { class: "quiet" }, `${num(made.minutes)} minutes of training`)),
     el("p", { class: "quiet" }, made.record ? `From the published record, ${made.record}. ` : null,
-      when ? ["Made ", el("time", { datetime: made.time }, `${when.toLocaleString("en-GB", asWords)} UTC`), ". "] : null,
-      ["unet-repro", made.version].filter(Boolean).join(" "), made.commit ? ["; runs of commit ", el("code", {}, made.commit)] : null, "."),
+      when ? ["Made ", el("time", { datetime: made.time }, `${when.toLocaleString("en-GB", asWords)} UTC`),
+        `, by unet-repro ${made.version}. `] : null,
+      made.commit ? ["Commit of the runs: ", el("code", {}, made.commit), "."] : null),
     ...made.commands.map(copyable));
 }
 
@@ -58,9 +59,10 @@ function fillContents(comparisons) {
   const link = (id, name) => el("a", { href: `#${id}` }, name);
   const sections = [...main.querySelectorAll("section:not([hidden])")].map((section) => {
     const parts = section.id === "comparisons" ? comparisons : [];
+    const places = new Set(parts.map(({ data: source, scale: size, variant }) => `${source} ${size} ${variant}`));
     const inner = !parts.length ? null : el("ul", {}, parts.map((comparison) =>
       el("li", {}, link(comparisonSlug(comparison.id), comparison.title),
-        el("small", {}, ` ${comparison.data}, ${comparison.scale}`))));
+        places.size > 1 ? el("small", {}, ` ${comparison.data}, ${comparison.scale}`) : null)));
     return el("li", {}, link(section.id, section.querySelector("h2").textContent), inner);
   });
   const list = document.getElementById("links");

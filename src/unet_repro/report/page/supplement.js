@@ -5,7 +5,9 @@ function fillWeightMaps(body, maps) {
     body.append(emptyNote("No weight maps yet: they are drawn from the first evaluated run."));
     return;
   }
-  body.append(el("div", { class: "maps" }, maps.map(({ name, image, note }) => el("figure", {},
+  body.append(el("p", { class: "quiet" }, "How much each pixel counts in the training loss, on one logarithmic colour scale from dark "
+    + "blue (least) to yellow (most). The paper's map balances cells and membrane, and stresses the borders between cells."),
+  el("div", { class: "maps" }, maps.map(({ name, image, note }) => el("figure", {},
     el("img", { src: image, alt: `Weight map ${name}; ${note}` }),
     el("figcaption", {}, el("strong", {}, name), el("span", { class: "quiet" }, note))))));
 }
@@ -102,7 +104,7 @@ function fillEnvironment(body, { environment, data }) {
       environment.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]))
     : emptyNote("No finished run yet."));
   body.append(el("h3", {}, "Data"), data.length
-    ? dataTable("Data", ["Data", "Train", "Validate", "Digest", "Credit"], data.map((row) =>
+    ? dataTable("Data", ["Data", "Training images", "Held-out images", "Digest", "Credit"], data.map((row) =>
       [row.name, String(row.train), String(row.val), el("code", { class: "digest" }, row.digest), row.credit]),
     { numeric: [1, 2] })
     : emptyNote("No data have been read yet."));

@@ -1,4 +1,4 @@
-// The conclusion in words, and the claims part by part: sentence, word, state of the suite, numbers on demand.
+// The conclusion in words, and the claims question by question: sentence, word, state of the suite, numbers on demand.
 
 // A shape and a sign for each word, so that colour is not the only cue.
 const DISC = "M8 1a7 7 0 1 0 .01 0Z";
@@ -60,13 +60,13 @@ function suiteState({ replicates, next_look: next, last_look: last, looks, settl
   const marks = looks.map((at) => el("span", { class: replicates >= at ? "look done" : "look",
     "--at": `${(100 * at) / looks.at(-1)}%` }, String(at)));
   const share = Math.min(100, (100 * replicates) / looks.at(-1));
-  const words = next === null ? "The last look is done." : `The next look is at ${next}.`;
+  const words = next === null ? "The last interim analysis is done." : `The next interim analysis is at ${next}.`;
   return el("div", { class: "suite" },
-    el("div", { class: "track", role: "img", "aria-label": `${replicates} replicates; looks at ${looks.join(", ")}` },
+    el("div", { class: "track", role: "img", "aria-label": `${replicates} replicates; interim analyses at ${looks.join(", ")}` },
       el("div", { class: "fill", "--share": `${share}%` }), marks),
-    el("p", { class: "quiet" }, `${plural(replicates, "complete replicate")} (a pair of seed and held-out block). `,
-      `${last ? `${settled} of ${parts} parts were settled by the look at ${last}. ` : ""}${words}`,
-      missing ? ` It waits for ${plural(missing, "result")} of arms of ${needed.join(", ")}.` : ""));
+    el("p", { class: "quiet" }, `${plural(replicates, "complete replicate")} (one seed, one block of images held out). `,
+      `${last ? `${settled} of ${parts} questions were settled by the interim analysis at ${last}. ` : ""}${words}`,
+      missing ? ` Still missing: ${plural(missing, "result")} in the comparisons ${needed.join(", ")}.` : ""));
 }
 
 function fillVerdicts(body, trials, comparisons) {
@@ -78,33 +78,40 @@ function fillVerdicts(body, trials, comparisons) {
   }
   for (const trial of judged) {
     const rows = forestRows(trial.claims);
+    const parts = trial.claims.flatMap((claim) => claim.parts);
+    const shared = parts[0].labels.filter((label) => parts.every(({ labels }) => labels.includes(label)));
     body.append(el("h3", {}, trial.scope),
+      shared.length ? el("p", { class: "quiet" }, `Of all questions: the runs were ${shared.join("; ")}.`) : "",
       rows.length ? el("div", {},
-        el("p", { class: "quiet" }, "Mark: difference in the direction of the claim, divided by the smallest difference "
-          + "that matters (the margin); line: its uncorrected 95 % interval; stroke: what the claim must reach; "
-          + "shaded: differences too small to matter. An arrow: longer than drawn."),
+        el("p", { class: "quiet" }, "Mark: estimated difference; to the right it is in favour of the claim. Its unit here is the "
+          + "margin, the smallest difference that matters. Horizontal line: 95 % interval, not corrected for the number of "
+          + "tests; an arrow where it is longer than drawn. Upright stroke: what the claim must reach. Shaded: too small to "
+          + "matter. Beside it the difference in its own unit. In the tables below, p for and p against are of the one-sided "
+          + "tests that support or refute a claim; one decides where it is below the level, which is corrected for all tests "
+          + "and interim analyses."),
         chartBox("forest", (width) => drawForest(width, rows), (width) => forestHeight(width, rows))) : "",
-      ...trial.claims.map((claim) => claimPart(trial, claim, comparisons)));
+      ...trial.claims.map((claim) => claimPart(trial, claim, comparisons, shared)));
   }
 }
 
-function claimPart(trial, claim, comparisons) {
+function claimPart(trial, claim, comparisons, shared) {
   const there = comparisons.filter(({ experiment, data, scale: size, variant }) =>
     claim.parts.some((part) => part.experiment === experiment) && data === trial.data && size === trial.scale
     && variant === trial.variant);
   return el("article", { class: "claim", "data-claim": claim.id },
     el("h4", {}, el("span", { class: "claim-id" }, claim.id), " ", claim.statement),
-    claim.parts.map((part) => partEntry(trial, part)),
-    el("p", { class: "quiet" }, claim.source,
+    claim.parts.map((part) => partEntry(trial, part, shared)),
+    el("p", { class: "quiet" }, "Source: ", claim.source,
       there.length ? [". Curves and scores: ", there.map((one, i) => [i ? ", " : "",
         el("a", { href: `#${comparisonSlug(one.id)}` }, one.title)])] : null, "."));
 }
 
-function partEntry(trial, part) {
+function partEntry(trial, part, shared) {
   const id = partId(trial, part);
   const premise = part.premise?.holds === false && part.word !== "not testable here" ? `not the case so far that ${part.premise.text}` : null;
   const answers = [...new Set(part.contrasts.map(({ found }) => found)), ...(part.note ? [part.note] : [])];
-  const notes = [part.scope ? `For ${part.scope}` : null, premise, ...part.labels].filter((text) => text !== null);
+  const notes = [part.scope ? `For ${part.scope}` : null, premise, ...part.labels.filter((label) => !shared.includes(label))]
+    .filter((text) => text !== null);
   return el("div", { class: "part", id, "data-part": part.id, "data-word": part.word },
     el("div", { class: "said" }, verdictSign(part.word), el("span", { class: "id" }, part.id)),
     el("div", {},
@@ -129,8 +136,8 @@ function ruleOf({ contrasts, premise }) {
 }
 
 function contrastTable({ id, contrasts, beside }) {
-  const head = ["Difference", "Measure", "Estimate [95 % interval]", "Margin", "Replicates", "p for", "p against",
-    "Level", "Word"];
+  const head = ["Difference", "Measure", "Estimate [95 % interval]", "Margin", "Replicates", "p\u00a0for", "p\u00a0against",
+    "Level", "Verdict"];
   const rows = contrasts.map((one) => [one.name, one.title, contrastNumbers(one), String(one.margin),
     String(one.figure?.seeds.length ?? 0), pText(one.p_for), pText(one.p_against),
     isNumber(one.level) ? one.level.toPrecision(2) : "–", one.word]);

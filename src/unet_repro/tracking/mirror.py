@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unet_repro.tracking.checkpoints import Checkpoints, log_checkpoints
 from unet_repro.tracking.finished import about, described, summary_of, wandb_dir, write_finished
 from unet_repro.tracking.loggers import LoggerMirror, remove_earlier
-from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.tracking.wandb_run import log_rows, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,9 +71,9 @@ def mirrors(
         if config.logger.checkpoints:
             log_checkpoints(run, Checkpoints(recorder.folder, best=recorder.best, last=recorder.rows[-1]))
     except BaseException:
-        mirror.close(exit_code=1)
+        run.finish(exit_code=1)
         raise
-    mirror.close()
+    run.finish(exit_code=0)
 
 
 def answer_agent(config: TrainConfig, folder: RunFolder, *, source: str) -> None:
@@ -96,20 +96,18 @@ def answer_agent(config: TrainConfig, folder: RunFolder, *, source: str) -> None
     run = _open_online(config, folder.path, source=source, class_names=())
     log_rows(run, folder.history_rows())
     run.summary.update(summary_of(outcome))
-    finish(run)
+    run.finish(exit_code=0)
 
 
 def _open_online(config: TrainConfig, directory: Path, *, source: str, class_names: Sequence[str]) -> wandb.Run:
     plain = config.plain()
-    run = open_run(
+    return open_run(
         mode="online",
         **about(plain, run_id=directory.name, source=source),
         config=described(plain, run_id=directory.name, source=source),
         directory=wandb_dir(directory, plain),
         class_names=class_names,
     )
-    assert run is not None, "only disabled runs are None"
-    return run
 
 
 def mirror_finished(

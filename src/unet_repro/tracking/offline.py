@@ -11,7 +11,7 @@ from unet_repro.errors import RunError, UserError
 from unet_repro.tracking.checkpoints import Checkpoints, log_checkpoints
 from unet_repro.tracking.panels import PANEL_KEY, Panel, log_panel
 from unet_repro.tracking.reading import offline_file, read_run
-from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.tracking.wandb_run import log_rows, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,14 +61,13 @@ def write_offline_run(
             class_names=panel.class_names if panel else (),
             **settings,
         )
-        assert run is not None, "only disabled runs are None"
         log_rows(run, rows)
         if panel is not None:
             log_panel(run, panel, step=int(rows[-1]["step"]))
         run.summary.update(dict(summary))
         if checkpoints is not None:
             log_checkpoints(run, checkpoints)
-        finish(run)
+        run.finish(exit_code=0)
 
     for is_last in (False, True):
         try:

@@ -127,9 +127,6 @@ def write_finished(
 def ensure_offline_run(folder: RunFolder) -> bool:
     """Writes the offline W&B run of a finished training from its folder, without images, unless it is complete.
 
-    Args:
-        folder: Folder of a finished run.
-
     Returns:
         Whether it was written.
 

@@ -32,7 +32,7 @@ def write_offline_run(
     wait_s: float = WAIT_S,
     **settings: Any,
 ) -> Path:
-    """Writes the run, replacing any other W&B run below ``directory``, and waits until its file is complete.
+    """Writes the run, replacing any other W&B run below ``directory``, and returns its .wandb file once it is complete.
 
     Args:
         directory: The run's folder, in which W&B creates its folder ``wandb``.
@@ -43,9 +43,6 @@ def write_offline_run(
         checkpoints: What to log as artifacts; ``None`` for nothing.
         wait_s: How long W&B may take to write its file, in seconds.
         **settings: ``project``, ``name``, ``group``, ``tags``, ``job_type`` and ``config``, as for ``open_run``.
-
-    Returns:
-        The .wandb file.
 
     Raises:
         UserError: If the directory cannot be written, or W&B does not accept a setting.

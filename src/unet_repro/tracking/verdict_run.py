@@ -12,16 +12,13 @@ JOB_TYPE = "trial"
 
 
 def log_verdicts(entity: str, project: str, parts: Sequence[Mapping[str, Any]], directory: Path) -> str:
-    """Uploads the table, replacing an older one.
+    """Uploads the table, replacing an older one, and returns the address of its run.
 
     Args:
         entity: User or team.
         project: W&B project.
         parts: The claims' parts, from ``dashboard.parts_of``.
         directory: Folder for W&B's files.
-
-    Returns:
-        The run's URL.
 
     Raises:
         UserError: If there is no API key, or the server does not respond.

@@ -293,8 +293,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from unet_repro.tracking.mirror import mirror_finished
 directory = Path({str(tmp_path / "run")!r})
-config = SimpleNamespace(logger=SimpleNamespace(mode="disabled"))
-mirror_finished(config, directory=directory, rows=[], outcome={{}}, task=None, images=None, class_names=[])
+config, folder = SimpleNamespace(logger=SimpleNamespace(mode="disabled")), SimpleNamespace(path=directory)
+mirror_finished(SimpleNamespace(config=config, folder=folder, tiles=None), None, {{}})
 assert not directory.exists()
 assert "wandb" not in sys.modules
 """

@@ -8,8 +8,7 @@ from typing import Any
 
 from unet_repro.conf_files import conf_dir
 from unet_repro.errors import RunError
-from unet_repro.files import locked, sha256
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import locked, sha256, write_atomically
 from unet_repro.trial.run_record import RunRecord, read_records, write_records
 
 _ORDER = ("paper", "laptop", "cpu", "smoke")  # the most telling first
@@ -59,9 +58,6 @@ class RecordOfScale:
     def add(self, new: Iterable[RunRecord]) -> tuple[int, list[str]]:
         """Adds runs that have ended. A kept run never changes, except that it may join further comparisons.
 
-        Args:
-            new: The runs.
-
         Returns:
             The number of runs that were not there, and a note for each cell (comparison, arm, seed) that is not filled
             because another run has filled it before.
@@ -69,8 +65,7 @@ class RecordOfScale:
         Raises:
             RunError: If the record cannot be read or written.
         """
-        failure, hint = f"cannot write to {self.folder}", "choose a writable folder"
-        with locked(self.folder / ".lock", failure=failure, hint=hint):
+        with locked(self.folder / ".lock", hint="choose a writable folder"):
             before = {record.run_id: record for record in self.records()}
             after, notes = _merged(before, new)
             if after != before:

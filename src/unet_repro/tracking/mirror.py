@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from unet_repro.tracking.checkpoints import Checkpoints, log_checkpoints
+from unet_repro.tracking.checkpoints import log_checkpoints
 from unet_repro.tracking.finished import about, described, summary_of, wandb_dir, write_finished
 from unet_repro.tracking.loggers import LoggerMirror, remove_earlier
 from unet_repro.tracking.wandb_run import log_rows, open_run
@@ -63,7 +63,7 @@ def mirrors(training: Training, recorder: Recorder, loggers: Sequence[Logger]) -
         assert recorder.best is not None, "a finished training has been validated"
         run.summary.update(summary_of({"final": recorder.rows[-1], "best": recorder.best, "seconds": recorder.seconds}))
         if config.logger.checkpoints:
-            log_checkpoints(run, Checkpoints(folder, best=recorder.best, last=recorder.rows[-1]))
+            log_checkpoints(run, folder, best=recorder.best, last=recorder.rows[-1])
     except BaseException:
         run.finish(exit_code=1)
         raise

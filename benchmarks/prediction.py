@@ -28,12 +28,13 @@ from torch import Tensor, nn
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.data.normalise import Normalisation, normaliser
+from unet_repro.files import write_atomically
 from unet_repro.inference.planner import NetworkShape, describe, plan_within
 from unet_repro.inference.volume import Plane, predict_plane
 from unet_repro.machine import autocast, memory_order, multiplies_bf16, usable_cores, use_machine
 from unet_repro.models.unet import UNet
 from unet_repro.runs.checkpoint import write_checkpoint
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import describe_network
 
 GREY = Normalisation((128.0,), (60.0,))

@@ -14,8 +14,8 @@
 # # Quick start in Python
 #
 # A trained network segments an image; then a small U-Net is trained on synthetic images, applied to an image that it
-# has not seen, and examined: its tiles, the weights of its loss, and its history. Everything uses the public interface, `import unet_repro`; nothing is
-# downloaded. On one core this takes about half a minute.
+# has not seen, and examined: its tiles, the weights of its loss, and its history. Everything uses the public
+# interface, `import unet_repro`; nothing is downloaded. On one core this takes about half a minute.
 #
 # The same as a script: `python examples/quickstart.py`. It writes the figures to `quickstart-1.png`, `-2.png`, ...
 

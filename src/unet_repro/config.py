@@ -5,6 +5,7 @@ The top level is the dataclass below; nodes with ``_target_`` are checked by ``c
 
 import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from hydra.errors import InstantiationException
@@ -247,6 +248,13 @@ def _names_of(schema: type[Any]) -> tuple[list[str], list[str]]:
     """The names of a dataclass's fields, and of those without a default."""
     needed = [one.name for one in fields(schema) if one.default is MISSING and one.default_factory is MISSING]
     return [one.name for one in fields(schema)], needed
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Where the data of a trained run are now, for verbs that read them: ``data.root``."""
+
+    root: Path | None
 
 
 def typed(schema: type[Settings], config: DictConfig) -> Settings:

@@ -87,11 +87,7 @@ class Submitted(Exception):
 
 
 class Stopped(BaseException):
-    """A signal has stopped the training, and its checkpoint is written. Not an ``Exception``: nothing may catch it.
-
-    Args:
-        signum: The signal's number.
-    """
+    """A signal has stopped the training, and its checkpoint is written. Not an ``Exception``: nothing may catch it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)

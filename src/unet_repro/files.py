@@ -74,13 +74,50 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]
 
 
 @contextmanager
-def locked(path: Path, *, failure: str, hint: str, busy: RunError | None = None) -> Iterator[None]:
+def writing(what: object, *, hint: str = "free some space, or choose a writable folder") -> Iterator[None]:
+    """Reports an error of the file system in the block.
+
+    Args:
+        what: What is written, for the message.
+        hint: Hint for the error.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {what}: {error.strerror or error}", hint=hint) from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file atomically.
+
+    Raises:
+        RunError: If the folder is not writable or the disk is full; the old file, if any, is then unchanged.
+    """
+    with writing(path), replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes text files, each atomically, and returns their paths.
+
+    Raises:
+        RunError: If one cannot be written.
+    """
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
+    return [folder / name for name in texts]
+
+
+@contextmanager
+def locked(path: Path, *, hint: str, busy: RunError | None = None) -> Iterator[None]:
     """Holds a lock file during the block; has no effect on a file system without locks.
 
     Args:
         path: The lock file; its folder is created.
-        failure: Error message if the lock file cannot be written.
-        hint: Hint for that error.
+        hint: What to do if the folder is not writable.
         busy: Raised at once if another process holds the lock; by default the block waits for it.
 
     Raises:
@@ -94,7 +131,7 @@ def locked(path: Path, *, failure: str, hint: str, busy: RunError | None = None)
     except OSError as error:
         if busy is not None and isinstance(error, Timeout):
             raise busy from error
-        raise RunError(f"{failure}: {error.strerror}", hint=hint) from error
+        raise RunError(f"cannot write to {path.parent}: {error.strerror}", hint=hint) from error
     try:
         yield
     finally:

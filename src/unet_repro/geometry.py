@@ -48,15 +48,6 @@ def geometry_of(depth: Depth = 4, kernel: int = 3) -> TileGeometry:
     return TileGeometry(size, 1 << depth, halo_px, name=f"a U-Net of depth {depth}")
 
 
-def alignment(depth: Depth = 4) -> int:
-    """Input shifts by a multiple of this many pixels only shift the output: ``2 ** depth``.
-
-    >>> alignment(4)
-    16
-    """
-    return geometry_of(depth).step_px
-
-
 def halo(depth: Depth = 4, kernel: int = 3) -> int:
     """Pixels lost on each side between input and output.
 

@@ -111,11 +111,7 @@ def use_machine(threads: int | None) -> None:
 
 
 def faster_threads(step: Callable[[], object]) -> int:
-    """Sets and returns the number of threads with which a step is now faster: one or all usable cores.
-
-    Args:
-        step: The step to be repeated.
-    """
+    """Sets and returns the number of threads with which a step is now faster: one or all usable cores."""
     cores = usable_cores()
     if cores == 1:
         return 1

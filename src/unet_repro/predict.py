@@ -47,9 +47,6 @@ class Outcome:
 def predict(settings: PredictSettings) -> Outcome:
     """Predicts every image of the input.
 
-    Args:
-        settings: Run, input, output and options.
-
     Returns:
         What was written, and which images failed.
 

@@ -74,32 +74,23 @@ def _attempt(
 ) -> Result:
     """Trains to the end, or leaves what the next attempt needs."""
     config, folder, data = training.config, training.folder, training.tiles
-    numbers_objects = training.source.numbers_objects
     describe_network(
         folder,
         data.normalisation,
         data.class_names,
-        numbers_objects=numbers_objects,
+        numbers_objects=training.source.numbers_objects,
         appearance=data.appearance(),
     )
     try:
         recorder = recorder_of(training, lease=lease, stop=stop, on_row=on_row)
         bar = [StepBar()] if config.trainer.progress else []
         data.setup("fit")
-        with mirrors(config, source=training.source.name, recorder=recorder, data=data, loggers=loggers) as opened:
+        with mirrors(training, recorder, loggers) as opened:
             fit(training, recorder, mirrors=[*opened, *bar], loggers=loggers)
             recorder.write_best()
         result = _result(training, recorder)
         proven = {**recorder.provenance(), **folder.placement(), "made_by": provenance(config.trainer.accelerator)}
-        mirror_finished(
-            config,
-            directory=folder.path,
-            rows=recorder.rows,
-            outcome={**proven, **result},
-            task=training.task,
-            images=data.val_images,
-            class_names=data.class_names,
-        )
+        mirror_finished(training, recorder, {**proven, **result})
         folder.finish(result, proven)
     except (Abandoned, RunHeld):
         raise

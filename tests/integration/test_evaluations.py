@@ -11,11 +11,12 @@ from tiny import tiny
 
 from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.evaluation import evaluations
-from unet_repro.evaluation.evaluations import evaluate, is_evaluated, path_of, read_evaluation
+from unet_repro.evaluation.evaluations import evaluate, is_evaluated, read_evaluation
 from unet_repro.evaluation.likely_classes import measure_images
 from unet_repro.evaluation.scores import choose_thresholds, iou, iou_in_band, scores_at
 from unet_repro.evaluation.sections import SECTIONS, Predictions
 from unet_repro.evaluation.trained_run import open_trained
+from unet_repro.runs.folder import RunFolder
 from unet_repro.train import train
 
 KEY = "train/05"
@@ -119,7 +120,7 @@ def test_instance_norm_shows_at_the_seams(tmp_path):
 
 def test_the_predicted_classes_are_kept_for_pictures(run, record, predictions):
     (judged,) = predictions.val
-    with np.load(path_of(run).with_suffix(".npz")) as stored:
+    with np.load(RunFolder(run).evaluation_file.with_suffix(".npz")) as stored:
         assert list(stored) == ["0"]
         assert iou(stored["0"].astype(np.float32), judged.classes, 0.5) == record["at_threshold"]["1"][KEY]["iou"]
 
@@ -139,7 +140,7 @@ def test_sections_added_later_give_what_all_at_once_give(run, record, tmp_path):
     assert not is_evaluated(tmp_path, ["seam", "views"])
     assert evaluate(tmp_path, ["views"])["sections"] == ["scores", "views", "seam"]
     assert evaluate(tmp_path, ["border"]) == record
-    assert path_of(tmp_path).read_bytes() == path_of(run).read_bytes()
+    assert RunFolder(tmp_path).evaluation_file.read_bytes() == RunFolder(run).evaluation_file.read_bytes()
 
 
 def test_sections_computed_at_the_same_time_are_all_kept(run, record, tmp_path):
@@ -176,7 +177,7 @@ def test_unknown_sections_and_damaged_files_are_refused(run, tmp_path):
         evaluate(run, ["nonsense"])
     with pytest.raises(RunError, match="not a run's folder"):
         evaluate(tmp_path, ["scores"])
-    path = path_of(tmp_path / "run")
+    path = RunFolder(tmp_path / "run").evaluation_file
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(RunError, match="damaged"):

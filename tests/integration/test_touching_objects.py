@@ -130,7 +130,7 @@ def test_a_prediction_at_a_working_resolution_resumes_after_its_tiles(trained, t
         with pytest.raises(KeyboardInterrupt):
             predict(PredictSettings(output=tmp_path / "resumed.npy", **settings))
     with monkeypatch.context() as patch:
-        patch.setattr(file_module, "_predict_planes", lambda *_, **__: None)  # nothing is predicted again
+        patch.setattr(file_module._Work, "predict_planes", lambda *_, **__: None)  # nothing is predicted again
         predict(PredictSettings(output=tmp_path / "resumed.npy", **settings))
     assert (tmp_path / "whole.npy").read_bytes() == (tmp_path / "resumed.npy").read_bytes()
 

@@ -25,7 +25,7 @@ from unet_repro.tracking.offline import is_complete
 from unet_repro.tracking.panels import Panel
 from unet_repro.tracking.reading import offline_file
 from unet_repro.tracking.upload import Upload, has_arrived
-from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.tracking.wandb_run import log_rows, open_run
 
 ROWS = [{"step": step, "train/loss": 1 / step, "val/iou": step / 1000} for step in range(10, 410, 10)]
 
@@ -455,12 +455,10 @@ def test_an_online_run_that_was_killed_goes_on_without_a_gap_or_a_double_row(
         "config": {}, "class_names": ["membrane", "cell"],
     }  # fmt: skip
     run = open_run(**arguments, directory=tmp_path / "run")
-    assert run is not None
     log_rows(run, ROWS[:4])
-    finish(run, exit_code=1)
+    run.finish(exit_code=1)
     resumed = open_run(**arguments, directory=tmp_path / "run")
-    assert resumed is not None
     for known in (2, 7, 8):  # an older checkpoint first; then rows that were written down, not sent
         log_rows(resumed, ROWS[:known])
-    finish(resumed)
+    resumed.finish()
     assert measures(server.history("a")) == ROWS[:8]

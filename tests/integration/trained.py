@@ -9,8 +9,9 @@ import yaml
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check, make
 from unet_repro.data.normalise import Normalisation
+from unet_repro.files import write_atomically
 from unet_repro.runs.checkpoint import write_checkpoint
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import describe_network
 
 GREY = Normalisation((128.0,), (60.0,))

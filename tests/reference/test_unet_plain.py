@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
 
-from unet_repro.geometry import alignment, smallest
+from unet_repro.geometry import geometry_of, smallest
 from unet_repro.models.unet import UNet
 
 
@@ -73,7 +73,7 @@ def pair(depth, width=2, channels=1, classes=2):
 @pytest.mark.parametrize(("depth", "channels", "classes"), [(1, 1, 2), (2, 3, 2), (3, 1, 4), (4, 2, 3)])
 def test_scores_and_gradients_equal_those_of_the_plain_network(depth, channels, classes):
     net, plain = pair(depth, channels=channels, classes=classes)
-    size = smallest(depth) + alignment(depth)
+    size = smallest(depth) + geometry_of(depth).step_px
     ours = torch.randn(2, channels, size, size, dtype=torch.float64, requires_grad=True)
     theirs = ours.detach().clone().requires_grad_()
     scores, expected = net(ours), plain(theirs)
@@ -91,7 +91,7 @@ def test_scores_and_gradients_equal_those_of_the_plain_network(depth, channels, 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_the_output_shifts_exactly_with_the_input_by_multiples_of_two_to_the_depth_and_by_no_less(depth):
     torch.manual_seed(0)
-    net, step = UNet(width=4, depth=depth).eval(), alignment(depth)
+    net, step = UNet(width=4, depth=depth).eval(), geometry_of(depth).step_px
     size = smallest(depth) + 4 * step
     image = torch.randn(1, 1, size + 2 * step, size + 2 * step)
     with torch.no_grad():

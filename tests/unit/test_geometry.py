@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from unet_repro.errors import GeometryError
 from unet_repro.geometry import (
-    alignment,
     batch_for_budget,
     covering,
+    geometry_of,
     halo,
     is_legal,
     nearest_legal,
@@ -57,7 +57,7 @@ def test_a_size_is_legal_exactly_where_every_layer_can_be_applied(depth, kernel,
 @settings(deadline=None)
 @given(depth=depths, kernel=kernels, number=st.integers(0, 40))
 def test_output_size_and_halo_are_those_of_the_walk(depth, kernel, number):
-    size = smallest(depth, kernel) + number * alignment(depth)
+    size = smallest(depth, kernel) + number * geometry_of(depth).step_px
 
     assert output_size(size, depth, kernel) == walk(size, depth, kernel)
     assert 2 * halo(depth, kernel) == size - walk(size, depth, kernel)
@@ -111,7 +111,7 @@ def test_an_impossible_network_is_refused(depth, kernel, named):
     unit=st.sampled_from(["input", "output"]),
 )
 def test_a_batch_comes_nearest_to_its_budget_and_reports_both_units(depth, number, budget, unit):
-    size = smallest(depth) + number * alignment(depth)
+    size = smallest(depth) + number * geometry_of(depth).step_px
     batch = batch_for_budget(size, budget, unit, depth)
     per_tile = (size if unit == "input" else walk(size, depth, 3)) ** 2
     candidates = {1, max(1, budget // per_tile), budget // per_tile + 1}

@@ -15,15 +15,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENC
 
 
 class Jobs:
-    """The jobs of one launch.
-
-    Args:
-        context: Hydra's context.
-        function: The task function.
-        config: The sweep's configuration.
-        overrides: The overrides of each job.
-        first: Number of the first job.
-    """
+    """The jobs of one launch, numbered from ``first``."""
 
     def __init__(
         self,

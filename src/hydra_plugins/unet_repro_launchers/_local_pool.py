@@ -29,7 +29,7 @@ class _Attempt:
     config: DictConfig
     slot: str | None
     process: BaseProcess
-    checkpoint: int | None  # modification time of the last checkpoint when the attempt started
+    checkpoint: int | None  # ``checkpointed_at`` of the run when the attempt started
     answer: bytes | None = None
     answered: float = 0.0
 
@@ -80,7 +80,7 @@ class Pool:
         config = self.jobs.config(index)
         environment = {**self._threads, **({} if slot is None else {"CUDA_VISIBLE_DEVICES": slot})}
         ordered = order(self.jobs.call(config), environment=environment, log=_log(config), grace_s=self.grace_s)
-        checkpoint = _checkpoint(config)
+        checkpoint = run_of(config).checkpointed_at
         reader, writer = multiprocessing.Pipe(duplex=False)
         process = started(work, (ordered, writer), name=str(config.hydra.job.name), environment=self._threads)
         writer.close()  # the process has its own; when that closes, it has ended
@@ -112,7 +112,7 @@ class Pool:
         if attempt.answer is not None:
             self._returns[index] = pickle.loads(attempt.answer)
             return
-        if _checkpoint(attempt.config) != attempt.checkpoint:
+        if run_of(attempt.config).checkpointed_at != attempt.checkpoint:
             self._restarts[index] = 0
         death = f"the worker process of {run_of(attempt.config).path} {_how(attempt.process.exitcode)}"
         if self._restarts[index] < self.max_restarts:
@@ -147,14 +147,6 @@ class Pool:
 def _log(config: DictConfig) -> Path:
     """The file that a job's output goes to."""
     return Path(str(config.hydra.launcher.log))
-
-
-def _checkpoint(config: DictConfig) -> int | None:
-    """When the run's last checkpoint was written, in ns; ``None`` if there is none."""
-    try:
-        return run_of(config).last.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _how(exitcode: int | None) -> str:

@@ -22,7 +22,8 @@ import cloudpickle  # type: ignore[import-untyped]
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 
-from unet_repro.errors import RunError, Stopped
+from unet_repro.errors import Stopped
+from unet_repro.files import writing
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,11 @@ def _failed(error: Exception) -> JobReturn:
 
 def _print_to(log: Path) -> None:
     """Appends all output of this process, including that of native code, to a file."""
-    try:
+    with writing(log, hint="choose another hydra.launcher.log"):
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-    except OSError as error:
-        raise RunError(f"cannot write {log}: {error.strerror}", hint="choose another hydra.launcher.log") from error
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # a killed process loses no line

@@ -93,7 +93,7 @@ class Watch:
     def _settle(self, index: int, state: str) -> None:
         """Requeues a job that ended without an answer, up to ``max_restarts`` times."""
         job = self.jobs[index]
-        checkpoint = self._checkpoint(index)
+        checkpoint = run_of(self.orders.config(index)).checkpointed_at
         if checkpoint != self._checkpoints[index]:
             self._restarts[index] = 0
         self._checkpoints[index] = checkpoint
@@ -120,13 +120,6 @@ class Watch:
         if run.path.is_dir() and not run.running:
             run.fail(f"{type(error).__name__}: {error}")
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
-
-    def _checkpoint(self, index: int) -> int | None:
-        """When the run's last checkpoint was written, in ns; ``None`` if there is none."""
-        try:
-            return run_of(self.orders.config(index)).last.stat().st_mtime_ns
-        except OSError:
-            return None
 
 
 def _answered(job: Any) -> bool:

@@ -47,10 +47,6 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs; one that fails does not stop the others.
 
-        Args:
-            job_overrides: The overrides of each job.
-            initial_job_idx: Number of the first job.
-
         Returns:
             One return for each job, in order.
 

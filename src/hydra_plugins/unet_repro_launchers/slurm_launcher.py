@@ -52,10 +52,6 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs; one that fails does not stop the others. A run whose job is in the queue gets no second one.
 
-        Args:
-            job_overrides: The overrides of each job.
-            initial_job_idx: Number of the first job.
-
         Returns:
             One return for each job, in order.
 

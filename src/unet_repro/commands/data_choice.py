@@ -14,10 +14,6 @@ _SHOWS_ONLY = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--version")
 def with_data(verb: str, arguments: Sequence[str]) -> tuple[list[str], str]:
     """Replaces ``data=auto``, which is the default, by a data set.
 
-    Args:
-        verb: The verb.
-        arguments: Its arguments.
-
     Returns:
         The arguments, and a line that says which data are used and why; empty if nothing will be trained.
 

@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from tqdm import tqdm
 
 from unet_repro.commands import hydra_app
-from unet_repro.config import typed
+from unet_repro.config import DataFolder, typed
 from unet_repro.console import report_user_errors
 from unet_repro.evaluation.assessment import assess
 from unet_repro.evaluation.groups import arms_of, baseline_of, groups_of, runs_of
@@ -28,13 +28,6 @@ from unet_repro.sweep.status import terminal
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Where the data are now."""
-
-    root: Path | None
-
-
-@dataclass(frozen=True)
 class EvaluateSettings:
     """See ``conf/evaluate.yaml``."""
 
@@ -48,7 +41,7 @@ class EvaluateSettings:
     warping: bool
     output: Path | None
     record: Path | None
-    data: DataSettings
+    data: DataFolder
 
 
 def main(arguments: list[str]) -> None:

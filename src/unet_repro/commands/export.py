@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from unet_repro.commands import hydra_app
 from unet_repro.commands.arguments import with_model
-from unet_repro.config import typed
+from unet_repro.config import DataFolder, typed
 from unet_repro.console import report_user_errors
 from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.evaluation.trained_run import open_trained, trained_network
@@ -25,13 +25,6 @@ SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx", ".html": "html"}
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Where the data are now."""
-
-    root: Path | None
-
-
-@dataclass(frozen=True)
 class ExportSettings:
     """See ``conf/export.yaml``."""
 
@@ -44,7 +37,7 @@ class ExportSettings:
     licence: str
     cover: bool
     packages: Path | None
-    data: DataSettings
+    data: DataFolder
     overwrite: bool
 
 

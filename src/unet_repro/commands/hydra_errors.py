@@ -68,13 +68,7 @@ def _no_flag(verb: str, flag: str) -> ConfigError:
 
 
 def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigError | None:
-    """The error in this project's form; ``None`` for a ``ValueError`` that an override did not cause.
-
-    Args:
-        error: What Hydra or OmegaConf raised.
-        verb: The verb.
-        arguments: Its arguments.
-    """
+    """The error in this project's form; ``None`` for a ``ValueError`` that an override did not cause."""
     if isinstance(error, MissingConfigException):
         return _no_option(error, verb)
     if isinstance(error, OverrideParseException):

@@ -8,15 +8,15 @@ from typing import Any
 
 from unet_repro.commands.options import parser
 from unet_repro.errors import RunError
+from unet_repro.files import write_atomically, write_texts
 from unet_repro.report.arm_runs import ArmRun, runs_on_disk
 from unet_repro.report.arms import Arm, arms_of
 from unet_repro.report.page import render
 from unet_repro.report.page_data import page_data
 from unet_repro.report.record import RecordOfScale
-from unet_repro.report.table import REPORT_DIR, print_tables, write_table_files
+from unet_repro.report.table import REPORT_DIR, print_tables, table_texts
 from unet_repro.report.verdict_files import print_verdicts, write_verdicts
 from unet_repro.report.verdicts import judged_on_disk
-from unet_repro.runs.folder import write_atomically
 from unet_repro.runs.ledger import Ledger
 from unet_repro.trial.run_record import records_of
 
@@ -37,10 +37,7 @@ def main(arguments: list[str]) -> None:
 
 
 def report(runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR) -> list[Arm]:
-    """Writes verdicts, page, tables and figures, and prints verdicts and tables.
-
-    Returns:
-        The arms of the tables.
+    """Writes verdicts, page, tables and figures, prints verdicts and tables, and returns the arms of the tables.
 
     Raises:
         RunError: If there is nothing to report.
@@ -51,7 +48,7 @@ def report(runs_dir: Path, experiments: list[str] | None, out: Path = REPORT_DIR
     if not runs:
         raise RunError(f"{runs_dir} has no runs of {experiments or 'any comparison'}", hint="train some runs first")
     arms = arms_of(runs)
-    tables = write_table_files(arms, out)
+    tables = write_texts(out, table_texts(arms))
     data, written = write_page(runs_dir, experiments, out, runs)
     pictures = draw_all(arms, out) + draw_verdicts(data["trials"], out)
     print_tables(arms)
@@ -107,9 +104,8 @@ def add_to_record(runs_dir: Path, scale: str, checkout: Path) -> None:
     """
     from unet_repro.report.gallery import pictures_of  # noqa: PLC0415  (imports torch)
 
-    ledger = Ledger(runs_dir)
-    entries = [entry for name in ledger.experiments() for entry in ledger.read(name) if entry.scale == scale]
-    records = records_of(entries, runs_dir)
+    entries = Ledger(runs_dir).entries()
+    records = records_of([entry for entry in entries if entry.scale == scale], runs_dir)
     if not records:
         raise RunError(
             f"{runs_dir} has no finished and evaluated runs of scale {scale} without overrides of your own",

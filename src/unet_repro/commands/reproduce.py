@@ -20,7 +20,7 @@ from unet_repro.errors import ConfigError, SweepFailed
 from unet_repro.report.record import RecordOfScale, published_record
 from unet_repro.runs.ledger import Ledger
 from unet_repro.sweep.swept import key_of, variant_of
-from unet_repro.trial.claims import CLAIMS
+from unet_repro.trial.claims import EXPERIMENTS
 from unet_repro.trial.run_record import RunRecord, records_of
 
 DEFAULT_SEEDS = {"smoke": 2, "cpu": 3}  # scales that are not listed run the sequential trial
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     experiments = [name.strip() for name in asked.experiments.split(",") if name.strip()]
     wants_all = experiments == ["all"] and not is_sequential
     if is_sequential and asked.experiments in ("core", "all"):
-        experiments = list(dict.fromkeys(part.experiment for claim in CLAIMS for part in claim.parts))
+        experiments = list(EXPERIMENTS)
     elif asked.experiments in ("core", "all"):
         experiments = conf_files.suite(asked.experiments)
     _check(seeds, asked.jobs, experiments)
@@ -89,8 +89,7 @@ def _settle(asked: argparse.Namespace, data: str, experiments: list[str], train:
 
     def records() -> list[RunRecord]:
         """Of this suite's runs; with ``--record``, after they were added to the published record, of all of it."""
-        ledger = Ledger(runs_dir)
-        entries = [entry for name in ledger.experiments() for entry in ledger.read(name)]
+        entries = Ledger(runs_dir).entries()
         same = [one for one in entries if (one.scale, one.data, one.variant) == (asked.scale, data, variant)]
         found = records_of([replace(one, variant="") for one in same], runs_dir)
         if published is None:

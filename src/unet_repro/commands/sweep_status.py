@@ -52,15 +52,8 @@ def look(
     Raises:
         RunError: If there are none.
     """
-    ledger = Ledger(runs_dir)
     speeds = measured_speeds(runs_dir)
-    found = []
-    for experiment in experiments or ledger.experiments():
-        entries = ledger.read(experiment)
-        if not entries:
-            known = ", ".join(ledger.experiments()) or "none"
-            raise RunError(f"{runs_dir} has no runs of {experiment!r}", hint=f"start it first; known: {known}")
-        found += [status(entry, runs_dir, speeds) for entry in entries]
+    found = [status(entry, runs_dir, speeds) for entry in Ledger(runs_dir).entries(experiments)]
     if not found:
         raise RunError(f"no sweep has been started in {runs_dir}", hint="start one, or set its folder with --runs-dir")
     return [_with_job(run, orders or {}) for run in found]

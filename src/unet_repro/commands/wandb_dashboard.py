@@ -12,9 +12,10 @@ from rich.progress import track
 from unet_repro.commands.options import parser
 from unet_repro.commands.wandb_sync import selected_runs
 from unet_repro.errors import RunError, UserError
+from unet_repro.files import write_atomically
 from unet_repro.report.made_with import question_of
 from unet_repro.report.verdict_files import to_markdown
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Ledger, unique
 from unet_repro.tracking import dashboard
 from unet_repro.tracking.dashboard import Comparison

@@ -14,6 +14,7 @@ from unet_repro.errors import RunError, UserError
 from unet_repro.files import locked
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Ledger, unique
+from unet_repro.sweep.status import first_line, state_of
 from unet_repro.tracking.finished import about, ensure_offline_run, offline_file_of
 from unet_repro.tracking.links import link_offline_run
 from unet_repro.tracking.upload import Upload, check_server, has_arrived
@@ -56,7 +57,6 @@ def main(arguments: list[str]) -> None:
     runs = selected_runs(asked.runs_dir, asked.experiments)
     with locked(
         asked.runs_dir / ".wandb-sync.lock",
-        failure=f"cannot write to {asked.runs_dir}",
         hint="check its permissions",
         busy=RunError(f"another wandb-sync is running in {asked.runs_dir}", hint="wait for it to end"),
     ):
@@ -71,18 +71,10 @@ def selected_runs(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
     Raises:
         RunError: If there are none, or the ledger is damaged.
     """
-    ledger = Ledger(runs_dir)
     runs: dict[str, Run] = {}
-    for experiment in experiments or ledger.experiments():
-        entries = unique(ledger.read(experiment))
-        if not entries:
-            raise RunError(
-                f"there are no runs of {experiment!r} in {runs_dir}",
-                hint=f"train some first; known comparisons: {', '.join(ledger.experiments()) or 'none'}",
-            )
-        for entry in entries:
-            title = f"{entry.experiment} / {entry.arm}, seed {entry.seed}"
-            runs.setdefault(entry.run_id, Run(RunFolder(runs_dir / entry.run_id), title))
+    for entry in unique(Ledger(runs_dir).entries(experiments)):
+        title = f"{entry.experiment} / {entry.arm}, seed {entry.seed}"
+        runs[entry.run_id] = Run(RunFolder(runs_dir / entry.run_id), title)
     if not experiments:
         for path in sorted(runs_dir.glob("*/config.yaml")):
             runs.setdefault(path.parent.name, Run(RunFolder(path.parent), _title(RunFolder(path.parent))))
@@ -92,15 +84,12 @@ def selected_runs(runs_dir: Path, experiments: Sequence[str]) -> list[Run]:
 
 
 def sync(runs: Iterable[Run], *, entity: str | None = None, force: bool = False) -> Sorted:
-    """Uploads the finished runs that W&B does not have yet, and prints the outcome of each.
+    """Uploads the finished runs that W&B does not have yet; prints and returns the outcome of each.
 
     Args:
         runs: The selected runs.
         entity: User or team to upload to; ``None`` for the user's default.
         force: Also upload runs that W&B already has.
-
-    Returns:
-        The runs by outcome.
 
     Raises:
         UserError: If there is something to upload and the login was rejected.
@@ -175,14 +164,12 @@ def _link(folder: RunFolder) -> None:
 
 
 def _unfinished(folder: RunFolder) -> str:
-    if folder.running:
+    state, steps = state_of(folder), folder.steps_in_words()
+    if state == "running":
         return "is being trained"
-    if folder.state == "failed":
-        return "failed: " + (folder.error.read_text(errors="replace").splitlines() or ["for no known reason"])[0]
-    progress = folder.progress_now()
-    if folder.state == "new" or progress is None:
-        return "not trained yet"
-    return f"unfinished, at step {progress['step']} of {progress['of']}"
+    if state == "failed":
+        return f"failed: {first_line(folder.error)}"
+    return f"unfinished, at {steps}" if state == "partial" and steps else "not trained yet"
 
 
 def _bar() -> Progress:

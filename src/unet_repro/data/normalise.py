@@ -49,12 +49,7 @@ class Normalisation:
 
 
 def normaliser(normalisation: Normalisation, dtype: np.dtype[Any]) -> Callable[[npt.NDArray[np.generic]], Pixels]:
-    """``normalisation.apply`` for many ``(C, H, W)`` blocks of one type: same results, with tables for 8 and 16 bit.
-
-    Args:
-        normalisation: Statistics of the training images.
-        dtype: Type of the blocks.
-    """
+    """``normalisation.apply`` for many ``(C, H, W)`` blocks of one type: same results, with tables for 8 and 16 bit."""
     if dtype not in (np.uint8, np.uint16):
         return normalisation.apply
     grey = np.arange(np.iinfo(dtype).max + 1, dtype=dtype)

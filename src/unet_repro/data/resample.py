@@ -23,12 +23,7 @@ _Label = TypeVar("_Label", bound=np.generic)
 
 @dataclass(frozen=True)
 class Sizes:
-    """Height and width of an image, as it is and at the working resolution.
-
-    Attributes:
-        full_hw: As it is.
-        working_hw: At the working resolution.
-    """
+    """Height and width of an image, as it is and at the working resolution."""
 
     full_hw: tuple[int, int]
     working_hw: tuple[int, int]

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from unet_repro.data.labels import NUM_CLASSES
-from unet_repro.errors import ConfigError, DataError, RunError
+from unet_repro.errors import ConfigError, DataError
 from unet_repro.evaluation.sections import SECTIONS, Predictions, Record
 from unet_repro.evaluation.trained_run import Trained, open_trained
-from unet_repro.files import locked, replacing
-from unet_repro.runs.folder import open_run, write_atomically
+from unet_repro.files import locked, replacing, write_atomically
+from unet_repro.runs.folder import RunFolder, open_run
 
 NAME = "trial"
 VERSION = 3  # increased whenever a change to the code changes what is measured
@@ -52,10 +52,9 @@ def evaluate(run: Path, sections: Iterable[str]) -> Record:
     wanted = {"scores", *check_sections(sections)}
     if is_evaluated(run, wanted):
         return cast(Record, read_evaluation(run))
-    open_run(run)  # refuses a folder that is no run, before a lock is created in it
+    path = open_run(run).evaluation_file  # refuses a folder that is no run, before a lock is created in it
     # Locked: a sweep evaluates a run that several comparisons share in several processes.
-    failure, hint = f"cannot write to {path_of(run).parent}", "make the run's folder writable"
-    with locked(path_of(run).with_name(".lock"), failure=failure, hint=hint):
+    with locked(path.with_name(".lock"), hint="make the run's folder writable"):
         return _evaluate(run, wanted)
 
 
@@ -81,10 +80,10 @@ def _evaluate(run: Path, wanted: set[str]) -> Record:
             record = _merged(record, {**SECTIONS[name](predictions, record), "sections": [name]})
     record["sections"].sort(key=list(SECTIONS).index)
     record["transform"] = _transform(trained)
-    path_of(run).parent.mkdir(exist_ok=True)
+    path = trained.folder.evaluation_file
     if "scores" in missing:
-        _write_classes(path_of(run).with_suffix(".npz"), predictions, record["thresholds"]["1"]["iou"])
-    write_atomically(path_of(run), json.dumps(record, indent=1, sort_keys=True))
+        _write_classes(path.with_suffix(".npz"), predictions, record["thresholds"]["1"]["iou"])
+    write_atomically(path, json.dumps(record, indent=1, sort_keys=True))
     return record
 
 
@@ -94,19 +93,8 @@ def read_evaluation(run: Path) -> Record | None:
     Raises:
         RunError: If its file is damaged.
     """
-    path = path_of(run)
-    if not path.exists():
-        return None
-    try:
-        record: Record = json.loads(path.read_text())
-    except ValueError as error:
-        raise RunError(f"{path} is damaged", hint="remove it; it will be recomputed") from error
-    return record if record.get("version") == VERSION else None
-
-
-def path_of(run: Path) -> Path:
-    """Path of the evaluation's file; that of the predicted classes ends in ``.npz``."""
-    return run / "evaluations" / f"{NAME}.json"
+    record = RunFolder(run).evaluation()
+    return record if record is not None and record.get("version") == VERSION else None
 
 
 def is_evaluated(run: Path, sections: Iterable[str]) -> bool:

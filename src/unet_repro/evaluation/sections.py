@@ -36,11 +36,7 @@ Record = dict[str, Any]
 
 
 class Predictions:
-    """Predictions of a run's training and held-out images, each made once, by mirrored overlap-tiles.
-
-    Args:
-        trained: The run.
-    """
+    """Predictions of a run's training and held-out images, each made once, by mirrored overlap-tiles."""
 
     def __init__(self, trained: Trained) -> None:
         self.trained = trained

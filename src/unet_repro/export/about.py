@@ -5,6 +5,7 @@ from html import escape
 from unet_repro import __version__
 from unet_repro.data.sources.registry import registry
 from unet_repro.export.card import kind_of, validation_scores
+from unet_repro.files import counted
 from unet_repro.models.protocol import first_width, normalises_tiles
 from unet_repro.models.unet import UNet
 from unet_repro.runs.network import Checkpoint, Network
@@ -55,7 +56,7 @@ def _network_facts(network: Network) -> list[tuple[str, str]]:
         ("Network", escape(f"{kind_of(network)}{shape}, {parameters:,} parameters")),
         ("Run", f"<code>{escape(network.run_id)}</code>"),
         ("Classes", escape(", ".join(network.class_names))),
-        ("Input", f"{network.in_channels} channel{'s' if network.in_channels > 1 else ''}, grey values as stored"),
+        ("Input", f"{counted(network.in_channels, 'channel')}, grey values as stored"),
         ("Tiles", tiles),
         ("Made with", f"unet-repro {escape(__version__)}"),
     ]

@@ -19,7 +19,7 @@ from unet_repro.export.cover import Example, draw_cover
 from unet_repro.export.onnx import OPSET, describe, export_onnx, needed, runner
 from unet_repro.export.parity import Pixels, check_parity, sample_images
 from unet_repro.export.torchscript import export_torchscript
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 from unet_repro.models.unet import UNet
 from unet_repro.runs.network import Checkpoint, Network
 from unet_repro.runs.package import pack
@@ -90,8 +90,7 @@ def export_bioimageio(
                     hint="check author, licence and the names of the classes, or export to .onnx",
                 ) from error
             differences = [_check(network, package, kind) for kind in weights]
-        with replacing(path) as file:
-            file.write(package.read_bytes())
+        write_atomically(path, package.read_bytes())
     return max(differences)
 
 

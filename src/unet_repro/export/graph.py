@@ -18,9 +18,6 @@ class Deployed(nn.Module):
 
     Its arithmetic on sizes is understood by ``torch.export`` and ``torch.jit.trace`` alike, so that both keep every
     size dynamic.
-
-    Args:
-        network: A run's network.
     """
 
     mean: Tensor
@@ -56,11 +53,7 @@ class Deployed(nn.Module):
 
 
 class DeployedTile(Deployed):
-    """Normalisation, network and softmax, for programs that tile images themselves.
-
-    Args:
-        network: A run's network.
-    """
+    """Normalisation, network and softmax, for programs that tile images themselves."""
 
     def forward(self, tile_BCHW: Tensor) -> Tensor:
         """Class probabilities of the tile's valid centre.
@@ -85,10 +78,6 @@ def covering_indices(size: int, geometry: TileGeometry) -> Tensor:
     """Pixels of a line that the smallest tile covering it consists of, mirrored at both ends as often as necessary.
 
     The same as ``data.tiles.mirror_indices(-halo_px, geometry.covering(size), size)``, in operations of torch.
-
-    Args:
-        size: Pixels of the line.
-        geometry: The network's legal tiles.
 
     Returns:
         Indices, int64, as many as the smallest legal size whose output is at least ``size``.

@@ -8,17 +8,17 @@ import base64
 import gzip
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from unet_repro.errors import ConfigError, RunError
+from unet_repro.errors import ConfigError
 from unet_repro.export.about import about, lead_of, title_of
 from unet_repro.export.npm import GEOTIFF, ONNX_RUNTIME, read_members
 from unet_repro.export.onnx import tile_graph
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.planner import shape_of, tile_bytes
 from unet_repro.models.protocol import normalises_tiles
@@ -36,30 +36,15 @@ MOST_PIXELS_AT_ONCE = 4_000_000  # if the result depends on the tile: the limit 
 MOST_TILE_BYTES = 3.2e9
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """Files of the packages that the page contains.
+def read_runtime(folder: Path | None) -> tuple[dict[str, bytes], str]:
+    """Files of the packages, by their id in the page, and the TIFF reader's licence; see ``npm.read_members``.
 
-    Attributes:
-        runtime: ONNX Runtime's script.
-        loader: The script that starts its WebAssembly.
-        wasm: Its WebAssembly.
-        tiff: The TIFF reader's script.
-        tiff_licence: Its licence.
+    The files are ONNX Runtime's script, the script that starts its WebAssembly, this itself, and the TIFF reader.
     """
-
-    runtime: bytes
-    loader: bytes
-    wasm: bytes
-    tiff: bytes
-    tiff_licence: bytes
-
-
-def read_runtime(folder: Path | None) -> Runtime:
-    """The files of the packages; see ``npm.read_members``."""
     names = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-    runtime = read_members(ONNX_RUNTIME, [f"dist/{name}" for name in names], folder)
-    return Runtime(*runtime, *read_members(GEOTIFF, ["dist-browser/geotiff.js", "LICENSE"], folder))
+    runtime, loader, wasm = read_members(ONNX_RUNTIME, [f"dist/{name}" for name in names], folder)
+    tiff, licence = read_members(GEOTIFF, ["dist-browser/geotiff.js", "LICENSE"], folder)
+    return {"wasm": wasm, "loader": loader, "runtime": runtime, "tiff": tiff}, licence.decode()
 
 
 def export_html(
@@ -88,27 +73,22 @@ def export_html(
                 f"run {network.run_id} was trained with {name}, which a page does not support",
                 hint="use `unet-repro predict`, or export to .zip",
             )
-    runtime = read_runtime(packages)
+    parts, licence = read_runtime(packages)
     weights, difference = tile_graph(network)
-    page = render(network, runtime, weights, checkpoint)
-    try:
-        with replacing(path) as file:
-            file.write(page.encode())
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}", hint="choose another output") from error
+    write_atomically(path, render(network, {"weights": weights, **parts}, licence, checkpoint))
     return difference
 
 
-def render(network: Network, runtime: Runtime, weights: bytes, checkpoint: Checkpoint) -> str:
-    """The complete document."""
+def render(network: Network, parts: Mapping[str, bytes], licence: str, checkpoint: Checkpoint) -> str:
+    """The complete document.
+
+    Args:
+        network: A run's network.
+        parts: The network's ONNX graph, ``weights``, and the files of ``read_runtime``.
+        licence: The TIFF reader's licence.
+        checkpoint: The run's checkpoint that the network was opened with.
+    """
     chosen = read_choice(network.folder, checkpoint)
-    parts = {
-        "weights": weights,
-        "wasm": runtime.wasm,
-        "loader": runtime.loader,
-        "runtime": runtime.runtime,
-        "tiff": runtime.tiff,
-    }
     written = json.dumps(describe(network, chosen or InstanceSettings()), allow_nan=False).replace("<", "\\u003c")
     contents = {
         "<!-- title -->": title_of(network),
@@ -116,7 +96,7 @@ def render(network: Network, runtime: Runtime, weights: bytes, checkpoint: Check
         "<!-- settings -->": _of_settings(chosen),
         "<!-- about -->": about(network, checkpoint),
         "<!-- software -->": f"{ONNX_RUNTIME.name} {ONNX_RUNTIME.version} and {GEOTIFF.name} {GEOTIFF.version}",
-        "<!-- licence -->": escape(runtime.tiff_licence.decode()),
+        "<!-- licence -->": escape(licence),
         "/* styles */": _source("page.css"),
         "/* worker */": joined(WORKER),
         "/* scripts */": joined(PAGE),

@@ -15,7 +15,7 @@ import pooch
 
 from unet_repro.console import report_user_errors
 from unet_repro.errors import ConfigError, RunError
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 
 TIMEOUT_S = 600  # of the npm client, for 33 MB
 _CODES = ("code ", "errno ", "syscall ", "type ")  # of lines of npm's errors
@@ -108,8 +108,7 @@ def fetch(package: Package) -> bytes:
         if done.returncode or not found.exists():
             raise RunError(f"npm cannot bring the package {package}: {_reason(done.stderr)}", hint=_hint())
         archive = _checked(package, found)
-    with replacing(package.cached) as file:
-        file.write(archive)
+    write_atomically(package.cached, archive)
     return archive
 
 

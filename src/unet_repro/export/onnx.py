@@ -15,7 +15,7 @@ from torch import nn
 from unet_repro.errors import ConfigError, RunError, install_extra
 from unet_repro.export.graph import Deployed, DeployedTile
 from unet_repro.export.parity import Pixels, check_parity, recorded_images, sample_images
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.runs.network import Network
 
@@ -42,16 +42,12 @@ def export_onnx(network: Network, path: Path) -> float:
     """
     content = _recorded(network, Deployed(network), "image", recorded_images(network))
     difference = check_parity(network, runner(content))
-    with replacing(path) as file:
-        file.write(content)
+    write_atomically(path, content)
     return difference
 
 
 def tile_graph(network: Network) -> tuple[bytes, float]:
     """The network as ONNX for one tile at a time, after checking that it reproduces the run's output.
-
-    Args:
-        network: A run's network.
 
     Returns:
         The graph, input ``tile`` ``(1, C, H, W)`` float32 as stored with legal sizes, output ``probabilities``

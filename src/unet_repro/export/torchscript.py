@@ -8,7 +8,7 @@ import torch
 
 from unet_repro.export.graph import Deployed
 from unet_repro.export.parity import check_parity, recorded_images
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 from unet_repro.runs.network import Network
 
 
@@ -34,6 +34,5 @@ def export_torchscript(network: Network, path: Path) -> float:
         content.seek(0)
         loaded = torch.jit.load(content)  # type: ignore[no-untyped-call]
         difference = check_parity(network, lambda images: loaded(torch.from_numpy(images)).numpy())
-    with replacing(path) as file:
-        file.write(content.getvalue())
+    write_atomically(path, content.getvalue())
     return difference

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,7 @@ def predict_file(
     position.unlike = unlike
     if start is None:
         check_shows_something(stack)
+    work = _Work(predictor, stack, plan, journal, position, tiles_done)
     with ExitStack() as opened:
 
         def opened_output(path: Path, layout: Layout) -> Writer:
@@ -125,23 +126,19 @@ def predict_file(
         maps = None
         if (sizes := predictor.sizes(stack)).differ:
             maps = opened_output(target.with_name(f".{target.name}.maps.npy"), _of_maps(layout, predictor.head, sizes))
-        predict_planes = partial(
-            _predict_stack, predictor, stack, maps, plan, journal=journal, position=position, tiles_done=tiles_done
-        )
         if not output.resumed:
             position.numbered = 0
         if result.kind != "instances":
-            predict_planes(output)
+            work.predict(output, maps)
             output.finish()
         else:
             of_mask = replace(layout, channels=1 + predictor.head.has_seeds, dtype=np.dtype(np.uint8))
             mask = opened_output(target.with_name(f".{target.name}.mask.npy"), of_mask)
-            predict_planes(mask)
+            work.predict(mask, maps)
             for plane in range(position.numbered, stack.num_planes):
                 _number_objects(mask, output, plane, result.instances)
-                output.flush()
                 position.numbered = plane + 1
-                journal.write(position)
+                work.note(output)
             if result.extras:
                 objects = _objects(stack, mask, output, result)
                 position.summary = asdict(write_objects(target, objects, result.extras))
@@ -153,40 +150,91 @@ def predict_file(
     journal.write(position)
 
 
+@dataclass
+class _Work:
+    """The prediction of a file: what its stages share; see ``predict_file``."""
+
+    predictor: Predictor
+    stack: Stack
+    plan: TilePlan
+    journal: Journal
+    position: Position
+    tiles_done: Callable[[int], object]
+    noted: float = field(default_factory=time.monotonic)
+
+    def note(self, output: Writer) -> None:
+        """Records the position, once everything before it is on disk."""
+        output.flush()
+        self.journal.write(self.position)
+        self.noted = time.monotonic()
+
+    def predict(self, output: Writer, maps: Writer | None) -> None:
+        """Predicts all planes into the output; at a working resolution into maps first, which are then enlarged."""
+        num_classes = self.predictor.head.num_classes
+
+        def stored(scores: Tensor) -> Block:
+            return self.predictor.result.of(scores, num_classes)
+
+        if maps is None:
+            self.predict_planes(output, stored)
+            return
+        self.predict_planes(maps, lambda scores: probabilities_of(scores, num_classes, 0).cpu().numpy())
+        for plane in range(self.position.numbered, self.stack.num_planes):
+            take = partial(_write_piece, output, plane, stored)
+            enlarge_plane(maps, plane, self.predictor.sizes(self.stack), num_classes, take)
+        output.flush()
+
+    def predict_planes(self, output: Writer, stored: Callable[[Tensor], Block]) -> None:
+        """Predicts all planes at the working resolution; ``stored`` converts scores to what the output stores."""
+        predictor, stack, position = self.predictor, self.stack, self.position
+        if not output.resumed:  # no partial output, with or without a record: start from the beginning
+            position.plane = position.row = 0
+        to_float = normaliser(predictor.normalisation, stack.dtype)
+
+        def normalise(block: Block) -> npt.NDArray[np.float32]:
+            if block.dtype.kind == "f" and not np.isfinite(block).all():
+                where = str(stack.path) if stack.num_planes == 1 else f"plane {position.plane} of {stack.path}"
+                raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")
+            return to_float(block)
+
+        def row_done(row: int) -> None:
+            position.row = row + 1
+            if time.monotonic() - self.noted > NOTE_EVERY_S:
+                self.note(output)
+
+        for plane in range(position.plane, stack.num_planes):
+            as_stored = Plane(
+                read=partial(stack.read, plane),
+                normalise=normalise,
+                row_bytes=stack.width * stack.channels * stack.dtype.itemsize,
+            )
+            predict_plane(
+                predictor.network,
+                working_plane(as_stored, predictor.sizes(stack)),
+                self.plan,
+                partial(_write_piece, output, plane, stored),
+                num_classes=predictor.head.num_classes,
+                device=predictor.device,
+                views=predictor.views,
+                stitching=predictor.stitching,
+                first_row=position.row,
+                row_done=row_done,
+                tiles_done=self.tiles_done,
+            )
+            position.plane, position.row = plane + 1, 0
+            if time.monotonic() - self.noted > NOTE_EVERY_S or position.plane == stack.num_planes:
+                self.note(output)
+
+
+def _write_piece(output: Writer, plane: int, stored: Callable[[Tensor], Block], piece: Piece) -> None:
+    output.write(plane, piece.top, piece.left, stored(piece.scores))
+
+
 def _of_maps(layout: Layout, head: Head, sizes: Sizes) -> Layout:
     """The layout of class probabilities, and the seed map, at the working resolution."""
     height, width = sizes.working_hw
     channels = head.num_classes + head.has_seeds
     return replace(layout, channels=channels, height=height, width=width, dtype=np.dtype(np.float32), palette=None)
-
-
-def _predict_stack(
-    predictor: Predictor,
-    stack: Stack,
-    maps: Writer | None,
-    plan: TilePlan,
-    output: Writer,
-    *,
-    journal: Journal,
-    position: Position,
-    tiles_done: Callable[[int], object],
-) -> None:
-    """Predicts all planes into the output; at a working resolution into maps first, which are then enlarged."""
-    num_classes, stored = predictor.head.num_classes, predictor.result.of
-    predict_planes = partial(
-        _predict_planes, predictor, stack, plan, journal=journal, position=position, tiles_done=tiles_done
-    )
-    if maps is None:
-        predict_planes(output, lambda scores: stored(scores, num_classes))
-        return
-    predict_planes(maps, lambda scores: probabilities_of(scores, num_classes, 0).cpu().numpy())
-    for plane in range(position.numbered, stack.num_planes):
-
-        def take(piece: Piece, plane: int = plane) -> None:
-            output.write(plane, piece.top, piece.left, stored(piece.scores, num_classes))
-
-        enlarge_plane(maps, plane, predictor.sizes(stack), num_classes, take)
-    output.flush()
 
 
 def _objects(stack: Stack, mask: Writer, output: Writer, result: Result) -> ObjectStack:
@@ -218,68 +266,6 @@ def check_shows_something(stack: Stack) -> None:
             if (rows != first[:, None, None]).any():
                 return
     raise DataError(f"{stack.path} is constant: every pixel is {first[0]}", hint="leave it out")
-
-
-def _predict_planes(
-    predictor: Predictor,
-    stack: Stack,
-    plan: TilePlan,
-    output: Writer,
-    stored: Callable[[Tensor], Block],
-    *,
-    journal: Journal,
-    position: Position,
-    tiles_done: Callable[[int], object],
-) -> None:
-    """Predicts all planes at the working resolution; ``stored`` converts scores to what the output stores."""
-    if not output.resumed:  # no partial output, with or without a record: start from the beginning
-        position.plane = position.row = 0
-    to_float = normaliser(predictor.normalisation, stack.dtype)
-    noted = time.monotonic()
-
-    def normalise(block: Block, plane: int) -> npt.NDArray[np.float32]:
-        if block.dtype.kind == "f" and not np.isfinite(block).all():
-            where = str(stack.path) if stack.num_planes == 1 else f"plane {plane} of {stack.path}"
-            raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")
-        return to_float(block)
-
-    def note() -> None:
-        nonlocal noted
-        output.flush()
-        journal.write(position)
-        noted = time.monotonic()
-
-    def row_done(row: int) -> None:
-        position.row = row + 1
-        if time.monotonic() - noted > NOTE_EVERY_S:
-            note()
-
-    for plane in range(position.plane, stack.num_planes):
-
-        def take(piece: Piece, plane: int = plane) -> None:
-            output.write(plane, piece.top, piece.left, stored(piece.scores))
-
-        as_stored = Plane(
-            read=partial(stack.read, plane),
-            normalise=partial(normalise, plane=plane),
-            row_bytes=stack.width * stack.channels * stack.dtype.itemsize,
-        )
-        predict_plane(
-            predictor.network,
-            working_plane(as_stored, predictor.sizes(stack)),
-            plan,
-            take,
-            num_classes=predictor.head.num_classes,
-            device=predictor.device,
-            views=predictor.views,
-            stitching=predictor.stitching,
-            first_row=position.row,
-            row_done=row_done,
-            tiles_done=tiles_done,
-        )
-        position.plane, position.row = plane + 1, 0
-        if time.monotonic() - noted > NOTE_EVERY_S or position.plane == stack.num_planes:
-            note()
 
 
 def _number_objects(mask: Writer, output: Writer, plane: int, settings: InstanceSettings) -> None:

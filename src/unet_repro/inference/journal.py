@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 
 Signature = dict[str, Any]
 
@@ -59,8 +59,7 @@ class Journal:
 
     def write(self, position: Position) -> None:
         """Records that everything before this position is on disk."""
-        with replacing(self.path) as file:
-            file.write(json.dumps({"signature": self.signature, "position": asdict(position)}).encode())
+        write_atomically(self.path, json.dumps({"signature": self.signature, "position": asdict(position)}))
 
     def forget(self) -> None:
         """Removes the record."""

@@ -8,7 +8,7 @@ Tensor names: C channels, H W image, K classes.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
@@ -193,7 +193,7 @@ def predict(
     crop = crop_mirrored if padding == "mirror" else crop_zero
     stitched_KHW: Tensor | None = None
     with _evaluating(network):
-        for offsets in _batches(plan):
+        for offsets, _ in batches(plan.offsets, plan.tile_hw):
             tiles = [crop(image_CHW, y - plan.halo_px, x - plan.halo_px, *plan.tile_hw) for y, x in offsets]
             batch = torch.from_numpy(np.stack(tiles)).to(device, dtype, memory_format=torch.channels_last)
             scores_BKhw = network(batch).float()
@@ -225,12 +225,15 @@ def _evaluating(network: Callable[[Tensor], Tensor]) -> Iterator[None]:
             module.training = True
 
 
-def _batches(plan: TilePlan) -> list[tuple[tuple[int, int], ...]]:
-    """Offsets in batches of equal size; small tiles are batched, and the last batch repeats some if necessary.
+def batches(
+    offsets: Sequence[tuple[int, int]], tile_hw: tuple[int, int]
+) -> Iterator[tuple[Sequence[tuple[int, int]], int]]:
+    """Tiles in batches of equal size, each with the number of tiles at its end that are new: the last repeats some.
 
-    Not only for speed: for a single small image torch uses another CPU kernel in the deep layers, which adds in another
-    order. With equal batches the stitched result is bit-identical.
+    Small tiles are batched not only for speed: for a single small image torch uses another CPU kernel in the deep
+    layers, which adds in another order. With equal batches the stitched result is bit-identical.
     """
-    number = min(len(plan.offsets), max(1, BATCH_PIXELS // (plan.tile_hw[0] * plan.tile_hw[1])))
-    ends = range(number, len(plan.offsets) + number, number)
-    return [plan.offsets[max(0, min(end, len(plan.offsets)) - number) : min(end, len(plan.offsets))] for end in ends]
+    number = min(len(offsets), max(1, BATCH_PIXELS // (tile_hw[0] * tile_hw[1])))
+    for end in range(number, len(offsets) + number, number):
+        last = min(end, len(offsets))
+        yield offsets[last - number : last], number - (end - last)

@@ -5,7 +5,7 @@ While the network processes one batch of tiles, one thread reads and normalises 
 Tensor names: B batch, C channels, H W input, h w output, K classes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +19,7 @@ from torch import Tensor
 from unet_repro.data.tiles import mirror_indices
 from unet_repro.errors import ConfigError
 from unet_repro.heads import probabilities_of, scores_of
-from unet_repro.inference.overlap_tile import BATCH_PIXELS, TilePlan
+from unet_repro.inference.overlap_tile import TilePlan, batches
 
 TileViews = Literal[1, 4, 8]
 Stitching = Literal["exact", "average"]
@@ -108,7 +108,7 @@ def predict_plane(
     averaging = _Averaging(plan, rows, num_classes) if stitching == "average" else None
     # Overlapping tiles of the previous row extend into the first row: they are predicted again, but not passed on.
     begin = max(0, first_row - 1) if averaging else first_row
-    jobs = [(row, *batch) for row in range(begin, len(rows)) for batch in _batches(rows[row], plan)]
+    jobs = [(row, *batch) for row in range(begin, len(rows)) for batch in batches(rows[row], plan.tile_hw)]
     bands = _Bands(plane, plan)
     with torch.inference_mode(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         coming: Future[Tensor] | None = reader.submit(bands.tiles, jobs[0][1]) if jobs else None
@@ -143,17 +143,6 @@ def _hand_over(
         row_done(row)
 
 
-def _batches(row: list[tuple[int, int]], plan: TilePlan) -> Iterator[tuple[list[tuple[int, int]], int]]:
-    """Tiles of a row in batches of equal size, each with the number of tiles at its end that are new.
-
-    As in ``overlap_tile.predict``, all batches have equal size, so that torch chooses the same kernels for all.
-    """
-    number = min(len(row), max(1, BATCH_PIXELS // (plan.tile_hw[0] * plan.tile_hw[1])))
-    for end in range(number, len(row) + number, number):
-        last = min(end, len(row))
-        yield row[last - number : last], number - (end - last)
-
-
 def _seen(network: Callable[[Tensor], Tensor], x_BCHW: Tensor, views: TileViews, num_classes: int | None) -> Tensor:
     """Scores of a batch; for several views the scores of their mean probabilities."""
     if views == 1:
@@ -179,7 +168,7 @@ class _Bands:
         self.top: int | None = None
         self.band: Block | None = None
 
-    def tiles(self, offsets: list[tuple[int, int]]) -> Tensor:
+    def tiles(self, offsets: Sequence[tuple[int, int]]) -> Tensor:
         """``(B, C, H, W)`` float32."""
         return torch.from_numpy(np.stack([self._tile(*offset) for offset in offsets]))
 

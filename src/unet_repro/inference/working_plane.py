@@ -21,12 +21,7 @@ BAND_PIXELS = 1_000_000  # pixels of an enlarged band
 
 
 def working_plane(plane: Plane, sizes: Sizes) -> Plane:
-    """The plane at the working resolution, already normalised.
-
-    Args:
-        plane: The plane as stored.
-        sizes: Its sizes.
-    """
+    """The plane at the working resolution, already normalised."""
     if not sizes.differ:
         return plane
 

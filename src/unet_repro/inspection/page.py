@@ -15,7 +15,7 @@ from unet_repro.data.labels import IGNORED, Labels, class_counts, classes_of
 from unet_repro.data.sample import Sample
 from unet_repro.data.weight_cache import cached
 from unet_repro.data.weight_maps import none, paper
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import write_atomically
 from unet_repro.stacks.palette import class_palette
 
 SIDE_PX = 384  # most of an image that is shown: its centre

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from unet_repro.errors import RunError
-from unet_repro.files import replacing
+from unet_repro.files import replacing, writing
 from unet_repro.objects.sheet import Card, write_sheet
 
 
@@ -24,12 +23,9 @@ def write_batch(page: Path, table: Path | None, cards: Iterable[Card], *, title:
     Raises:
         RunError: If a file cannot be written; an older file is then unchanged.
     """
-    try:
-        with ExitStack() as opened:
-            file = None if table is None else opened.enter_context(replacing(table))
-            write_sheet(page, cards if file is None else _copied(cards, file), title=title, notes=notes)
-    except OSError as error:
-        raise RunError(f"cannot write {table}: {error.strerror or error}", hint="free some space") from error
+    with writing(table), ExitStack() as opened:
+        file = None if table is None else opened.enter_context(replacing(table))
+        write_sheet(page, cards if file is None else _copied(cards, file), title=title, notes=notes)
 
 
 def _copied(cards: Iterable[Card], file: BinaryIO) -> Iterator[Card]:

@@ -20,9 +20,6 @@ def draw_overlay(plane: ObjectPlane) -> Picture:
     A plane with a side of more than 2048 pixels is reduced by a whole number: to the mean of its pixels, with an
     outline wherever one of them has one.
 
-    Args:
-        plane: The plane.
-
     Returns:
         ``(h, w, 3)`` uint8, blue, green, red.
     """

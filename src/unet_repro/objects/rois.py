@@ -19,11 +19,7 @@ _LONGEST, _FARTHEST = 65535, 32767  # corners and coordinates that a polygon's 1
 
 
 class RoiZip:
-    """A ZIP file that is written object by object.
-
-    Args:
-        file: An opened binary file.
-    """
+    """A ZIP file that is written object by object."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._zip = StoredZip(file)

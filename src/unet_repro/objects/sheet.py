@@ -11,8 +11,8 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from unet_repro.errors import ConfigError, RunError
-from unet_repro.files import replacing
+from unet_repro.errors import ConfigError
+from unet_repro.files import counted, replacing, writing
 from unet_repro.objects.summary import BINS_PER_DOUBLING, Summary, add_counts
 
 MOST_PICTURES = 1000  # further cards link to their picture: a page of more megabytes opens slowly
@@ -73,20 +73,11 @@ def check_own(path: Path) -> None:
 def write_sheet(path: Path, cards: Iterable[Card], *, title: str, notes: Sequence[str]) -> None:
     """Writes the page card by card; memory does not grow with their number.
 
-    Args:
-        path: The page.
-        cards: The images.
-        title: Its title.
-        notes: Sentences below the title.
-
     Raises:
         RunError: If it cannot be written.
     """
-    try:
-        with replacing(path) as file:
-            _write(file, path.parent, cards, title=title, notes=notes)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}", hint="free some space") from error
+    with writing(path), replacing(path) as file:
+        _write(file, path.parent, cards, title=title, notes=notes)
 
 
 def _write(file: BinaryIO, folder: Path, cards: Iterable[Card], *, title: str, notes: Sequence[str]) -> None:
@@ -107,7 +98,7 @@ def _write(file: BinaryIO, folder: Path, cards: Iterable[Card], *, title: str, n
         sizes = add_counts(sizes, card.summary.sizes)
     line("</main><h2>All images</h2>")
     flagged = f"; {unlike} unlike the training images" if unlike else ""
-    line(f"<p>{objects} objects in {images} image{'s' if images != 1 else ''}{flagged}</p>{_histogram(sizes)}")
+    line(f"<p>{objects} objects in {counted(images, 'image')}{flagged}</p>{_histogram(sizes)}")
     line("</body></html>")
 
 

@@ -8,8 +8,7 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from unet_repro.errors import RunError
-from unet_repro.files import replacing
+from unet_repro.files import replacing, writing
 from unet_repro.objects import table
 from unet_repro.objects.geojson import GeoJson
 from unet_repro.objects.measure import Measures, measure
@@ -85,35 +84,30 @@ def write_objects(target: Path, stack: ObjectStack, extras: frozenset[Extra]) ->
         RunError: If a file cannot be written; an older file is then unchanged.
     """
     summary = Summary()
-    try:
-        with ExitStack() as opened:
-            files: dict[Extra, BinaryIO] = {
-                extra: opened.enter_context(replacing(paths_of(target, extra))) for extra in sorted(extras)
-            }
-            geojson = GeoJson(files["geojson"], stack.class_name) if "geojson" in files else None
-            rois = RoiZip(files["rois"]) if "rois" in files else None
-            for number in range(stack.num_planes):
-                plane = stack.plane(number)
-                measures = measure(plane, max(int(plane.labels(*band).max()) for band in plane.bands()))
-                summary.add(measures)
-                if "table" in files:
-                    if number == 0:
-                        files["table"].write(table.header(plane.channels).encode())
-                    for lines in table.rows(stack.name, number + 1, measures, stack.pixel_size_um):
-                        files["table"].write(lines.encode())
-                if geojson or rois:
-                    _write_outlines(stack, number, measures, geojson, rois)
-                if "overlay" in files and number == stack.num_planes // 2:
-                    files["overlay"].write(to_png(draw_overlay(plane)))
-            if geojson:
-                geojson.finish()
-            if rois:
-                rois.finish()
-    except OSError as error:
-        raise RunError(
-            f"cannot write the objects of {target}: {error.strerror or error}",
-            hint="free some space, or switch these files off with objects=false; the same command resumes",
-        ) from error
+    hint = "free some space, or switch these files off with objects=false; the same command resumes"
+    with writing(f"the objects of {target}", hint=hint), ExitStack() as opened:
+        files: dict[Extra, BinaryIO] = {
+            extra: opened.enter_context(replacing(paths_of(target, extra))) for extra in sorted(extras)
+        }
+        geojson = GeoJson(files["geojson"], stack.class_name) if "geojson" in files else None
+        rois = RoiZip(files["rois"]) if "rois" in files else None
+        for number in range(stack.num_planes):
+            plane = stack.plane(number)
+            measures = measure(plane, max(int(plane.labels(*band).max()) for band in plane.bands()))
+            summary.add(measures)
+            if "table" in files:
+                if number == 0:
+                    files["table"].write(table.header(plane.channels).encode())
+                for lines in table.rows(stack.name, number + 1, measures, stack.pixel_size_um):
+                    files["table"].write(lines.encode())
+            if geojson or rois:
+                _write_outlines(stack, number, measures, geojson, rois)
+            if "overlay" in files and number == stack.num_planes // 2:
+                files["overlay"].write(to_png(draw_overlay(plane)))
+        if geojson:
+            geojson.finish()
+        if rois:
+            rois.finish()
     return summary
 
 

@@ -1,6 +1,5 @@
 """The runs of comparisons as tables, figures and the page show them: from a folder of runs, or from the record."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,16 +117,11 @@ def runs_on_disk(runs_dir: Path, experiments: Sequence[str] | None = None) -> li
         RunError: If a run's folder is damaged.
     """
     ledger = Ledger(runs_dir)
-    found = []
-    for experiment in experiments or ledger.experiments():
-        entries = ledger.read(experiment)
-        newest = {_place(entry): entry.comparison for entry in entries}
-        found += [_of_entry(entry, runs_dir) for entry in entries if entry.comparison == newest[_place(entry)]]
-    return found
-
-
-def _place(entry: Entry) -> tuple[str, str, str]:
-    return entry.data, entry.scale, entry.variant
+    return [
+        _of_entry(entry, runs_dir)
+        for experiment in experiments or ledger.experiments()
+        for entry in ledger.newest(experiment)
+    ]
 
 
 def _of_entry(entry: Entry, runs_dir: Path) -> ArmRun:
@@ -139,12 +133,12 @@ def _of_entry(entry: Entry, runs_dir: Path) -> ArmRun:
     )  # fmt: skip
     fields: Plain = {"curves": folder.curves()}
     if run.state == "done" and (outcome := folder.outcome()) is not None:
-        evaluation = _evaluation(folder.path)
+        evaluation = folder.evaluation()
         fields |= {
             "final": {**_last(outcome["final"]), **_measured(evaluation)},
             "images": _images(evaluation),
             "settings": folder.settings(),
-            "manifest": json.loads(folder.manifest.read_text()),
+            "manifest": folder.read_manifest(),
             "made_by": outcome["made_by"],
             "seconds": float(outcome.get("seconds", 0.0)),
         }
@@ -174,12 +168,6 @@ def _of_record(record: RunRecord, experiment: str, arm: str) -> ArmRun:
         settings=record.settings, manifest=record.manifest, made_by=known,
         seconds=float(record.outcome.get("seconds") or 0.0),
     )  # fmt: skip
-
-
-def _evaluation(run: Path) -> Plain | None:
-    """The evaluation of a run with the measures of every held-out image, if it has been made."""
-    path = run / "evaluations" / "trial.json"
-    return dict(json.loads(path.read_text())) if path.exists() else None
 
 
 def _last(row: Mapping[str, float]) -> dict[str, float]:

@@ -11,11 +11,10 @@ import numpy as np
 from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import FEWEST, Row, rows_of, with_interval
-from unet_repro.files import counted, csv_text, markdown_table
+from unet_repro.files import counted, csv_text, markdown_table, write_texts
 from unet_repro.metrics.isbi import THRESHOLDS
 from unet_repro.report.crops import draw_cases
 from unet_repro.report.side_by_side import arm_rows, side_by_side
-from unet_repro.runs.folder import write_atomically
 
 # Measure -> its name in tables.
 NAMES = {
@@ -39,7 +38,7 @@ LEADING = ("SEG", "dice", "iou")  # of own data
 def write_assessments(
     assessments: Sequence[Assessment], folder: Path, name: str, command: str, *, baseline: str | None = None
 ) -> list[Path]:
-    """Writes all measures.
+    """Writes all measures, and returns the paths of the files.
 
     Args:
         assessments: The assessed groups.
@@ -48,9 +47,6 @@ def write_assessments(
             ``-cases.jpg`` are added.
         command: The command that produced them, shown below the table.
         baseline: The group that the others are compared with; ``None`` if the groups are no arms of a comparison.
-
-    Returns:
-        Paths of the files.
 
     Raises:
         RunError: If they cannot be written.
@@ -66,10 +62,7 @@ def write_assessments(
     texts[f"{name}.md"] = "\n\n".join([*tables, f"`{command}`\n"])
     if thresholds := [row for each in assessments for row in _threshold_rows(each)]:
         texts[f"{name}-thresholds.csv"] = csv_text(thresholds, digits=6)
-    paths = []
-    for file_name, text in texts.items():
-        write_atomically(folder / file_name, text)
-        paths.append(folder / file_name)
+    paths = write_texts(folder, texts)
     if any(image.seg.size for each in assessments for images in each.members.values() for image in images):
         paths.append(folder / f"{name}-cases.jpg")
         draw_cases(assessments, paths[-1])

@@ -10,9 +10,6 @@ _MARK = re.compile(r"\b(paper|assumed|deviation):|^\s*(paper)\b(?![':])")
 def deviations(conf: Path) -> list[dict[str, str]]:
     """Every marked setting, in the order of the files.
 
-    Args:
-        conf: The folder of the configuration.
-
     Returns:
         ``kind`` (paper, assumed, deviation), ``where`` (file and key), ``value`` and ``text``, one for each mark.
     """

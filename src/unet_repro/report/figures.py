@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from unet_repro.report.arm_runs import METRICS
 from unet_repro.report.arms import Arm, comparisons_of
 from unet_repro.report.verdict_files import with_interval
+from unet_repro.report.verdicts import parts_of
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; arms also differ in their markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -54,18 +55,13 @@ def draw_comparison(arms: Sequence[Arm], path: Path) -> None:
 
 
 def draw_verdicts(
-    judged: Sequence[Mapping[str, Any]],
-    report_dir: Path,
-    *,
-    stem: str = "verdicts",
-    suffixes: Sequence[str] = SUFFIXES,
+    judged: Sequence[Mapping[str, Any]], report_dir: Path, *, suffixes: Sequence[str] = SUFFIXES
 ) -> list[Path]:
     """Draws every contrast with its interval, in units of its margin; one picture for each judged set of runs.
 
     Args:
         judged: From ``report.verdicts``.
-        report_dir: The folder of the pictures.
-        stem: Their stem; data and scale are added if there are several.
+        report_dir: The folder of the pictures, ``verdicts``; data and scale are added if there are several.
         suffixes: Their formats.
 
     Returns:
@@ -75,8 +71,7 @@ def draw_verdicts(
     for trial in judged:
         rows = [
             (f"{part['id']}  {contrast['name']}", contrast)
-            for claim in trial["claims"]
-            for part in claim["parts"]
+            for part in parts_of(trial)
             for contrast in part["contrasts"]
             if trial["judged"] and contrast["figure"] is not None and contrast["figure"]["low"] is not None
         ]
@@ -84,7 +79,7 @@ def draw_verdicts(
             drawn[trial["data"], trial["scale"]] = (rows, trial["scope"])
     paths = []
     for (data, scale), (rows, scope) in drawn.items():
-        name = stem if len(drawn) == 1 else f"{stem}-{data}-{scale}"
+        name = "verdicts" if len(drawn) == 1 else f"verdicts-{data}-{scale}"
         paths += _draw_forest(rows, scope, [report_dir / f"{name}{suffix}" for suffix in suffixes])
     return paths
 

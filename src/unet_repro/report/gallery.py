@@ -22,6 +22,7 @@ from unet_repro.errors import DataError, UserError
 from unet_repro.report.arm_runs import ArmRun, image_name
 from unet_repro.report.credits import CREDITS
 from unet_repro.report.weights_figure import all_weight_maps
+from unet_repro.runs.folder import RunFolder
 from unet_repro.training.build import Data, read_data
 
 CROP_PX = 192
@@ -31,10 +32,6 @@ Image = npt.NDArray[np.uint8]
 
 def pictures_of(runs_dir: Path, runs: Iterable[ArmRun]) -> dict[str, Any]:
     """The page's pictures: one finished run of each arm, all of the smallest seed.
-
-    Args:
-        runs_dir: Folder of the runs.
-        runs: Runs of any comparisons.
 
     Returns:
         ``gallery``: ``tiles`` by image set, ``predictions`` by comparison, and why images are ``missing``;
@@ -95,7 +92,7 @@ def shown_keys(runs_dir: Path, run: ArmRun) -> list[str]:
 
 def _predicted(runs_dir: Path, run: ArmRun) -> Path:
     """The file with the predicted classes of the held-out images, in their order in the manifest."""
-    return runs_dir / run.run_id / "evaluations" / "trial.npz"
+    return RunFolder(runs_dir / run.run_id).evaluation_file.with_suffix(".npz")
 
 
 def _predictions(runs_dir: Path, run: ArmRun) -> list[str]:

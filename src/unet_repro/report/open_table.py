@@ -16,7 +16,7 @@ import numpy as np
 from unet_repro.errors import RunError
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import rows_of, with_interval
-from unet_repro.files import markdown_table, replacing
+from unet_repro.files import counted, markdown_table, write_atomically
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.metrics.cell_tracking import DetCounts
 from unet_repro.trial.run_record import rounded
@@ -75,12 +75,7 @@ def keep(kept: Kept, folder: Path) -> Path:
     }
     text = json.dumps(rounded(content), sort_keys=True, separators=(",", ":"))
     path = folder / kept.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(gzip.compress(text.encode(), mtime=0))
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}", hint="choose a writable folder") from error
+    write_atomically(path, gzip.compress(text.encode(), mtime=0))
     return path
 
 
@@ -113,9 +108,8 @@ def table(folder: Path) -> str:
                 for row in rows
                 if row.of == of and row.measure in MEASURES
             }
-            number = rows[0].num_members
-            members = MEAN if of == MEAN else f"{number} seed{'' if number == 1 else 's'}"
-            views = f"{kept.views} view{'' if kept.views == 1 else 's'}"
+            members = MEAN if of == MEAN else counted(rows[0].num_members, "seed")
+            views = counted(kept.views, "view")
             lines.append(
                 [f"{assessment.group} ({kept.comparison})", members, views, *(cells.get(h, "") for h in headings)]
             )

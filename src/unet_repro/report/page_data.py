@@ -19,11 +19,11 @@ from unet_repro.report.credits import CREDITS
 from unet_repro.report.deviations import deviations
 from unet_repro.report.made_with import RECORD_COMMAND, command_of, question_of, suite_commands
 from unet_repro.stats import RESOLUTION, estimate
-from unet_repro.trial.claims import CLAIMS
+from unet_repro.trial.claims import EXPERIMENTS
 from unet_repro.trial.seed_runs import REFERENCES
 
 Plain = dict[str, Any]
-_ORDER = (*dict.fromkeys(part.experiment for claim in CLAIMS for part in claim.parts), "seed_runs")
+_ORDER = (*EXPERIMENTS, "seed_runs")
 
 
 def page_data(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.errors import DataError
-from unet_repro.files import csv_text, markdown_table
+from unet_repro.files import markdown_table, write_atomically
 from unet_repro.report.arm_runs import runs_of_record
 from unet_repro.report.arms import Arm, arms_of
 from unet_repro.report.figures import draw_all, draw_verdicts
@@ -16,11 +16,10 @@ from unet_repro.report.open_table import FOLDER, table
 from unet_repro.report.page import render
 from unet_repro.report.page_data import page_data
 from unet_repro.report.record import RecordOfScale, digest, scales_of
-from unet_repro.report.table import EXPLAINED, to_csv
+from unet_repro.report.table import EXPLAINED, table_texts
 from unet_repro.report.table import to_markdown as arms_to_markdown
-from unet_repro.report.verdict_files import VERDICT_COLUMNS, contrast_rows, to_markdown
+from unet_repro.report.verdict_files import to_markdown, verdict_texts
 from unet_repro.report.verdicts import judged_record, parts_of
-from unet_repro.runs.folder import write_atomically
 
 BEGIN, END = f"<!-- record: written by `{RECORD_COMMAND}` -->", "<!-- end of record -->"
 PAGE = Path("docs/page/index.html")
@@ -58,21 +57,15 @@ class Published:
             texts[self.root / FOLDER / "table.md"] = open_text
         for trial in self.trials:
             folder = self.folder / trial["scale"]
-            arms = self._arms(trial["scale"])
             texts[folder / "verdicts.json"] = json.dumps(trial, indent=1, allow_nan=False) + "\n"
-            texts[folder / "verdicts.csv"] = csv_text(contrast_rows([trial]), VERDICT_COLUMNS, digits=6)
-            texts[folder / "verdicts.md"] = to_markdown([trial])
-            texts[folder / "table.csv"] = to_csv(arms)
-            texts[folder / "table.md"] = f"{arms_to_markdown(arms)}\n{EXPLAINED}\n"
+            others = {**verdict_texts([trial]), **table_texts(self._arms(trial["scale"]))}
+            texts |= {folder / name: text for name, text in others.items()}
         if self.trials:
             texts[self.root / PAGE] = render(self._page())
         return texts
 
     def write(self) -> list[Path]:
-        """Writes all texts and figures.
-
-        Returns:
-            Their paths.
+        """Writes all texts and figures, and returns their paths.
 
         Raises:
             DataError: If a README lacks its markers.

@@ -8,8 +8,7 @@ from typing import Any
 
 from unet_repro.conf_files import conf_dir
 from unet_repro.errors import RunError
-from unet_repro.files import locked, sha256
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import locked, sha256, write_atomically
 from unet_repro.trial.run_record import RunRecord, read_records, write_records
 
 _ORDER = ("paper", "laptop", "cpu", "smoke")  # the most telling first
@@ -62,9 +61,6 @@ class RecordOfScale:
         A kept run never changes, except that it may join further comparisons, and gain the sections of its evaluation
         that these ask for, if they were measured with the same weights.
 
-        Args:
-            new: The runs.
-
         Returns:
             The number of runs that were not there, and a note for each cell (comparison, arm, seed) that is not filled
             because another run has filled it before.
@@ -72,8 +68,7 @@ class RecordOfScale:
         Raises:
             RunError: If the record cannot be read or written.
         """
-        failure, hint = f"cannot write to {self.folder}", "choose a writable folder"
-        with locked(self.folder / ".lock", failure=failure, hint=hint):
+        with locked(self.folder / ".lock", hint="choose a writable folder"):
             before = {record.run_id: record for record in self.records()}
             after, notes = _merged(before, new)
             if after != before:

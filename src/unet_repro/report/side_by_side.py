@@ -5,7 +5,7 @@ from typing import Any
 
 from unet_repro.evaluation.measured import Assessment
 from unet_repro.evaluation.summaries import Difference, Row, differences, rows_of, with_interval
-from unet_repro.files import markdown_table
+from unet_repro.files import counted, markdown_table
 
 # The main measures and their headings; all measures are in the table of each arm.
 MAIN = {
@@ -32,7 +32,7 @@ def side_by_side(assessments: Sequence[Assessment], baseline: str) -> str:
         for group, by_name in rows.items()
     ]
     first = next(iter(rows[baseline].values()))
-    seeds = "1 seed" if first.num_members == 1 else f"{first.num_members} seeds"
+    seeds = counted(first.num_members, "seed")
     parts = [
         f"**Arms**, mean [95 % interval]; {assessments[0].data}, {first.num_images} images, {seeds}",
         markdown_table(["arm", *shown.values()], means),

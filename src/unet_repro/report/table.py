@@ -7,10 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from unet_repro.files import csv_text, markdown_table
+from unet_repro.files import csv_text, markdown_table, write_texts
 from unet_repro.report.arm_runs import METRICS, runs_on_disk
 from unet_repro.report.arms import Arm, Score, arms_of, comparisons_of, measured, seeds_text
-from unet_repro.runs.folder import write_atomically
 
 REPORT_DIR = Path("reports/ablations")
 
@@ -88,16 +87,13 @@ def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: 
         RunError: If they cannot be written, or a result is damaged.
     """
     arms = arms_of(runs_on_disk(runs_dir, experiments))
-    write_table_files(arms, report_dir)
+    write_texts(report_dir, table_texts(arms))
     return arms
 
 
-def write_table_files(arms: Sequence[Arm], report_dir: Path) -> list[Path]:
-    """Writes ``table.csv`` and ``table.md``."""
-    texts = {"table.csv": to_csv(arms), "table.md": f"{to_markdown(arms)}\n{EXPLAINED}\n"}
-    for name, text in texts.items():
-        write_atomically(report_dir / name, text)
-    return [report_dir / name for name in texts]
+def table_texts(arms: Sequence[Arm]) -> dict[str, str]:
+    """The content of ``table.csv`` and ``table.md``."""
+    return {"table.csv": to_csv(arms), "table.md": f"{to_markdown(arms)}\n{EXPLAINED}\n"}
 
 
 def print_tables(arms: Sequence[Arm]) -> None:

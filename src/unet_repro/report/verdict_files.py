@@ -9,9 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from unet_repro.files import csv_text, markdown_table
+from unet_repro.files import csv_text, markdown_table, write_texts
 from unet_repro.report.verdicts import Plain, parts_of
-from unet_repro.runs.folder import write_atomically
 
 _STYLES = {
     "supported": "green",
@@ -82,19 +81,19 @@ def write_verdicts(trials: Sequence[Mapping[str, Any]], made: Mapping[str, Any],
     Raises:
         RunError: If they cannot be written.
     """
-    texts = {
-        "verdicts.json": json.dumps({"made": made, "trials": list(trials)}, indent=1, allow_nan=False),
-        "verdicts.csv": csv_text(contrast_rows(trials), VERDICT_COLUMNS, digits=6),
-        "verdicts.md": to_markdown(trials),
-    }
-    for name, text in texts.items():
-        write_atomically(folder / name, text)
-    return [folder / name for name in texts]
+    content = json.dumps({"made": made, "trials": list(trials)}, indent=1, allow_nan=False)
+    return write_texts(folder, {"verdicts.json": content, **verdict_texts(trials)})
 
 
-def print_verdicts(trials: Iterable[Mapping[str, Any]], console: Console | None = None) -> None:
+def verdict_texts(trials: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The content of ``verdicts.csv`` and ``verdicts.md``."""
+    rows = csv_text(contrast_rows(trials), VERDICT_COLUMNS, digits=6)
+    return {"verdicts.csv": rows, "verdicts.md": to_markdown(trials)}
+
+
+def print_verdicts(trials: Iterable[Mapping[str, Any]]) -> None:
     """Prints the word and the finding of every part, one table for each trial, with the published record beside it."""
-    console = console or Console()
+    console = Console()
     for trial in trials:
         table = Table(title=f"Verdicts: {trial['scope']}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         recorded = any(part["published"] for part in parts_of(trial))

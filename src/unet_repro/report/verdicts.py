@@ -1,6 +1,5 @@
 """The trial for readers: runs on disk or of the record, judged, with conclusion, scope and state in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +9,16 @@ from unet_repro.conf_files import title
 from unet_repro.report.credits import TITLES
 from unet_repro.report.record import RecordOfScale, published_record, scales_of
 from unet_repro.runs.ledger import Entry, Ledger
-from unet_repro.trial.claims import CLAIMS
+from unet_repro.trial.claims import EXPERIMENTS
 from unet_repro.trial.contrasts import Contrast
 from unet_repro.trial.judge import judge
 from unet_repro.trial.looks import FIRST_SEED, LOOKS
 from unet_repro.trial.measures import MEASURES
 from unet_repro.trial.results import ContrastResult, PartResult, Trial
-from unet_repro.trial.run_record import RunRecord, records_of
+from unet_repro.trial.run_record import RunRecord, records_of, rounded
+from unet_repro.trial.sentences import capital
 
 Plain = dict[str, Any]
-EXPERIMENTS = tuple(dict.fromkeys(part.experiment for claim in CLAIMS for part in claim.parts))
 _UNSETTLED = ("open", "pending")
 PAPER = 64  # width of the paper's network
 TOYS = {
@@ -40,12 +39,8 @@ def judged_on_disk(runs_dir: Path, experiments: Sequence[str] | None = None) -> 
     ledger = Ledger(runs_dir)
     places: dict[tuple[str, str, str], list[Entry]] = {}
     for experiment in EXPERIMENTS if experiments is None else experiments:
-        entries = ledger.read(experiment) if experiment in EXPERIMENTS else []
-        newest = {(one.data, one.scale, one.variant): one.comparison for one in entries}
-        for entry in entries:
-            place = entry.data, entry.scale, entry.variant
-            if entry.comparison == newest[place]:
-                places.setdefault(place, []).append(entry)
+        for entry in ledger.newest(experiment) if experiment in EXPERIMENTS else []:
+            places.setdefault(entry.conditions, []).append(entry)
     published = published_findings()
     found = []
     for (_, scale, variant), entries in places.items():
@@ -83,7 +78,7 @@ def in_context(
         scale has verdicts), ``state`` of a sequential suite or ``None``, and in each part ``short``, ``note`` and
         ``published``.
     """
-    plain = finite(trial.as_dict())
+    plain = rounded(trial.as_dict(), digits=None)
     for part in parts_of(plain):
         result = trial.parts[part["id"]]
         for one, contrast in zip(part["contrasts"], result.part.contrasts, strict=True):
@@ -126,14 +121,14 @@ def in_short(result: PartResult) -> str:
     if result.part.exact is not None:
         clause = words.supported if result.word == "supported" else words.refuted
         figure = "" if result.part.exact.above else f" (largest difference {result.exact:.2g})"
-        return f"{_capital(clause)}{figure}."
+        return f"{capital(clause)}{figure}."
     clauses: dict[str, list[ContrastResult]] = {}
     for one in result.contrasts:
         decided = {"supported": words.supported, "refuted": words.opposite if one.opposite else words.refuted}
         clauses.setdefault(decided.get(one.word, "open"), []).append(one)
     clauses |= {"open": clauses.pop("open")} if "open" in clauses else {}  # last
     whole = len(clauses) == 1
-    return f"{_capital('; '.join(_clause(clause, members, whole=whole) for clause, members in clauses.items()))}."
+    return f"{capital('; '.join(_clause(clause, members, whole=whole) for clause, members in clauses.items()))}."
 
 
 def _clause(clause: str, members: Sequence[ContrastResult], *, whole: bool) -> str:
@@ -145,10 +140,6 @@ def _clause(clause: str, members: Sequence[ContrastResult], *, whole: bool) -> s
     span = " to ".join(dict.fromkeys(f"{mean:+z.3f}" for mean in (min(means), max(means))))
     names = "" if whole and len(members) > 1 else f"{' and '.join(one.contrast.name for one in members)}: "
     return f"{clause} ({names}{span} {unit})"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def parts_of(trial: Mapping[str, Any]) -> list[Plain]:
@@ -226,14 +217,3 @@ def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
         "missing": len(trial.missing),
         "needed": [title(name) for name in dict.fromkeys(cell.experiment for cell in trial.missing)],
     }
-
-
-def finite(value: Any) -> Any:
-    """Plain containers with ``None`` for numbers that are not finite, which JSON does not have."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    return value

@@ -11,6 +11,7 @@ best.ckpt        weights at the best mean IoU on validation, written at the end
 placement.json   threads and instruction set of the latest attempt; a resumed run uses the same number of threads
 provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
 objects.json     settings for objects that evaluation chose, see ``object_settings``
+evaluations/     trial.json: the evaluation for the trial, see ``evaluation.evaluations``; trial.npz: predicted classes
 network.json     channels' statistics and class names: with a checkpoint, all that a prediction needs
 result.json      written last, atomically; a function of configuration and data
 error.txt        why the latest attempt failed: the reason in the first line, then the traceback
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from unet_repro.errors import RunError
-from unet_repro.files import replacing
+from unet_repro.files import write_atomically
 from unet_repro.runs.lease import Holder, Lease, hold, is_running, read_holder
 
 if TYPE_CHECKING:  # slow to import, and lists of runs are fast
@@ -38,21 +39,6 @@ if TYPE_CHECKING:  # slow to import, and lists of runs are fast
 State = Literal["new", "partial", "done", "failed"]
 
 SCORES_OF_SEEN = "the images that validate were also trained on: these scores say nothing about new images"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file atomically.
-
-    Raises:
-        RunError: If the folder is not writable or the disk is full; the old file, if any, is then unchanged.
-    """
-    try:
-        with replacing(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror}", hint="free some space, or choose a writable folder"
-        ) from error
 
 
 class RunFolder:
@@ -69,7 +55,7 @@ class RunFolder:
         self.last, self.previous, self.best = path / "last.ckpt", path / "previous.ckpt", path / "best.ckpt"
         self.result_file, self.provenance = path / "result.json", path / "provenance.json"
         self.network, self.placement_file = path / "network.json", path / "placement.json"
-        self.objects = path / "objects.json"
+        self.objects, self.evaluation_file = path / "objects.json", path / "evaluations" / "trial.json"
         self.error, self.log = path / "error.txt", path / "log.txt"
 
     @property
@@ -91,6 +77,14 @@ class RunFolder:
         """Whether a live worker is training it."""
         return is_running(self.path)
 
+    @property
+    def checkpointed_at(self) -> int | None:
+        """When the last checkpoint was written, in ns; ``None`` if there is none."""
+        try:
+            return self.last.stat().st_mtime_ns
+        except OSError:
+            return None
+
     def holder(self) -> Holder | None:
         """The worker that is training it, or that was killed while training it."""
         return read_holder(self.path)
@@ -109,8 +103,20 @@ class RunFolder:
 
     def trains_on_validation(self) -> bool:
         """Whether its validation images are also training images, so that its scores are not of unseen images."""
-        split = (self._read(self.manifest) or {}).get("split", {"train": (), "val": ()})
+        split = (self.read_manifest() or {}).get("split", {"train": (), "val": ()})
         return not set(split["val"]).isdisjoint(split["train"])
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """The data that it was started with; ``None`` before."""
+        return self.read(self.manifest)
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """Its evaluation for the trial, made by any version of the code; ``None`` if there is none.
+
+        Raises:
+            RunError: If it is damaged.
+        """
+        return self.read(self.evaluation_file, hint="remove it; it will be recomputed")
 
     def history_rows(self) -> list[dict[str, float]]:
         """Rows of ``history.csv``; missing measures are left out.
@@ -135,24 +141,29 @@ class RunFolder:
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's result; ``None`` if it is not finished."""
-        return self._read(self.result_file)
+        return self.read(self.result_file)
 
     def outcome(self) -> dict[str, Any] | None:
         """The result together with its provenance."""
         result = self.result()
-        return None if result is None else {**(self._read(self.provenance) or {}), **result}
+        return None if result is None else {**(self.read(self.provenance) or {}), **result}
 
     def progress_now(self) -> dict[str, float] | None:
         """``step``, ``of`` and training ``seconds`` so far; ``None`` before the first step."""
-        return self._read(self.progress)
+        return self.read(self.progress)
 
     def placement(self) -> dict[str, Any]:
         """The content written by ``place``; empty before the first attempt."""
-        return self._read(self.placement_file) or {}
+        return self.read(self.placement_file) or {}
 
     def place(self, placement: dict[str, Any]) -> None:
         """Records how the run uses its machine."""
         write_atomically(self.placement_file, json.dumps(placement, indent=1))
+
+    def steps_in_words(self) -> str:
+        """Such as ``step 40 of 80``; empty before the first step."""
+        progress = self.progress_now()
+        return f"step {progress['step']:.0f} of {progress['of']:.0f}" if progress else ""
 
     def share_done(self) -> float:
         """Share of the training steps that are done, from 0 to 1."""
@@ -178,7 +189,7 @@ class RunFolder:
         Raises:
             RunError: If they differ.
         """
-        known = self._read(self.manifest)
+        known = self.read_manifest()
         if known is not None and known != manifest:
             raise RunError(
                 f"the data have changed since {self.path} was trained "
@@ -211,22 +222,27 @@ class RunFolder:
         """
         return hold(self.path)
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
+    def read(self, path: Path, *, hint: str | None = None) -> dict[str, Any] | None:
+        """The content of one of its JSON files; ``None`` if there is none.
+
+        Raises:
+            RunError: If it is damaged; by default the hint is to train again.
+        """
         if not path.exists():
             return None
-        with self._intact(path, OSError, ValueError, TypeError):
+        with self._intact(path, OSError, ValueError, TypeError, hint=hint):
             found = json.loads(path.read_text())
             if not isinstance(found, dict):
                 raise TypeError("it is not a mapping")
         return found
 
     @contextlib.contextmanager
-    def _intact(self, path: Path, *errors: type[Exception]) -> Iterator[None]:
+    def _intact(self, path: Path, *errors: type[Exception], hint: str | None = None) -> Iterator[None]:
         """Reports read errors as a damaged run."""
         try:
             yield
         except errors as error:
-            raise RunError(f"{path} is damaged", hint=f"remove {self.path} and train again") from error
+            raise RunError(f"{path} is damaged", hint=hint or f"remove {self.path} and train again") from error
 
 
 def open_run(path: Path) -> RunFolder:

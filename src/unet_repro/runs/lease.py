@@ -106,11 +106,7 @@ def is_running(folder: Path) -> bool:
 
 
 class Lease:
-    """A lock on a run, kept alive by a thread.
-
-    Args:
-        folder: The run's folder.
-    """
+    """A lock on a run, kept alive by a thread."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.record = folder, folder / RECORD

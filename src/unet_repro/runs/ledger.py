@@ -1,14 +1,13 @@
 """The ledger: which runs belong to which comparison. Imports nothing slow, since status and uploads read it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from unet_repro.errors import RunError
-from unet_repro.files import locked
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import locked, write_atomically
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class Entry:
         """Identifies its cell in the comparison's table."""
         return self.comparison, self.arm, self.seed
 
+    @property
+    def conditions(self) -> tuple[str, str, str]:
+        """Data, scale and variant."""
+        return self.data, self.scale, self.variant
+
 
 def unique(entries: Iterable[Entry]) -> list[Entry]:
     """The first entry of each identity: a run shared by several comparisons is trained once."""
@@ -82,11 +86,7 @@ class Ledger:
         for entry in entries:
             by_experiment.setdefault(entry.experiment, []).append(entry)
         # Locked, so that two sweeps started at the same time do not overwrite each other's entries.
-        with locked(
-            self.folder / ".lock",
-            failure=f"cannot write to {self.folder}",
-            hint="choose a writable runs_dir",
-        ):
+        with locked(self.folder / ".lock", hint="choose a writable runs_dir"):
             for experiment, new in by_experiment.items():
                 cells = {entry.key: entry for entry in [*self.read(experiment), *new]}
                 text = json.dumps([asdict(entry) for entry in cells.values()], indent=1)
@@ -109,3 +109,26 @@ class Ledger:
             return [Entry(**{**row, **_tuples(row)}) for row in json.loads(path.read_text())]
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged", hint="remove it and start the sweep again; runs are kept") from error
+
+    def newest(self, experiment: str) -> list[Entry]:
+        """Entries as of ``read``, of each data, scale and variant those of the newest comparison only."""
+        entries = self.read(experiment)
+        newest = {entry.conditions: entry.comparison for entry in entries}
+        return [entry for entry in entries if entry.comparison == newest[entry.conditions]]
+
+    def entries(self, experiments: Sequence[str] = ()) -> list[Entry]:
+        """Entries of the named comparisons, or of all.
+
+        Raises:
+            RunError: If one of them has none, or a file is damaged.
+        """
+        found = []
+        for experiment in experiments or self.experiments():
+            entries = self.read(experiment)
+            if not entries:
+                raise RunError(
+                    f"there are no runs of {experiment!r} in {self.folder.parent}",
+                    hint=f"train some first; known comparisons: {', '.join(self.experiments()) or 'none'}",
+                )
+            found += entries
+        return found

@@ -19,12 +19,13 @@ from unet_repro.data.appearance import Appearance
 from unet_repro.data.normalise import Normalisation
 from unet_repro.data.targets import head_of
 from unet_repro.errors import DataError, RunError
+from unet_repro.files import write_atomically
 from unet_repro.heads import Head
 from unet_repro.inference.rotations import Views, average_views
 from unet_repro.inference.whole_image import predict_image
 from unet_repro.models.protocol import tile_geometry
 from unet_repro.runs.checkpoint import load_network
-from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+from unet_repro.runs.folder import RunFolder, open_run
 from unet_repro.tile_geometry import TileGeometry
 
 Checkpoint = Literal["best", "last"]

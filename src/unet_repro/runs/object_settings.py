@@ -5,8 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from unet_repro.errors import ConfigError, RunError
+from unet_repro.files import write_atomically
 from unet_repro.inference.instance_settings import InstanceSettings
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import Checkpoint
 
 
@@ -48,22 +49,12 @@ def read_choice(folder: RunFolder, checkpoint: Checkpoint) -> InstanceSettings |
     try:
         return InstanceSettings(**chosen["settings"])
     except (KeyError, TypeError, ConfigError) as error:
-        raise _damaged(folder) from error
+        raise RunError(f"{folder.objects} is damaged", hint=_hint(folder)) from error
 
 
 def _read(folder: RunFolder) -> dict[str, Any]:
-    if not folder.objects.exists():
-        return {}
-    try:
-        found = json.loads(folder.objects.read_text())
-    except ValueError as error:
-        raise _damaged(folder) from error
-    if not isinstance(found, dict):
-        raise _damaged(folder)
-    return found
+    return folder.read(folder.objects, hint=_hint(folder)) or {}
 
 
-def _damaged(folder: RunFolder) -> RunError:
-    return RunError(
-        f"{folder.objects} is damaged", hint=f"remove it and run `unet-repro evaluate run={folder.path}` again"
-    )
+def _hint(folder: RunFolder) -> str:
+    return f"remove it and run `unet-repro evaluate run={folder.path}` again"

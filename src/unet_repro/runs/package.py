@@ -19,8 +19,9 @@ import pooch
 import yaml
 
 from unet_repro.errors import ConfigError, RunError
+from unet_repro.files import write_atomically
 from unet_repro.runs.checkpoint import write_checkpoint
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
 from unet_repro.runs.object_settings import copy_choice
 
@@ -31,27 +32,19 @@ NAME = "run_id.txt"  # its first line is the run's id
 
 @dataclass(frozen=True)
 class Shipped:
-    """A package that comes with this program.
-
-    Attributes:
-        file: The package.
-        sha256: Its hash.
-    """
+    """A package that comes with this program."""
 
     file: Traversable
     sha256: str
 
 
 def pack(network: Network, checkpoint: Checkpoint, folder: Path) -> list[Path]:
-    """Writes the files of a run that a package contains.
+    """Writes the files of a run that a package contains, and returns their paths.
 
     Args:
         network: A run's network.
         checkpoint: The weights that it was opened with; in the package they are the best ones.
         folder: Where to write them.
-
-    Returns:
-        Their paths.
 
     Raises:
         RunError: If they cannot be written.

@@ -12,9 +12,9 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from unet_repro.errors import RunError, Stopped
-from unet_repro.files import csv_text
+from unet_repro.files import csv_text, write_atomically
 from unet_repro.runs.checkpoint import CheckpointInMemory, write_checkpoint
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.stopping import StopRequest
 

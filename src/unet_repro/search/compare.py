@@ -9,8 +9,7 @@ from hydra.core.utils import JobReturn
 from unet_repro.errors import ConfigError, DataError
 from unet_repro.evaluation.likely_classes import measure_images
 from unet_repro.evaluation.trained_run import open_trained
-from unet_repro.files import csv_text, markdown_table
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import csv_text, markdown_table, write_atomically
 from unet_repro.runs.ledger import Entry, Ledger, unique
 from unet_repro.search.search import Arm, Search
 from unet_repro.sweep.plan import entry_of
@@ -52,12 +51,6 @@ def compare_best(
     launch: Callable[[Sequence[Entry]], Sequence[JobReturn]],
 ) -> list[str]:
     """Trains each arm's best setting with each seed, as ordinary runs of the comparison, and measures them.
-
-    Args:
-        arms: The arms, after their searches.
-        search: The search.
-        seeds: Seeds of the final runs.
-        launch: Trains runs.
 
     Returns:
         A line for each run that failed.

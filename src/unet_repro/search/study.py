@@ -38,7 +38,6 @@ def alone(journal: Path) -> AbstractContextManager[None]:
     """
     return locked(
         journal.with_suffix(".lock"),
-        failure=f"cannot write {journal}",
         hint="choose another runs_dir",
         busy=RunError(f"another process is searching {journal}", hint="wait for it, or stop it"),
     )

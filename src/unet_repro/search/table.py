@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unet_repro.files import csv_text
-from unet_repro.runs.folder import write_atomically
+from unet_repro.files import csv_text, write_atomically
 from unet_repro.search.study import finished, overrides_of
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unet_repro.errors import DataError
+from unet_repro.files import counted
 
 Channels = int | str | Sequence[int | str] | None
 Series = int | str | None
@@ -48,7 +49,7 @@ def chosen_channels(path: Path, channels: Channels, number: int, names: Sequence
     if channels is None:
         return tuple(range(number))
     wanted = [channels] if isinstance(channels, int | str) else list(channels)
-    known = f"{number} channel{'s' if number > 1 else ''}" + (f" ({', '.join(names)})" if names else "")
+    known = counted(number, "channel") + (f" ({', '.join(names)})" if names else "")
     found = [_channel(each, number, names) for each in wanted]
     missing = [str(each) for each, index in zip(wanted, found, strict=True) if index is None]
     if missing or not found:

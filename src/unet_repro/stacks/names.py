@@ -24,13 +24,10 @@ def natural_key(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def find_inputs(pattern: str | Path) -> list[Path]:
-    """Finds the input images.
+    """Finds the input images, in natural order.
 
     Args:
         pattern: A file, a folder of files, an OME-Zarr or Zarr folder, or a glob.
-
-    Returns:
-        Paths in natural order.
 
     Raises:
         DataError: If nothing is found, or nothing in a supported format.
@@ -51,11 +48,7 @@ def find_inputs(pattern: str | Path) -> list[Path]:
 
 
 def left_out(folder: Path, also: Sequence[str] = ()) -> list[str]:
-    """The visible files and folders of a folder that are not images, each with the reason.
-
-    Args:
-        folder: The folder.
-        also: Other suffixes that are taken.
+    """The visible files and folders of a folder that are neither images nor of a suffix in ``also``, with the reasons.
 
     >>> left_out(Path("no-such-folder"))
     []

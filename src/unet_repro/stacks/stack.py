@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unet_repro.errors import DataError
-from unet_repro.files import Closing
+from unet_repro.files import Closing, counted
 from unet_repro.stacks.choice import Choice, chosen_channels
 from unet_repro.stacks.damage import reading
 from unet_repro.stacks.opened import Opened, axes_by_shape
@@ -146,7 +146,7 @@ def _check_channels(path: Path, image: Opened, given: int, taken: int, channels:
         some = "" if taken == given else f", of which {taken} are taken"
         pick = f"choose {channels} of them with channels=[...]"
         raise DataError(
-            f"{path} has {given} channel{'s' if given > 1 else ''} ({named}){some}, the run was trained on {channels}",
+            f"{path} has {counted(given, 'channel')} ({named}){some}, the run was trained on {channels}",
             hint=pick if given > channels else "save it with that number of channels, without transparency",
         )
     if image.alpha and taken == given and channels is None:

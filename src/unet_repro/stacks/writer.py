@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unet_repro.errors import RunError
-from unet_repro.files import Closing
+from unet_repro.files import Closing, writing
 from unet_repro.stacks.damage import BROKEN
 from unet_repro.stacks.palette import Palette
 
@@ -120,15 +119,8 @@ class Writer(Closing):
                 hint="free some space, or choose an output on another disk",
             )
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self.target}: {error.strerror or error}",
-                hint="free some space, or choose a writable output; the same command resumes",
-            ) from error
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return writing(self.target, hint="free some space, or choose a writable output; the same command resumes")
 
     def write(self, plane: int, top: int, left: int, block: Block) -> None:
         """Writes a block ``(C, h, w)`` inside a plane.

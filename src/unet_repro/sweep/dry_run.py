@@ -21,12 +21,6 @@ def print_plan(
     """Prints the table; trains nothing and writes nothing.
 
     Speeds come from earlier trainings in this folder; for new networks a few steps are timed.
-
-    Args:
-        entries: The runs of the sweep.
-        runs_dir: Folder of the runs.
-        launcher: The launcher's settings.
-        compose: Overrides to configuration.
     """
     speeds = measured_speeds(runs_dir, entries)
     found = [status(entry, runs_dir, speeds) for entry in entries]

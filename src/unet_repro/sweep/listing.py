@@ -1,6 +1,5 @@
 """Lists the runs of a folder, those of comparisons and single ones, from what is on disk. Imports nothing slow."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,15 +81,12 @@ def table(runs: Sequence[ListedRun]) -> Table:
 def _listed(folder: RunFolder) -> ListedRun:
     """A run; one whose files are damaged is listed with the reason."""
     try:
-        settings, result = folder.settings(), folder.result()
-        progress = folder.progress_now() or {}
+        settings, result, steps = folder.settings(), folder.result(), folder.steps_in_words()
         data = _data(folder, settings)
     except UserError as error:
         return ListedRun(folder.run_id, "?", "?", "?", "?", ("-",) * len(SCORES), _when(folder), "failed", error.what)
     state = state_of(folder)
-    note = first_line(folder.error) if state == "failed" else ""
-    if state in ("running", "partial") and progress:
-        note = f"step {progress['step']:.0f} of {progress['of']:.0f}"
+    notes = {"failed": first_line(folder.error), "running": steps, "partial": steps}
     return ListedRun(
         run_id=folder.run_id,
         setting=in_words(settings),
@@ -100,15 +96,15 @@ def _listed(folder: RunFolder) -> ListedRun:
         scores=tuple(scores(result)),
         when=_when(folder),
         state=state,
-        note=note,
+        note=notes.get(state, ""),
     )
 
 
 def _data(folder: RunFolder, settings: dict[str, Any]) -> str:
     """The source's name, and its folder if the user named one."""
     try:
-        name = str(json.loads(folder.manifest.read_text())["source"])
-    except (OSError, ValueError, KeyError):
+        name = str((folder.read_manifest() or {})["source"])
+    except (RunError, KeyError):
         name = str(settings["data"]["_target_"]).rpartition(".")[2].lower()
     root = settings["data"].get("root")
     return f"{name} {root}" if root else name

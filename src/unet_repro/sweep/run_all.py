@@ -99,14 +99,7 @@ def _round(
 
 def _advance(entries: Sequence[Entry], runs_dir: Path, is_done: IsDone) -> dict[str, object]:
     """The progress of each run: whether it is done, and when its last checkpoint was written."""
-    return {entry.run_id: (is_done(entry), _written(RunFolder(runs_dir / entry.run_id))) for entry in entries}
-
-
-def _written(folder: RunFolder) -> int | None:
-    try:
-        return folder.last.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
+    return {entry.run_id: (is_done(entry), RunFolder(runs_dir / entry.run_id).checkpointed_at) for entry in entries}
 
 
 def _line(entry: Entry, runs_dir: Path, reason: str) -> str:

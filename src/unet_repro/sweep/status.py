@@ -45,11 +45,9 @@ def measured_speeds(runs_dir: Path, entries: Iterable[Entry] = ()) -> dict[str, 
         runs_dir: Folder of the runs.
         entries: Runs that are not in a ledger yet.
     """
-    ledger = Ledger(runs_dir)
-    known = [entry for experiment in ledger.experiments() for entry in ledger.read(experiment)]
     seconds: dict[str, float] = defaultdict(float)
     cost: dict[str, float] = defaultdict(float)
-    for entry in unique([*entries, *known]):
+    for entry in unique([*entries, *Ledger(runs_dir).entries()]):
         progress = RunFolder(runs_dir / entry.run_id).progress_now()
         if progress is not None and progress["step"] > 0:
             seconds[entry.speed_class] += progress["seconds"]
@@ -66,11 +64,9 @@ def status(entry: Entry, runs_dir: Path, speeds: Speeds) -> RunStatus:
         speeds: Speeds, for example from ``measured_speeds``.
     """
     folder = RunFolder(runs_dir / entry.run_id)
-    progress = folder.progress_now()
     speed = speeds.get(entry.speed_class)
     left = None if speed is None else entry.cost * (1 - folder.share_done()) * speed
-    steps = f"step {progress['step']:.0f} of {progress['of']:.0f}" if progress else ""
-    state = state_of(folder)
+    state, steps = state_of(folder), folder.steps_in_words()
     note = steps if state == "partial" else ""
     if state == "running":
         note = ", ".join(filter(None, [str(folder.holder() or ""), steps]))

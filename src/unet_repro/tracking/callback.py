@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from unet_repro.data.datamodule import WholeImages
 from unet_repro.runs.recorder import Recorder
 from unet_repro.tracking.panels import Panel, log_panel
-from unet_repro.tracking.wandb_run import finish, log_rows
+from unet_repro.tracking.wandb_run import log_rows
 from unet_repro.training.task import SegmentationTask
 
 
@@ -48,14 +48,6 @@ class WandbMirror(Callback):
         panel = validation_panel(pl_module, self.images, class_names=self.class_names, num_images=self.num_images)
         if panel is not None and trainer.global_step == trainer.max_steps:
             log_panel(self.run, panel, step=trainer.global_step)
-
-    def close(self, *, exit_code: int = 0) -> None:
-        """Ends the run and waits for the upload.
-
-        Args:
-            exit_code: 0 for a finished training, any other value for a stopped or failed one.
-        """
-        finish(self.run, exit_code=exit_code)
 
 
 @torch.inference_mode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,22 +12,7 @@ if TYPE_CHECKING:
     from unet_repro.runs.folder import RunFolder
 
 
-@dataclass(frozen=True)
-class Checkpoints:
-    """The checkpoints of a trained run.
-
-    Attributes:
-        folder: The run's folder, with both checkpoints.
-        best: The history's row of the best one.
-        last: The history's row of the last one.
-    """
-
-    folder: RunFolder
-    best: Mapping[str, float]
-    last: Mapping[str, float]
-
-
-def log_checkpoints(run: wandb.Run, checkpoints: Checkpoints) -> None:
+def log_checkpoints(run: wandb.Run, folder: RunFolder, *, best: Mapping[str, float], last: Mapping[str, float]) -> None:
     """Logs the best and the last checkpoint, each with what a prediction needs, so that a download is a run's folder.
 
     The files are not copied: W&B reads them from the run's folder when it uploads them. The last one is logged last, so
@@ -36,12 +20,13 @@ def log_checkpoints(run: wandb.Run, checkpoints: Checkpoints) -> None:
 
     Args:
         run: An open run.
-        checkpoints: The checkpoints; their rows are the artifacts' metadata.
+        folder: The trained run's folder, with both checkpoints.
+        best: The history's row of the best one, the artifact's metadata.
+        last: The history's row of the last one.
     """
     import wandb  # noqa: PLC0415  (slow, and only needed where a run is open)
 
-    folder = checkpoints.folder
-    for alias, path, row in (("best", folder.best, checkpoints.best), ("last", folder.last, checkpoints.last)):
+    for alias, path, row in (("best", folder.best, best), ("last", folder.last, last)):
         artifact = wandb.Artifact(f"model-{folder.run_id}", type="model", metadata=dict(row))
         for file in (path, folder.config, folder.network):
             artifact.add_file(str(file.resolve()), name=file.name, policy="immutable")

@@ -32,13 +32,7 @@ PART_COLUMNS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison in the dashboard.
-
-    Attributes:
-        experiment: Its name.
-        question: Its question.
-        arms: Arm by run id.
-    """
+    """One comparison in the dashboard."""
 
     experiment: str
     question: str
@@ -133,7 +127,7 @@ def _panels(one: Comparison) -> list[Any]:
     bars = wr.BarPlot(
         title=f"{one.title}: final IoU",
         metrics=[wr.SummaryMetric(FINAL)],
-        groupby=_config(one.key),
+        groupby=wr.Config(one.key),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
         layout=wr.Layout(x=0, y=8, w=12, h=8),
@@ -150,7 +144,7 @@ def _curves(key: str) -> list[Any]:
             title=title,
             x=STEP_KEY,
             y=[name],
-            groupby=_config(key),
+            groupby=wr.Config(key),
             groupby_aggfunc="median",
             groupby_rangefunc="minmax",
             layout=wr.Layout(x=8 * index, y=0, w=8, h=8),
@@ -163,16 +157,10 @@ def _coordinates(*, x: int = 0, y: int = 0) -> Any:
     import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
 
     columns = [
-        wr.ParallelCoordinatesPlotColumn(metric=_config(f"{KEY}.{name}"), display_name=name, log=name == "lr")
+        wr.ParallelCoordinatesPlotColumn(metric=wr.Config(f"{KEY}.{name}"), display_name=name, log=name == "lr")
         for name in COORDINATES
     ]
     columns.append(wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(FINAL), display_name="final IoU"))
     return wr.ParallelCoordinatesPlot(
         title="Settings and final IoU", columns=columns, layout=wr.Layout(x=x, y=y, w=12, h=8)
     )
-
-
-def _config(key: str) -> Any:
-    import wandb_workspaces.reports.v2 as wr  # noqa: PLC0415
-
-    return wr.Config(key)

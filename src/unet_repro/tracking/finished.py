@@ -1,12 +1,13 @@
 """The W&B run of a finished training: a function of the run's folder, so that it can be rewritten at any time."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.setting import shortened
-from unet_repro.tracking.checkpoints import Checkpoints
+from unet_repro.tracking.checkpoints import log_checkpoints
 from unet_repro.tracking.grouping import KEY, groupable
 from unet_repro.tracking.links import link_offline_run
 from unet_repro.tracking.offline import is_complete, write_offline_run
@@ -116,7 +117,7 @@ def write_finished(
         rows=rows,
         panel=panel,
         summary=summary_of(outcome),
-        checkpoints=Checkpoints(RunFolder(directory), best=outcome["best"], last=outcome["final"])
+        log_files=partial(log_checkpoints, folder=RunFolder(directory), best=outcome["best"], last=outcome["final"])
         if config["logger"].get("checkpoints")
         else None,
     )
@@ -126,9 +127,6 @@ def write_finished(
 
 def ensure_offline_run(folder: RunFolder) -> bool:
     """Writes the offline W&B run of a finished training from its folder, without images, unless it is complete.
-
-    Args:
-        folder: Folder of a finished run.
 
     Returns:
         Whether it was written.

@@ -8,14 +8,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from unet_repro.errors import RunError, UserError
-from unet_repro.tracking.checkpoints import Checkpoints, log_checkpoints
 from unet_repro.tracking.panels import PANEL_KEY, Panel, log_panel
 from unet_repro.tracking.reading import offline_file, read_run
-from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.tracking.wandb_run import log_rows, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    import wandb
 
 WAIT_S = 20.0  # W&B's process takes milliseconds; the limit is for a machine that hangs, or a full disk
 _POLL_S = 0.005
@@ -28,11 +29,11 @@ def write_offline_run(
     rows: Sequence[Mapping[str, float]],
     panel: Panel | None,
     summary: Mapping[str, float],
-    checkpoints: Checkpoints | None = None,
+    log_files: Callable[[wandb.Run], None] | None = None,
     wait_s: float = WAIT_S,
     **settings: Any,
 ) -> Path:
-    """Writes the run, replacing any other W&B run below ``directory``, and waits until its file is complete.
+    """Writes the run, replacing any other W&B run below ``directory``, and returns its .wandb file once it is complete.
 
     Args:
         directory: The run's folder, in which W&B creates its folder ``wandb``.
@@ -40,12 +41,9 @@ def write_offline_run(
         rows: The whole history; ``step`` is the step, the rest are measures.
         panel: Validation images, shown at the last step.
         summary: Summary values for sorting runs.
-        checkpoints: What to log as artifacts; ``None`` for nothing.
+        log_files: Logs artifacts, such as ``log_checkpoints``; ``None`` for nothing.
         wait_s: How long W&B may take to write its file, in seconds.
         **settings: ``project``, ``name``, ``group``, ``tags``, ``job_type`` and ``config``, as for ``open_run``.
-
-    Returns:
-        The .wandb file.
 
     Raises:
         UserError: If the directory cannot be written, or W&B does not accept a setting.
@@ -61,14 +59,13 @@ def write_offline_run(
             class_names=panel.class_names if panel else (),
             **settings,
         )
-        assert run is not None, "only disabled runs are None"
         log_rows(run, rows)
         if panel is not None:
             log_panel(run, panel, step=int(rows[-1]["step"]))
         run.summary.update(dict(summary))
-        if checkpoints is not None:
-            log_checkpoints(run, checkpoints)
-        finish(run)
+        if log_files is not None:
+            log_files(run)
+        run.finish(exit_code=0)
 
     for is_last in (False, True):
         try:

@@ -45,10 +45,7 @@ def _doubt(path: Path) -> Path:
 
 
 def check_server() -> str:
-    """Checks once that the server accepts this machine's credentials.
-
-    Returns:
-        The server's address.
+    """Checks once that the server accepts this machine's credentials, and returns its address.
 
     Raises:
         UserError: If there is no API key, no response within some seconds, or the key is rejected.

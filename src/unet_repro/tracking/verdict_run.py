@@ -5,23 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.tracking.dashboard import PART_COLUMNS
-from unet_repro.tracking.wandb_run import finish, open_run
+from unet_repro.tracking.wandb_run import open_run
 
 RUN_ID = "verdicts"
 JOB_TYPE = "trial"
 
 
 def log_verdicts(entity: str, project: str, parts: Sequence[Mapping[str, Any]], directory: Path) -> str:
-    """Uploads the table, replacing an older one.
+    """Uploads the table, replacing an older one, and returns the address of its run.
 
     Args:
         entity: User or team.
         project: W&B project.
         parts: The claims' parts, from ``dashboard.parts_of``.
         directory: Folder for W&B's files.
-
-    Returns:
-        The run's URL.
 
     Raises:
         UserError: If there is no API key, or the server does not respond.
@@ -41,10 +38,9 @@ def log_verdicts(entity: str, project: str, parts: Sequence[Mapping[str, Any]], 
         directory=directory,
         class_names=(),
     )
-    assert run is not None, "only disabled runs are None"
     rows = [[part[name] for name in PART_COLUMNS] for part in parts]
     table = wandb.Table(columns=list(PART_COLUMNS), data=rows, allow_mixed_types=True)
     run.log({"verdicts": table})
     address = str(run.url)
-    finish(run)
+    run.finish(exit_code=0)
     return address

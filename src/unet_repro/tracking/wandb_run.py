@@ -10,10 +10,9 @@ import netrc
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from unet_repro.config import Mode
 from unet_repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     import wandb
 
+Mode = Literal["online", "offline"]
 STEP_KEY = "trainer/global_step"  # the x axis, logged with every metric; the name that Lightning uses
 OFFLINE_INSTEAD = "set logger.mode=offline and upload later with `unet-repro wandb-sync`"
 
@@ -39,15 +39,15 @@ def open_run(
     class_names: Sequence[str],
     entity: str | None = None,
     init_timeout_s: float = 20.0,
-) -> wandb.Run | None:
-    """Opens a run.
+) -> wandb.Run:
+    """Opens a run; offline, W&B's process writes the last block some milliseconds after the run is finished.
 
     Every call opens a separate run, even while another one is open in this process (a sweep whose last job died).
     Online, a run with the same id is resumed. Offline, each call creates a new folder with the same run id, so only
     ``offline.write_offline_run`` should open one.
 
     Args:
-        mode: ``offline`` writes below ``directory`` without network access; ``disabled`` does nothing.
+        mode: ``offline`` writes below ``directory`` without network access.
         project: W&B project.
         run_id: The run's identity, also its id in W&B.
         name: Name that distinguishes this run from the others of its group.
@@ -60,15 +60,10 @@ def open_run(
         entity: User or team; ``None`` for the user's default.
         init_timeout_s: Timeout for the server's response, in seconds.
 
-    Returns:
-        The run, or ``None`` if W&B is disabled.
-
     Raises:
         UserError: If the directory is not writable, a setting is rejected, or, online, there is no API key or the
             server does not respond.
     """
-    if mode == "disabled":
-        return None
     _check_writable(directory)
     send_no_statistics()
 
@@ -121,19 +116,6 @@ def log_rows(run: wandb.Run, rows: Sequence[Mapping[str, float]]) -> None:
     for row in rows[max(run.step, run.starting_step) :]:  # `step` includes earlier attempts only after the first log
         measures = {key: value for key, value in row.items() if key != "step"}
         run.log({**measures, STEP_KEY: int(row["step"])})
-
-
-def finish(run: wandb.Run | None, *, exit_code: int = 0) -> None:
-    """Closes a run; online, waits for the upload.
-
-    Offline, W&B's process writes the last block some milliseconds after this returns.
-
-    Args:
-        run: A run from ``open_run``.
-        exit_code: 0 marks the run as finished, any other value as failed.
-    """
-    if run is not None:
-        run.finish(exit_code=exit_code)
 
 
 def send_no_statistics() -> None:

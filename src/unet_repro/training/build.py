@@ -33,20 +33,16 @@ class Whole:
     name: str
     class_names: tuple[str, ...]
     samples: list[Sample]
-    notes: tuple[str, ...]
-    numbers_objects: bool = False
+    notes: tuple[str, ...] = ()
+    numbers_objects: bool = False  # whether its labels number objects
 
 
-@dataclass(frozen=True)
-class Data:
-    """A source that has been read and split."""
+@dataclass(frozen=True, kw_only=True)
+class Data(Whole):
+    """A source that has been read and split; ``samples`` are those that the split uses."""
 
-    name: str
-    class_names: tuple[str, ...]
-    samples: list[Sample]
     split: Split
     manifest: Manifest
-    numbers_objects: bool = False  # whether its labels number objects
 
 
 def read_data(config: TrainConfig) -> Data:
@@ -58,7 +54,7 @@ def _split(whole: Whole, split: Plain) -> Data:
     found = make("split", split)(whole.samples)
     parts, used = found if isinstance(found, tuple) else (found, whole.samples)
     hashed = manifest(whole.name, used, parts, num_classes=len(whole.class_names))
-    return Data(whole.name, whole.class_names, used, parts, hashed, whole.numbers_objects)
+    return Data(**{**vars(whole), "samples": used}, split=parts, manifest=hashed)
 
 
 class DataReader:

@@ -368,5 +368,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
+# The comparisons that the claims are about, in the order of the claims.
+EXPERIMENTS = tuple(dict.fromkeys(part.experiment for claim in CLAIMS for part in claim.parts))
+
 # Parts whose arms run at the rate tuned for the base only (docs/science/trial.md).
 AT_THE_BASES_RATE = ("C1a", "C1b", "C2", "C6", "C9", "C10a")

@@ -66,14 +66,6 @@ def judge(records: Iterable[RunRecord], scale: str, *, claims: Sequence[Claim] =
     return Trial(scale, data[0] if data else "", tuple(results), tuple(missing), len(of_scale))
 
 
-def needed(records: Iterable[RunRecord], scale: str, *, claims: Sequence[Claim] = CLAIMS) -> tuple[Cell, ...]:
-    """Runs that the undecided parts' next looks wait for, reserve seeds included, in the order of their seeds.
-
-    Empty if all parts are decided, or after the last look.
-    """
-    return judge(records, scale, claims=claims).missing
-
-
 def _judge_part(part: Part, runs: Runs, *, verdicts: bool) -> PartResult:
     every = [runs[cell] for cell in sorted(runs) if cell[0] == part.experiment and cell[1] in part.arms]
     of_part = [run for run in every if run.seed >= FIRST_SEED] or every

@@ -9,7 +9,6 @@ from unet_repro.trial.measures import MEASURES
 from unet_repro.trial.replicates import Cell
 
 Word = Literal["supported", "refuted", "not testable here", "open", "pending", "refused", "mixed", "no verdict"]
-DECIDED: tuple[Word, ...] = ("supported", "refuted", "not testable here", "refused", "no verdict")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unet_repro.conf_files import PLACEMENT
 from unet_repro.errors import RunError
-from unet_repro.files import replacing, sha256
+from unet_repro.files import sha256, write_atomically
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import CODE_VERSION
 from unet_repro.runs.ledger import Entry
@@ -21,7 +22,6 @@ _OUTCOME = ("seconds", "seconds_at", "threads", "instruction_set", "steps", "bat
 _MADE_BY = ("device", "commit", "torch")
 _DIVERGED = "TrainingError: the loss is "  # the first words of error.txt of a training with a non-finite loss
 _NOT_SETTINGS = ("data", "logger", "experiment", "arm", "runs_dir")
-_PLACEMENT = ("accelerator", "devices", "deterministic", "threads", "num_workers", "save_every_s", "progress")
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def record_of(folder: RunFolder, entries: Sequence[Entry]) -> RunRecord | None:
         RunError: If a file is damaged.
     """
     outcome, failed = folder.outcome(), _divergence(folder)
-    evaluation = _json(folder.path / "evaluations" / "trial.json")
+    evaluation = folder.evaluation()
     wanted = {section for entry in entries for section in entry.evaluations}
     if failed is None and (outcome is None or not wanted <= set((evaluation or {}).get("sections", ()))):
         return None
     outcome = outcome or folder.placement()
-    config, manifest, first = folder.settings(), _json(folder.manifest) or {}, entries[0]
+    config, manifest, first = folder.settings(), folder.read_manifest() or {}, entries[0]
     curves = folder.curves()
     made_by = outcome.get("made_by", {})
     record = RunRecord(
@@ -172,14 +172,13 @@ def read_records(path: Path) -> list[RunRecord]:
 def write_records(path: Path, records: Iterable[RunRecord]) -> None:
     """Writes ``runs.jsonl.gz``, ordered by seed and id: the same records give the same bytes."""
     text = "".join(record.to_line() + "\n" for record in _ordered(records))
-    with replacing(path) as file:
-        file.write(gzip.compress(text.encode(), mtime=0))
+    write_atomically(path, gzip.compress(text.encode(), mtime=0))
 
 
 def settings_of(config: Mapping[str, Any]) -> Plain:
     """The settings of a resolved configuration without paths, logging and placement."""
     kept = {key: value for key, value in config.items() if key not in _NOT_SETTINGS}
-    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in _PLACEMENT}
+    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in PLACEMENT}
     return kept
 
 
@@ -188,18 +187,23 @@ def fold_of(config: Mapping[str, Any]) -> int:
     return int(config["split"].get("fold", 0))
 
 
-def rounded(value: Any) -> Any:
-    """Rounds all floats in plain containers to six significant digits; NaN and infinities become ``None``.
+def rounded(value: Any, digits: int | None = DIGITS) -> Any:
+    """Rounds all floats in plain containers; NaN and infinities, which JSON does not have, become ``None``.
+
+    Args:
+        value: Plain containers.
+        digits: Significant digits; ``None`` for all.
 
     >>> rounded({"a": [1 / 3, float("nan"), 2]})
     {'a': [0.333333, None, 2]}
     """
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        exact = value if digits is None else float(f"{value:.{digits}g}")
+        return exact if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: rounded(one) for key, one in value.items()}
+        return {key: rounded(one, digits) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(one) for one in value]
+        return [rounded(one, digits) for one in value]
     return value
 
 
@@ -217,12 +221,3 @@ def _divergence(folder: RunFolder) -> str | None:
         return None
     reason = folder.error.read_text().partition("\n")[0]
     return reason.removeprefix("TrainingError: ") if reason.startswith(_DIVERGED) else None
-
-
-def _json(path: Path) -> Plain | None:
-    if not path.exists():
-        return None
-    try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise RunError(f"{path} is damaged", hint="remove it; it will be recomputed") from error

@@ -47,9 +47,9 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
             better = f"; the uncorrected interval even shows that {words.better}" if words.better and low > 0 else ""
             early = "; an estimate that decides before the last analysis is rather too high"
             biased = early if result.look < len(LOOKS) else ""
-            return f"{_capital(words.supported)}: {figures}{better}{biased}."
+            return f"{capital(words.supported)}: {figures}{better}{biased}."
         case "refuted":
-            return f"{_capital(words.opposite if result.opposite else words.refuted)}: {figures}."
+            return f"{capital(words.opposite if result.opposite else words.refuted)}: {figures}."
         case "not testable here":
             reached = ", ".join(f"{one.name} {one.estimate.mean:+z.3f} {one.unit}" for one in of_part.premise)
             text = part.premise.text if part.premise else ""
@@ -61,7 +61,7 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
                 leaning = f"; the uncorrected interval leans to: {side}"
             return f"Open: {figures}{leaning}."
         case _:
-            return f"{_capital(result.word)}: {figures}."
+            return f"{capital(result.word)}: {figures}."
 
 
 def _figures(figure: Figure, margin: float) -> str:
@@ -77,7 +77,7 @@ def _exact(result: PartResult) -> str:
         return "Not judged yet: no run has been evaluated."
     answer = words.supported if result.word == "supported" else words.refuted
     kind = "smallest of the runs' largest differences" if exact.above else "largest difference"
-    return f"{_capital(answer)}: {kind} of a class probability {result.exact:.2g}; limit {exact.bound:g}."
+    return f"{capital(answer)}: {kind} of a class probability {result.exact:.2g}; limit {exact.bound:g}."
 
 
 def _sure(result: PartResult) -> str:
@@ -127,5 +127,6 @@ def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
     return ", ".join(parts)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]

@@ -9,7 +9,8 @@ from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.evaluation.groups import arms_of, baseline_of, groups_of, runs_of
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.files import write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Entry, Ledger
 
 

@@ -12,14 +12,15 @@ from trained import random_run
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.export import html
-from unet_repro.export.html import PAGE, WORKER, Runtime, describe, export_html, joined, most_tile_pixels, render
+from unet_repro.export.html import PAGE, WORKER, describe, export_html, joined, most_tile_pixels, render
 from unet_repro.export.npm import GEOTIFF, ONNX_RUNTIME
 from unet_repro.export.onnx import tile_graph
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.runs.network import describe_network, open_network
 from unet_repro.runs.object_settings import write_choice
 
-RUNTIME = Runtime(runtime=b"r", loader=b"l", wasm=b"w", tiff=b"t", tiff_licence=b"The licence <of> it")
+PARTS = {"wasm": b"w", "loader": b"l", "runtime": b"r", "tiff": b"t"}
+LICENCE = "The licence <of> it"
 HOSTILE = "</script><b>&"
 
 
@@ -33,7 +34,7 @@ def model_of(page):
 
 
 def test_the_page_is_complete(network):
-    page = render(network, RUNTIME, b"weights", "best")
+    page = render(network, {"weights": b"weights", **PARTS}, LICENCE, "best")
     assert not re.search(r"<!--|/\* (styles|scripts|worker|model) \*/", page)
     assert "connect-src" not in page.split("</head>")[0], "nothing is allowed beside default-src 'none'"
     assert "default-src 'none'" in page
@@ -45,12 +46,12 @@ def test_the_page_is_complete(network):
 
 
 def test_the_page_is_named_after_classes_and_data(network):
-    page = render(network, RUNTIME, b"", "best")
+    page = render(network, PARTS, LICENCE, "best")
     assert "<title>U-Net for “cell”</title>" in page
     (network.folder.path / "result.json").write_text(
         json.dumps({"data": "isbi2012", "best": {"step": 5, "val/iou": 0.75}, "steps": 8, "seed": 0})
     )
-    page = render(network, RUNTIME, b"", "best")
+    page = render(network, PARTS, LICENCE, "best")
     assert "<title>U-Net for “cell”, trained on isbi2012</title>" in page
     lead = page.split('<p class="lead">')[1].split("</p>")[0]
     assert "Mean IoU 0.75" in lead
@@ -59,20 +60,20 @@ def test_the_page_is_named_after_classes_and_data(network):
 
 def test_names_of_classes_cannot_leave_their_place(network):
     describe_network(network.folder, network.normalisation, ("background", HOSTILE))
-    page = render(open_network(network.folder.path), RUNTIME, b"", "best")
+    page = render(open_network(network.folder.path), PARTS, LICENCE, "best")
     assert "<b>" not in page
     assert model_of(page)["classes"][1] == HOSTILE
 
 
 def test_the_settings_that_evaluation_chose_are_used(network):
-    page = render(network, RUNTIME, b"", "best")
+    page = render(network, PARTS, LICENCE, "best")
     assert model_of(page)["settings"] == {"threshold": 0.5, "minSize": 0}
     assert "was not evaluated" in page
     write_choice(network.folder, "best", InstanceSettings(0.7, "watershed", min_size_px=50), num_images=3)
-    page = render(network, RUNTIME, b"", "best")
+    page = render(network, PARTS, LICENCE, "best")
     assert model_of(page)["settings"] == {"threshold": 0.7, "minSize": 50}
     assert "does not separate them" in page.replace("\n", " ")
-    assert "was not evaluated" in render(network, RUNTIME, b"", "last")
+    assert "was not evaluated" in render(network, PARTS, LICENCE, "last")
 
 
 def test_the_model_names_what_the_scripts_need(network):
@@ -126,7 +127,7 @@ def test_a_network_that_onnx_cannot_express_is_named(network, tmp_path, monkeypa
     object.__setattr__(network, "net", Unsupported(network.net).eval())
     with pytest.raises(RunError, match=r"Unsupported of run run cannot be exported as ONNX"):
         tile_graph(network)
-    monkeypatch.setattr(html, "read_runtime", lambda folder: RUNTIME)
+    monkeypatch.setattr(html, "read_runtime", lambda folder: (PARTS, LICENCE))
     with pytest.raises(RunError):
         html.export_html(network, tmp_path / "model.html")
     assert not (tmp_path / "model.html").exists()

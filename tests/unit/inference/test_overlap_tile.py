@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unet_repro.errors import GeometryError
-from unet_repro.geometry import alignment, covering, halo, is_legal, output_size
+from unet_repro.geometry import covering, geometry_of, halo, is_legal, output_size
 from unet_repro.inference import overlap_tile
 from unet_repro.inference.overlap_tile import TilePlan, plan_tiles, predict
 from unet_repro.models.unet import UNet
@@ -32,7 +32,7 @@ def noise(*shape, seed=0):
 
 def regular_plan(image_hw, tile_hw, depth):
     """Tiles of one size at every aligned offset that the size allows, more than needed if need be."""
-    strides = [output_size(tile, depth) // alignment(depth) * alignment(depth) for tile in tile_hw]
+    strides = [output_size(tile, depth) // geometry_of(depth).step_px * geometry_of(depth).step_px for tile in tile_hw]
     lines = [range(0, extent, stride) for extent, stride in zip(image_hw, strides, strict=True)]
     return TilePlan(image_hw, tile_hw, halo(depth), tuple(product(*lines)))
 
@@ -145,7 +145,7 @@ def test_a_bound_that_no_tile_meets_is_refused_with_the_least_that_would_do():
 
 def line_costs(extent, depth):
     """Every legal tile along a line, with the fewest aligned tiles that cover the line."""
-    step = alignment(depth)
+    step = geometry_of(depth).step_px
     costs = {}
     for output in range(1, covering(extent, depth) + 1):
         tile = output + 2 * halo(depth)
@@ -173,7 +173,7 @@ def test_a_plan_is_aligned_legal_bounded_and_covers_every_pixel(image_hw, depth,
     seen = np.zeros(image_hw, bool)
     outputs = [output_size(tile, depth) for tile in plan.tile_hw]
     for top, left in plan.offsets:
-        assert top % alignment(depth) == left % alignment(depth) == 0
+        assert top % geometry_of(depth).step_px == left % geometry_of(depth).step_px == 0
         assert 0 <= top < image_hw[0]
         assert 0 <= left < image_hw[1]
         seen[top : top + outputs[0], left : left + outputs[1]] = True

@@ -8,7 +8,7 @@ from unet_repro.training.build import Data
 
 
 def data(samples, train, val):
-    return Data("folder", ("background", "cell"), samples, Split(train, val, ()), {"digest": ""})
+    return Data("folder", ("background", "cell"), samples, split=Split(train, val, ()), manifest={"digest": ""})
 
 
 def smooth(key, seed):

@@ -10,9 +10,10 @@ from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check, make
 from unet_repro.data.normalise import Normalisation
 from unet_repro.errors import ConfigError, DataError, RunError, TrainingError
+from unet_repro.files import write_atomically
 from unet_repro.inference.overlap_tile import plan_tiles, predict
 from unet_repro.runs.checkpoint import write_checkpoint
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import describe_network, open_network
 
 CONFIG = ["data=folder", "data.root=gone", "model.width=2", "model.depth=2"]

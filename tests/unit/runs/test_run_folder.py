@@ -4,7 +4,8 @@ import pickle
 import pytest
 
 from unet_repro.errors import RunError, TrainingError
-from unet_repro.runs.folder import RunFolder, open_run, write_atomically
+from unet_repro.files import write_atomically
+from unet_repro.runs.folder import RunFolder, open_run
 
 MANIFEST = {"digest": "d" * 64, "source": "x"}
 

@@ -8,7 +8,8 @@ from unet_repro.commands import runs
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
 from unet_repro.errors import RunError
-from unet_repro.runs.folder import RunFolder, write_atomically
+from unet_repro.files import write_atomically
+from unet_repro.runs.folder import RunFolder
 from unet_repro.sweep.listing import listed
 
 

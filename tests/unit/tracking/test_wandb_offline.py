@@ -19,7 +19,7 @@ from unet_repro.tracking import offline
 from unet_repro.tracking.offline import is_complete, write_offline_run
 from unet_repro.tracking.panels import Panel, log_panel, to_display
 from unet_repro.tracking.reading import OfflineRun, offline_file, read_run
-from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.tracking.wandb_run import log_rows, open_run
 
 CLASS_NAMES = ["membrane", "cell"]
 CONFIG = {"optimizer": {"name": "adam", "lr": 1e-3}, "tiles": {"sizes": [188, 204]}, "notes": None}
@@ -85,7 +85,7 @@ def media(run: OfflineRun, path: str) -> np.ndarray[Any, Any]:
 
 
 def test_run_carries_identity_and_nested_config(tmp_path: Path) -> None:
-    finish(opened(tmp_path))
+    opened(tmp_path).finish()
     run = written(tmp_path)
     assert run.run == {
         "id": "0123abcd",
@@ -105,7 +105,7 @@ def test_history_and_summary_come_back_over_the_global_step(tmp_path: Path) -> N
     for known in range(len(rows) + 1):
         log_rows(run, rows[:known])
     run.summary["best/iou"] = 0.4
-    finish(run)
+    run.finish()
     run = written(tmp_path)
     for key in ("train/loss", "val/iou"):
         assert [(row["trainer/global_step"], row[key]) for row in run.history] == [(r["step"], r[key]) for r in rows]
@@ -119,7 +119,7 @@ def test_records_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
     run = opened(tmp_path)
     keys = [f"val/metric_{number:05}" for number in range(2000)]
     log_rows(run, [{"step": step} | {key: index + step for index, key in enumerate(keys)} for step in range(3)])
-    finish(run)
+    run.finish()
     run = written(tmp_path)
     assert next(run.folder.glob("*.wandb")).stat().st_size > 3 * BLOCK_BYTES
     assert [row["val/metric_01999"] for row in run.history] == [1999, 2000, 2001]
@@ -127,7 +127,7 @@ def test_records_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("exit_code", [0, 3])
 def test_exit_code_is_recorded(tmp_path: Path, exit_code: int) -> None:
-    finish(opened(tmp_path), exit_code=exit_code)
+    opened(tmp_path).finish(exit_code=exit_code)
     assert written(tmp_path).exit_code == exit_code
 
 
@@ -135,7 +135,7 @@ def test_panel_keeps_images_masks_and_class_names(tmp_path: Path, panel: dict[st
     offline = opened(tmp_path)
     log_rows(offline, [{"step": 10, "val/iou": 0.1}, {"step": 20, "val/iou": 0.2}])
     log_panel(offline, Panel(**panel), step=20)
-    finish(offline)
+    offline.finish()
     run = written(tmp_path)
     assert [row["trainer/global_step"] for row in run.history] == [10, 20, 20]
     logged = run.history[2]["val/panel"]
@@ -157,7 +157,7 @@ def test_ignored_pixels_are_shown_under_a_name_of_their_own(tmp_path: Path, pane
     panel["truths"][0][:3] = 255
     offline = opened(tmp_path)
     log_panel(offline, Panel(**panel), step=0)
-    finish(offline)
+    offline.finish()
     run = written(tmp_path)
     path = run.history[0]["val/panel"]["all_masks"][0]["ground_truth"]["path"]
     np.testing.assert_array_equal(media(run, path), panel["truths"][0])
@@ -169,7 +169,7 @@ def test_smaller_images_are_filled_up_below_and_to_the_right(tmp_path: Path, pan
         panel[kind][1] = panel[kind][1][:15, :25]
     offline = opened(tmp_path)
     log_panel(offline, Panel(**panel), step=0)
-    finish(offline)
+    offline.finish()
     run = written(tmp_path)
     logged = run.history[0]["val/panel"]
     expected = np.zeros((20, 30), np.uint8)
@@ -226,8 +226,8 @@ def test_a_run_left_open_does_not_take_the_next_ones_rows(tmp_path: Path) -> Non
     second = opened(tmp_path / "b", run_id="b")
     log_rows(first, [{"step": 1, "val/iou": 0.25}])
     log_rows(second, [{"step": 1, "val/iou": 0.75}])
-    finish(second)
-    finish(first)
+    second.finish()
+    first.finish()
     found = {run.run["id"]: [row["val/iou"] for row in run.history] for run in map(written, tmp_path.glob("?"))}
     assert found == {"a": [0.25], "b": [0.75]}
 
@@ -236,7 +236,7 @@ def test_nothing_is_printed_and_neither_code_nor_machine_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "recognisable-host")
-    finish(opened(tmp_path))
+    opened(tmp_path).finish()
     assert capfd.readouterr() == ("", "")
     run = written(tmp_path)
     assert [path for path in (run.folder / "files").rglob("*") if path.is_file()] == []
@@ -248,7 +248,7 @@ def test_nothing_is_printed_and_neither_code_nor_machine_is_recorded(
 
 def test_later_runs_are_not_forced_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE")
-    finish(opened(tmp_path))
+    opened(tmp_path).finish()
     assert "WANDB_MODE" not in os.environ
 
 
@@ -286,17 +286,17 @@ def test_online_without_an_answer_gives_up(tmp_path: Path, monkeypatch: pytest.M
     assert GOOD_LOOKING_KEY not in str(caught.value)
 
 
-def test_disabled_gives_none_and_imports_no_wandb(tmp_path: Path) -> None:
+def test_disabled_writes_nothing_and_imports_no_wandb(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from unet_repro.tracking.wandb_run import finish, open_run
+from types import SimpleNamespace
+from unet_repro.tracking.mirror import mirror_finished
 directory = Path({str(tmp_path / "run")!r})
-run = open_run(mode="disabled", project="p", run_id="r", name="n", group="g", tags=[], job_type="train", config={{}},
-                  directory=directory, class_names=[])
-finish(run)
-assert run is None and not directory.exists()
-assert not {{"wandb", "lightning"}} & set(sys.modules)
+config, folder = SimpleNamespace(logger=SimpleNamespace(mode="disabled")), SimpleNamespace(path=directory)
+mirror_finished(SimpleNamespace(config=config, folder=folder, tiles=None), None, {{}})
+assert not directory.exists()
+assert "wandb" not in sys.modules
 """
     _python(code, {})
 
@@ -389,11 +389,11 @@ def test_offline_run_opens_no_connection_until_the_process_has_ended(tmp_path: P
         server.settimeout(0)
         code = f"""
 from pathlib import Path
-from unet_repro.tracking.wandb_run import finish, log_rows, open_run
+from unet_repro.tracking.wandb_run import log_rows, open_run
 run = open_run(mode="offline", project="p", run_id="r", name="n", group="g", tags=[], job_type="train", config={{}},
                   directory=Path({str(tmp_path)!r}), class_names=[])
 log_rows(run, [{{"step": 1, "val/iou": 0.5}}])
-finish(run)
+run.finish()
 """
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         _python(code, {"WANDB_BASE_URL": address, "WANDB_API_KEY": GOOD_LOOKING_KEY})

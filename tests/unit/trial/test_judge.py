@@ -8,7 +8,7 @@ import pytest
 from made_records import ALL_CELL, PARTS, STEPS, made_part, made_record
 
 from unet_repro.errors import DataError
-from unet_repro.trial.judge import judge, needed
+from unet_repro.trial.judge import judge
 from unet_repro.trial.looks import LOOKS
 from unet_repro.trial.replicates import Cell
 
@@ -24,7 +24,9 @@ def words_of(part, records):
 
 
 def cells_of(part, records):
-    return [(cell.arm, cell.seed) for cell in needed(records, "laptop") if cell.experiment == PARTS[part].experiment]
+    return [
+        (cell.arm, cell.seed) for cell in judge(records, "laptop").missing if cell.experiment == PARTS[part].experiment
+    ]
 
 
 def one_slow_start(*arms_and_seeds, **effects):
@@ -155,7 +157,7 @@ def test_an_undecided_contrast_needs_its_own_arms_only():
 
 
 def test_a_decided_trial_needs_nothing_and_an_empty_one_the_first_looks_replicates_of_all_arms():
-    cells = needed([], "laptop")
+    cells = judge([], "laptop").missing
     arms = {(part.experiment, arm) for part in PARTS.values() for arm in part.arms}
     assert {(cell.experiment, cell.arm) for cell in cells} == arms
     assert {cell.seed for cell in cells} == set(FIRST)

@@ -14,9 +14,6 @@ SUFFIXES = (".zip", ".roi")
 def read_rois(path: Path) -> tuple[list[Drawn], int]:
     """Reads the areas of a file.
 
-    Args:
-        path: The file.
-
     Returns:
         The areas in the order of the file, and the number of other ROIs (points, lines).
 

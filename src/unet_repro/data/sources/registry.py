@@ -42,17 +42,15 @@ class Remote:
     """One published data set.
 
     Attributes:
-        name: As in ``data=<name>`` and ``unet-repro fetch <name>``.
-        folder: Its folder below the data root.
+        name: As in ``data=<name>`` and ``unet-repro fetch <name>``, and its folder below the data root.
         base_url: Common prefix of its URLs.
-        files: What to download: the set's files, or one zip archive that contains ``folder``.
-        parts: Files or folders below ``folder`` that all exist in a complete set.
+        files: What to download: the set's files, or one zip archive that contains its folder.
+        parts: Files or folders below its folder that all exist in a complete set.
         licence: Terms of use.
         cite: What to cite.
     """
 
     name: str
-    folder: str
     base_url: str
     files: tuple[RemoteFile, ...]
     parts: tuple[str, ...]
@@ -97,7 +95,6 @@ def _isbi2012() -> Remote:
     files = tuple(RemoteFile(local.replace("test/image/", "test/"), local, sha256) for sha256, local in pairs)
     return Remote(
         name="isbi2012",
-        folder="isbi2012",
         base_url="https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/data/membrane",
         files=files,
         parts=tuple(file.local for file in files),
@@ -110,7 +107,6 @@ def _isbi2012() -> Remote:
 def _cell_tracking(name: str, *, sha256: str, provider: str) -> Remote:
     return Remote(
         name=name,
-        folder=name,
         base_url="http://data.celltrackingchallenge.net/training-datasets",
         files=(RemoteFile(f"{name}.zip", f"{name}.zip", sha256),),
         parts=tuple(f"{sequence}{kind}" for sequence in ("01", "02") for kind in ("", "_GT/SEG", "_ST/SEG")),
@@ -125,7 +121,7 @@ def remote(name: str) -> Remote:
     Raises:
         DataError: If the name is unknown.
 
-    >>> remote("hela").folder
+    >>> remote("hela").name
     'DIC-C2DH-HeLa'
     """
     known = registry()
@@ -158,13 +154,13 @@ def locate(name: str) -> Path:
         DataError: If it is in none of the search roots, or unknown.
     """
     found = remote(name)
-    there = [root for root in search_roots() if (root / found.folder).is_dir()]
+    there = [root for root in search_roots() if (root / found.name).is_dir()]
     for root in sorted(there, key=lambda root: not _complete(found, root)):  # prefer a complete set
-        return root / found.folder
-    folders = " and ".join(str((root / found.folder).absolute()) for root in search_roots())
+        return root / found.name
+    folders = " and ".join(str((root / found.name).absolute()) for root in search_roots())
     raise DataError(
         f"data set {found.name} was not found: looked for {folders}",
-        hint=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that contains {found.folder}",
+        hint=f"run `unet-repro fetch {name}`, or set {ROOT_VARIABLE} to the folder that contains {found.name}",
     )
 
 
@@ -179,7 +175,7 @@ def available(name: str) -> bool:
 
 
 def _complete(found: Remote, root: Path) -> bool:
-    return all((root / found.folder / part).exists() for part in found.parts)
+    return all((root / found.name / part).exists() for part in found.parts)
 
 
 def fetch(name: str, *, root: Path | None = None, base_url: str | None = None, timeout_s: float = 30.0) -> Path:
@@ -203,13 +199,13 @@ def fetch(name: str, *, root: Path | None = None, base_url: str | None = None, t
 
 
 def _fetch(found: Remote, root: Path, base_url: str | None, patience: Patience) -> Path:
-    folder = root / found.folder
+    folder = root / found.name
     try:
         if not _right(found, root):
             root.mkdir(parents=True, exist_ok=True)
             # All workers of a sweep may find the data missing: one downloads them, the others wait.
             wait_s = -1.0 if patience.deadline is None else patience.next_wait_s()
-            with FileLock(root / f".{found.folder}.lock", timeout=wait_s):
+            with FileLock(root / f".{found.name}.lock", timeout=wait_s):
                 _download(found, root, base_url, patience)
     except OSError as error:
         raise explained(error, where=folder) from error
@@ -230,12 +226,12 @@ def _right(found: Remote, root: Path) -> bool:
     """Whether there is nothing to download. For an archive only the names of the unpacked files are checked."""
     if not _complete(found, root):
         return False
-    folder = root / found.folder
+    folder = root / found.name
     return found.is_archive or all(pooch.file_hash(folder / file.local) == file.sha256 for file in found.files)
 
 
 def _download(found: Remote, root: Path, base_url: str | None, patience: Patience) -> None:
-    folder = root / found.folder
+    folder = root / found.name
     urls = {file.local: f"{(base_url or found.base_url).rstrip('/')}/{file.path}" for file in found.files}
     hashes = {file.local: file.sha256 for file in found.files}
     if not found.is_archive:

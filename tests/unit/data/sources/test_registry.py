@@ -109,7 +109,7 @@ def hela_zip() -> bytes:
 
 
 def known(monkeypatch: pytest.MonkeyPatch, name: str, files: tuple[RemoteFile, ...], parts: tuple[str, ...]) -> None:
-    only = Remote(name, name, "http://192.0.2.1/never-asked", files, parts, "terms", "whom to cite")
+    only = Remote(name, "http://192.0.2.1/never-asked", files, parts, "terms", "whom to cite")
     monkeypatch.setattr(sources, "registry", lambda: {name: only})
 
 

@@ -112,13 +112,13 @@ unseen = next(sample for sample in samples if sample.part == "test")
 probability = network.predict_proba(unseen.image)[1]
 truth = unseen.labels > 0
 errors = np.where(truth == (probability > 0.5), 0, np.where(truth, 1, 2))
-show({"image": unseen.image, "probability of a cell": probability, "truth": truth})
+show({"image": unseen.image, "probability of a cell": probability, "ground truth": truth})
 colours = ListedColormap(["#eeeeee", "#e69f00", "#0072b2"])
 show({"missed (orange), false (blue)": errors}, cmap=colours, vmin=0, vmax=2)
 
 # %% [markdown]
 # The measures of the ISBI 2012 challenge compare objects, not pixels: V_rand is 1 if every pair of pixels is together
-# or apart as in the truth. It is the best over thresholds.
+# or apart as in the ground truth. It is the best over thresholds.
 
 # %%
 isbi = unet_repro.ISBIMeasures(warping=False)

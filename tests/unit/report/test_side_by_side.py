@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,12 @@ def test_only_common_seeds_and_images_count():
     (one,) = differences(paper, none)
     assert one.mean == pytest.approx(0.015)
     assert differences(arm("other", {7: {"a": 0.5}}), none) == []
+
+
+def test_images_of_two_data_sets_are_not_paired_by_their_keys():
+    hela = arm("HeLa", {0: {"01/t000": 0.7, "01/t001": 0.8}})
+    u373 = replace(arm("U373", {0: {"01/t000": 0.5}}), data="u373")
+    assert differences(u373, hela) == []
 
 
 def test_seeds_that_hold_out_different_images_are_averaged_first():

@@ -153,8 +153,8 @@ def test_nothing_is_judged_at_smoke(page):
 def test_a_running_suite_shows_replicates_looks_and_what_it_waits_for(page):
     driver = page(sample(LOOKS[0] + 3, scale="laptop", complete=False))
     text = one(driver, ".suite").text
-    assert f"The next interim analysis is at {LOOKS[1]}." in text
-    assert f"questions were settled by the interim analysis at {LOOKS[0]}" in text
+    assert f"The next interim analysis is at {LOOKS[1]} replicates for C" in text
+    assert "of 14 questions are decided" in text
     assert [mark.text for mark in driver.find_elements(By.CSS_SELECTOR, ".look.done")] == [str(LOOKS[0])]
     assert "Still missing: " in text
 

@@ -66,10 +66,9 @@ def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
         rows.append([f"**{part['id']}** {part['question']}", f"**{part['word']}**", *found])
     table = markdown_table(head, rows)
     state, running = trial["state"], ""
-    if state is not None and state["next_look"] is not None:
+    if state is not None and state["missing"]:
         running = (
-            f"The trial is in progress: {state['settled']} of {state['parts']} questions are decided. The next interim "
-            f"analysis, at {state['next_look']} replicates, still needs {state['missing']} results; one network can "
+            f"The trial is in progress: {state['progress']} {state['missing']} results are missing; one network can "
             "count in several comparisons."
         )
     return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, running]))

@@ -187,7 +187,9 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
     seeds = ", over new seeds" if tested else ""
     smaller = f"; not for wider networks (the paper's: {PAPER})" if isinstance(width, int) and width < PAPER else ""
-    waits = f" The others need {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on." if "pending" in words else ""
+    waits = (
+        f" A first answer needs {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on." if "pending" in words else ""
+    )
     return (
         f"{total}: {', '.join(found)}{rest}. This holds for networks of width {width} after {steps} steps on {data} "
         f"({scale}){seeds}{smaller}.{waits}"
@@ -206,14 +208,23 @@ def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
     parts = list(trial.parts.values())
     undecided = [part for part in parts if not part.decided]
     looks = max(part.look for part in parts)
-    tested = [part for part in parts if part.part.exact is None]
+    replicates = [part.num_replicates for part in undecided if part.part.exact is None] or [LOOKS[looks - 1]]
+    settled = sum(not any(one.word in _UNSETTLED for one in part.contrasts or (part,)) for part in parts)
     return {
-        "replicates": min((part.num_replicates for part in undecided if part in tested), default=LOOKS[looks - 1]),
+        "replicates": [min(replicates), max(replicates)],
         "looks": list(LOOKS),
-        "last_look": LOOKS[looks - 1] if looks else 0,
-        "next_look": min((part.next_look for part in undecided if part.next_look is not None), default=None),
-        "settled": sum(not any(one.word in _UNSETTLED for one in part.contrasts or (part,)) for part in parts),
-        "parts": len(parts),
+        "progress": f"{settled} of {len(parts)} questions are decided. {_next_looks(undecided)}",
         "missing": len(trial.missing),
         "needed": [title(name) for name in dict.fromkeys(cell.experiment for cell in trial.missing)],
     }
+
+
+def _next_looks(undecided: Sequence[PartResult]) -> str:
+    waiting: dict[int, list[str]] = {}
+    for part in undecided:
+        if part.next_look is not None:
+            waiting.setdefault(part.next_look, []).append(part.part.id)
+    if not waiting:
+        return "The last interim analysis is done."
+    each = [f"at {look} replicates for {', '.join(ids)}" for look, ids in sorted(waiting.items())]
+    return f"The next interim analysis is {', '.join(each)}."

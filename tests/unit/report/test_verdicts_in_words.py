@@ -44,7 +44,7 @@ def test_the_lead_counts_the_questions_and_says_for_which_networks(complete):
 def test_few_seeds_are_no_verdict_but_say_what_one_needs():
     trial = context(range(3), scale="cpu", steps=320)
     assert {one["word"] for one in parts_of(trial)} == {"pending", "supported"}  # exact parts need no statistics
-    assert "The others need 15 replicates, with seeds from 100 on." in trial["lead"]
+    assert "A first answer needs 15 replicates, with seeds from 100 on." in trial["lead"]
     assert "toys" in trial["banner"]
     assert trial["state"] is None
 
@@ -60,18 +60,19 @@ def test_nothing_is_judged_at_smoke():
 def test_the_state_of_a_running_suite():
     trial = context(range(100, 118), skip=lambda experiment, arm, seed: seed > 114 and arm == "paper")
     state = trial["state"]
-    assert (state["last_look"], state["next_look"], state["looks"]) == (15, 20, [15, 20, 30])
-    assert state["parts"] == 14
-    assert 15 <= state["replicates"] < 20
+    assert state["looks"] == [15, 20, 30]
+    assert "of 14 questions are decided. The next interim analysis is at 20 replicates for " in state["progress"]
+    fewest, most = state["replicates"]
+    assert 15 <= fewest <= most < 20
     assert state["missing"] == len(trial["missing"]) > 0
     assert "The trial is in progress" in to_markdown([trial])
 
 
 def test_a_complete_suite_waits_for_nothing(complete):
     state = complete["state"]
-    assert (state["next_look"], state["missing"], state["needed"]) == (None, 0, [])
+    assert (state["missing"], state["needed"]) == (0, [])
     unsettled = [one for one in parts_of(complete) if any(c["word"] == "open" for c in one["contrasts"])]
-    assert state["settled"] == 14 - len(unsettled)
+    assert state["progress"].startswith(f"{14 - len(unsettled)} of 14 questions are decided. The last")
 
 
 def test_short_findings_are_one_sentence_with_the_range_of_the_differences(complete):

@@ -54,18 +54,15 @@ function undecidedLine(trial, parts) {
       el("span", {}, el("a", { href: `#${partId(trial, part)}` }, part.id), " ", part.question)))));
 }
 
-/** How far a sequential suite is: finished replicates, looks, what is settled, what is still trained. */
-function suiteState({ replicates, next_look: next, last_look: last, looks, settled, parts, missing,
-  needed }) {
-  const marks = looks.map((at) => el("span", { class: replicates >= at ? "look done" : "look",
-    "--at": `${(100 * at) / looks.at(-1)}%` }, String(at)));
-  const share = Math.min(100, (100 * replicates) / looks.at(-1));
-  const words = next === null ? "The last interim analysis is done." : `The next interim analysis is at ${next}.`;
+/** How far a sequential suite is: replicates of undecided questions, looks, what is decided, what is still trained. */
+function suiteState({ replicates: [fewest, most], looks, progress, missing, needed }) {
+  const share = (number) => `${Math.min(100, (100 * number) / looks.at(-1))}%`;
+  const marks = looks.map((at) => el("span", { class: most >= at ? "look done" : "look", "--at": share(at) }, String(at)));
+  const number = fewest === most ? plural(most, "complete replicate") : `${fewest} to ${most} complete replicates`;
   return el("div", { class: "suite" },
-    el("div", { class: "track", role: "img", "aria-label": `${replicates} replicates; interim analyses at ${looks.join(", ")}` },
-      el("div", { class: "fill", "--share": `${share}%` }), marks),
-    el("p", { class: "quiet" }, `${plural(replicates, "complete replicate")} (one seed, one block of images held out). `,
-      `${last ? `${settled} of ${parts} questions were settled by the interim analysis at ${last}. ` : ""}${words}`,
+    el("div", { class: "track", role: "img", "aria-label": `${number}; interim analyses at ${looks.join(", ")}` },
+      el("div", { class: "fill some", "--share": share(most) }), el("div", { class: "fill", "--share": share(fewest) }), marks),
+    el("p", { class: "quiet" }, `${number} of the undecided questions (one seed, one block of images held out). ${progress}`,
       missing ? ` Still missing: ${plural(missing, "result")} in the comparisons ${needed.join(", ")}.` : ""));
 }
 

@@ -128,8 +128,8 @@ def settings(group: str, option: str, folders: Sequence[Path] = ()) -> list[Sett
 def own_settings(name: str) -> list[Setting]:
     """The settings of a configuration that are in no group.
 
-    >>> [setting.key for setting in own_settings("export")][:2]
-    ['run', 'output']
+    >>> [setting.key for setting in own_settings("export")][:3]
+    ['run', 'network', 'output']
     """
     groups = chosen(name, {})
     text = (conf_dir() / f"{name}.yaml").read_text()

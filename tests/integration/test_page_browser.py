@@ -138,7 +138,7 @@ def test_the_first_screen_is_a_conclusion_in_words(page):
 def test_a_toy_scale_has_a_banner_and_says_what_verdicts_need(page):
     driver = page(sample(3))
     assert "toys" in one(driver, ".banner").text
-    assert "need 15 replicates" in one(driver, ".finding").text
+    assert "needs 15 replicates" in one(driver, ".finding").text
     assert not driver.find_elements(By.CSS_SELECTOR, ".suite")
 
 

@@ -107,7 +107,7 @@ def test_status_without_a_sweep_and_of_an_unknown_one_is_refused(tmp_path, sweep
     empty.mkdir()
     for folder, arguments, message in (
         (empty, [], "no sweep has been started"),
-        (sweep, ["nothing"], "known: optimizer"),
+        (sweep, ["nothing"], "known comparisons: optimizer"),
     ):
         told = unet_repro("sweep-status", *arguments, cwd=folder)
         assert told.returncode == 2

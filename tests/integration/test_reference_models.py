@@ -16,6 +16,7 @@ from trained import random_run
 
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, RunError
+from unet_repro.export.card import card
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.predict import predict
 from unet_repro.prediction_jobs import PredictSettings
@@ -175,6 +176,8 @@ def test_a_package_knows_what_its_training_images_look_like(parent, tmp_path):
     assert trained.appearance is not None
     assert found.appearance == trained.appearance
     assert found.data_name == trained.data_name == "synthetic"
+    assert "There are no scores: a package has them in its own card." in card(found, "best", cover_of=None)
+    assert "Scores on the run's validation images" in card(trained, "best", cover_of=None)
 
 
 def test_a_package_predicts_through_the_command_line(package, tmp_path):

@@ -54,13 +54,14 @@ def task(config: DictConfig) -> Result:
 
 
 def _summary(folder: RunFolder, result: Result, *, started: float) -> str:
-    final = {key: round(value, 4) for key, value in result["final"].items()}
+    final = str({key: round(value, 4) for key, value in result["final"].items()})
+    if folder.trains_on_validation():
+        final += f"; {SCORES_OF_SEEN}"
     finished = folder.result_file.stat().st_mtime
     if finished < started:
         when = datetime.fromtimestamp(finished).astimezone()
         return f"already done: run {folder.run_id} in {folder.path}, finished {when:%Y-%m-%d %H:%M}: {final}"
-    seen = f"; {SCORES_OF_SEEN}" if folder.trains_on_validation() else ""
-    return f"run {folder.run_id} in {folder.path}: {final}{seen}"
+    return f"run {folder.run_id} in {folder.path}: {final}"
 
 
 def _reporter() -> Callable[[dict[str, float]], None] | None:

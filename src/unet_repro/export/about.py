@@ -4,7 +4,7 @@ from html import escape
 
 from unet_repro import __version__
 from unet_repro.data.sources.registry import registry
-from unet_repro.export.card import kind_of, validation_scores
+from unet_repro.export.card import kind_of, validation_scores, why_no_scores
 from unet_repro.files import counted
 from unet_repro.models.protocol import first_width, normalises_tiles
 from unet_repro.models.unet import UNet
@@ -26,7 +26,7 @@ def lead_of(network: Network, checkpoint: Checkpoint) -> str:
     sentences = ["It outlines, counts and measures objects in microscopy images."]
     scores = validation_scores(network, checkpoint)
     iou = dict(scores.values).get("iou") if scores else None
-    if iou is not None:
+    if iou is not None and not network.folder.trains_on_validation():
         sentences.append(f"Mean IoU {iou} on its validation images.")
     known = registry().get(network.data_name)
     if known is not None:
@@ -72,8 +72,7 @@ def _data_facts(network: Network, checkpoint: Checkpoint) -> list[tuple[str, str
         facts.append(("Cite", escape(PAPER)))
     scores = validation_scores(network, checkpoint)
     if scores is None:
-        why = "the run had not finished" if network.folder.history.exists() else "a package has them in its card"
-        return [*facts, ("Scores", f"none: {why}")]
+        return [*facts, ("Scores", f"none: {why_no_scores(network)}")]
     values = dict(scores.values)
     facts += [(name, escape(values[key])) for key, name in _SHOWN.items() if key in values]
     return [*facts, ("Measured", escape(f"on the run's validation images {scores.when}. {scores.note}"))]

@@ -6,7 +6,9 @@ from unet_repro.data.sources.registry import registry
 from unet_repro.files import markdown_table
 from unet_repro.models.protocol import normalises_tiles
 from unet_repro.models.unet import UNet
+from unet_repro.runs.folder import SCORES_OF_SEEN
 from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.runs.package import NAME as PACKAGE_NAME
 
 
 def kind_of(network: Network) -> str:
@@ -105,15 +107,21 @@ def validation_scores(network: Network, checkpoint: Checkpoint) -> Scores | None
         else "The step was fixed in advance."
     )
     if network.folder.trains_on_validation():
-        note += " These images were also trained on: the scores say nothing about new images."
+        note += f" Note: {SCORES_OF_SEEN}."
     return Scores(values, f"at step {row['step']:.0f} of {result['steps']}, seed {result['seed']}", note)
+
+
+def why_no_scores(network: Network) -> str:
+    """Why ``validation_scores`` has none."""
+    is_package = (network.folder.path / PACKAGE_NAME).exists()
+    return "a package has them in its own card" if is_package else "the run had not finished"
 
 
 def _scores(network: Network, checkpoint: Checkpoint) -> list[str]:
     """A table of the run's own scores."""
     scores = validation_scores(network, checkpoint)
     if scores is None:
-        return ["The run had not finished, so that there are no scores."]
+        return [f"There are no scores: {why_no_scores(network)}."]
     return [
         f"Scores on the run's validation images {scores.when}. {scores.note}",
         markdown_table(["measure", "value"], scores.values),

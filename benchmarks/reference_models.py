@@ -9,9 +9,8 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from unet_repro.evaluation.trained_run import trained_network
 from unet_repro.export.bioimageio import export_bioimageio
-from unet_repro.runs.network import Checkpoint
+from unet_repro.runs.network import Checkpoint, open_network
 
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 15_000_000  # of all packages together
@@ -38,7 +37,7 @@ def build(
         raise SystemExit(f"{notes} is missing: state the data, the measures out of fold and what {name} fails on")
     package = folder / f"{name}.zip"
     export_bioimageio(
-        trained_network(run, checkpoint),
+        open_network(run, checkpoint),
         package,
         author=author,
         licence=licence,

@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 
 from unet_repro import __version__
 from unet_repro.commands.verbs import VERBS
 from unet_repro.console import DEBUG_VARIABLE, report_user_errors
 from unet_repro.errors import ConfigError, Stopped
+from unet_repro.imports import import_uncollected
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +39,7 @@ def _run(arguments: Sequence[str]) -> None:
 
                 print(help.text(verb, rest))
                 return
-            command: Callable[[list[str]], None] = import_module(module_of(verb)).main
+            command: Callable[[list[str]], None] = import_uncollected(module_of(verb)).main
             command(rest)
     finally:
         sys.stdout.flush()

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from unet_repro.data.appearance import SIDE_PX
 from unet_repro.errors import ConfigError, UserError
-from unet_repro.evaluation.trained_run import trained_network
 from unet_repro.inference.file import Predictor, predict_file
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, shape_of
 from unet_repro.inference.result import Result
@@ -20,7 +19,7 @@ from unet_repro.machine import autocast, memory_order, use_machine
 from unet_repro.models.protocol import first_width
 from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, page_of, write_page
 from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, precision_of, suffix_of
-from unet_repro.runs.network import Network
+from unet_repro.runs.network import Network, open_network
 from unet_repro.runs.package import named
 from unet_repro.stacks.names import find_inputs, left_out, name_targets
 from unet_repro.stacks.reading import open_stack
@@ -54,7 +53,7 @@ def predict(settings: PredictSettings) -> Outcome:
         UserError: If the run, the input as a whole or a setting is invalid. Errors of single images are listed in the
             outcome, and the others are predicted.
     """
-    network = trained_network(named(settings.run, settings.network), settings.checkpoint)
+    network = open_network(named(settings.run, settings.network), settings.checkpoint)
     kind, notes = chosen_kind(settings.kind, network)
     objects, of_objects = object_settings(settings.instances, network, settings.checkpoint, kind)
     result = Result(

@@ -183,7 +183,7 @@ def test_a_sweep_waits_for_a_run_that_is_held_and_takes_it_over_when_its_holder_
 
 def test_a_launcher_that_loses_its_workers_is_started_again(tmp_path):
     """joblib gives up altogether when one of its processes is killed."""
-    longer = [*SWEEP, "trainer.max_steps=600", "trainer.val_every=200", "trainer.save_every_s=0.1"]
+    longer = [*SWEEP, "trainer.max_steps=300", "trainer.val_every=100", "trainer.save_every_s=0.1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "unet_repro", *longer, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,

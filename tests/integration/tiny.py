@@ -3,7 +3,6 @@
 import functools
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,16 +36,5 @@ warm = functools.cache(WarmProcess)
 
 
 def unet_repro(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in a process of its own, as a user would; a new one if it has its own environment."""
-    variables = {**os.environ, "COLUMNS": "100", **environment}
-    if not environment:
-        return warm().run(arguments, cwd, variables)
-    return subprocess.run(
-        [sys.executable, "-m", "unet_repro", *arguments],
-        cwd=cwd,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    """Runs the command line in a process of its own, as a user would, with these variables in its environment."""
+    return warm().run(arguments, cwd, {**os.environ, "COLUMNS": "100", **environment})

@@ -130,14 +130,15 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     sys.argv = ["unet-repro", *request["arguments"]]
-    sys.path[0] = request["cwd"]
+    own = request["environment"].get("PYTHONPATH", "")
+    sys.path[:1] = [request["cwd"], *own.split(os.pathsep)] if own else [request["cwd"]]
 
 
 if __name__ == "__main__":
-    import unet_repro  # noqa: F401  # before torch: it makes waiting threads sleep
+    from unet_repro.imports import import_uncollected  # also makes waiting threads sleep, which must be before torch
 
     for name in PRELOADED:
-        __import__(name)
+        import_uncollected(name)
     wanted = _serve()
     if wanted is not None:
         _become(wanted)

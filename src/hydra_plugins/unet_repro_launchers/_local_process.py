@@ -13,11 +13,7 @@ from typing import Any
 
 # Not on macOS: its system libraries are not fork-safe once they are loaded.
 FORKS = sys.platform == "linux"
-PRELOAD = [
-    "unet_repro.commands.train",
-    "unet_repro.tracking.callback",
-    "hydra_plugins.unet_repro_launchers._local_worker",
-]
+PRELOAD = ["hydra_plugins.unet_repro_launchers._preload"]
 
 
 def started(

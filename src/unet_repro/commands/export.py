@@ -12,13 +12,12 @@ from unet_repro.commands.arguments import with_model
 from unet_repro.config import DataFolder, typed
 from unet_repro.console import report_user_errors
 from unet_repro.errors import ConfigError, DataError, RunError
-from unet_repro.evaluation.trained_run import open_trained, trained_network
 from unet_repro.export.bioimageio import check_publisher, export_bioimageio
 from unet_repro.export.cover import Example
 from unet_repro.export.html import export_html
 from unet_repro.export.onnx import export_onnx
 from unet_repro.export.parity import tolerance
-from unet_repro.runs.network import Checkpoint
+from unet_repro.runs.network import Checkpoint, open_network
 from unet_repro.runs.package import named
 
 SUFFIXES = {".zip": "bioimageio", ".onnx": "onnx", ".html": "html"}
@@ -62,7 +61,7 @@ def task(config: DictConfig) -> None:
         if kind == "bioimageio":
             check_publisher(settings.author, settings.licence)
         run = named(settings.run, settings.network)
-        network = trained_network(run, settings.checkpoint)
+        network = open_network(run, settings.checkpoint)
         if kind == "onnx":
             difference = export_onnx(network, output)
         elif kind == "html":
@@ -84,6 +83,8 @@ def task(config: DictConfig) -> None:
 
 def _example(run: Path, settings: ExportSettings) -> Example | None:
     """The run's first validation image; ``None``, with a message, if its images are not here and none were named."""
+    from unet_repro.evaluation.trained_run import open_trained  # noqa: PLC0415  (imports Lightning, which is slow)
+
     try:
         trained = open_trained(run, settings.checkpoint, data_root=settings.data.root)
         return Example(trained.images("val")[0].image, trained.data_name)

@@ -1,6 +1,5 @@
 """Opens a trained run: its settings, its data as used in training, and its network."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from unet_repro.machine import autocast, memory_order, use_machine
 from unet_repro.models.protocol import first_width
 from unet_repro.runs.checkpoint import load_network
 from unet_repro.runs.folder import RunFolder, open_run
-from unet_repro.runs.network import Checkpoint, Network, describe_network, open_network
+from unet_repro.runs.network import Checkpoint, describe_network
 from unet_repro.training.build import build, read_data
 from unet_repro.training.task import SegmentationTask
 
@@ -111,16 +110,3 @@ def _moved_with(run: Path, root: Path) -> Path:
     """A relative data folder as seen from here or, if there is none, from a folder that the run is in."""
     places = [Path(), *run.resolve().parents]
     return next((place / root for place in places if (place / root.expanduser()).exists()), root)
-
-
-def trained_network(run: Path, checkpoint: Checkpoint) -> Network:
-    """Opens a run's network only. A run trained before ``network.json`` was written needs its data once.
-
-    Raises:
-        RunError: If the folder is not a run, has no such checkpoint, or has no ``network.json`` and no data.
-    """
-    folder = open_run(run)
-    if not folder.network.exists():
-        with contextlib.suppress(DataError):  # open_network reports what is missing
-            open_trained(run, checkpoint)
-    return open_network(run, checkpoint)

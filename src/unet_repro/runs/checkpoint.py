@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins import CheckpointIO
 from torch import nn
 
 from unet_repro.errors import RunError, TrainingError
@@ -15,33 +14,6 @@ from unet_repro.files import replacing
 from unet_repro.runs.folder import RunFolder
 
 _NET = "net."  # prefix of the network's weights in the task's state
-
-
-class CheckpointInMemory(CheckpointIO):
-    """Stores what Lightning would write in memory, so that the recorder can write it or keep it.
-
-    Args:
-        resumed: The content to resume from; Lightning requests it by path.
-
-    Attributes:
-        latest: The content from ``trainer.save_checkpoint``; its tensors are the training's own, not copies.
-    """
-
-    def __init__(self, resumed: dict[str, Any] | None) -> None:
-        self.resumed = resumed
-        self.latest: dict[str, Any] = {}
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
-        """Stores the checkpoint."""
-        self.latest = checkpoint
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        """The content that was read and checked before the training began."""
-        assert self.resumed is not None, "called only when resuming"
-        return self.resumed
-
-    def remove_checkpoint(self, path: Any) -> None:
-        """Does nothing: there is no file."""
 
 
 def write_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins import CheckpointIO
 
 from unet_repro.errors import RunError, Stopped
 from unet_repro.files import csv_text, write_atomically
-from unet_repro.runs.checkpoint import CheckpointInMemory, write_checkpoint
+from unet_repro.runs.checkpoint import write_checkpoint
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.stopping import StopRequest
@@ -22,6 +23,33 @@ Row = dict[str, float]
 OnRow = Callable[[Row], None]
 PROGRESS_EVERY_S = 2.0
 SAVING_SHARE = 0.02  # largest share of the training time for intermediate checkpoints
+
+
+class CheckpointInMemory(CheckpointIO):
+    """Stores what Lightning would write in memory, so that the recorder can write it or keep it.
+
+    Args:
+        resumed: The content to resume from; Lightning requests it by path.
+
+    Attributes:
+        latest: The content from ``trainer.save_checkpoint``; its tensors are the training's own, not copies.
+    """
+
+    def __init__(self, resumed: dict[str, Any] | None) -> None:
+        self.resumed = resumed
+        self.latest: dict[str, Any] = {}
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Stores the checkpoint."""
+        self.latest = checkpoint
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:  # noqa: ARG002
+        """The content that was read and checked before the training began."""
+        assert self.resumed is not None, "called only when resuming"
+        return self.resumed
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Does nothing: there is no file."""
 
 
 class Recorder(Callback):

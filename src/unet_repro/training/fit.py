@@ -22,9 +22,9 @@ from unet_repro.machine import (
     use_machine,
 )
 from unet_repro.models.protocol import dtype_of
-from unet_repro.runs.checkpoint import CheckpointInMemory, check_architecture, read_checkpoint, resume_point
+from unet_repro.runs.checkpoint import check_architecture, read_checkpoint, resume_point
 from unet_repro.runs.lease import Lease
-from unet_repro.runs.recorder import OnRow, Recorder
+from unet_repro.runs.recorder import CheckpointInMemory, OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
 from unet_repro.training.build import Training, prepare, read_data
 from unet_repro.training.ranks import beside

@@ -2,9 +2,8 @@ from types import SimpleNamespace
 
 import torch
 
-from unet_repro.runs.checkpoint import CheckpointInMemory
 from unet_repro.runs.folder import RunFolder
-from unet_repro.runs.recorder import Recorder
+from unet_repro.runs.recorder import CheckpointInMemory, Recorder
 from unet_repro.runs.stopping import StopRequest
 
 

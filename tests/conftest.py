@@ -1,5 +1,6 @@
 """What all tests share: one thread, default signals, a home of their own, small samples."""
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,11 @@ from unet_repro.data.sample import Part, Sample
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Garbage collections skip the imported libraries."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

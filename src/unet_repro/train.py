@@ -52,7 +52,7 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
         answer_agent(config, folder, source=source.name)
         return result
     say_inspected(read, config)
-    training = prepare(config, source)
+    training = prepare(config, source, folder)
     loggers = make_loggers(config.plain(), directory=folder.path, source=source.name)
     stop = StopRequest()
     try:

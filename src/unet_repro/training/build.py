@@ -135,12 +135,13 @@ class Training:
     callbacks: list[Callback]
 
 
-def prepare(config: TrainConfig, source: Data, rank: int = 0) -> Training:
+def prepare(config: TrainConfig, source: Data, folder: RunFolder, rank: int = 0) -> Training:
     """Builds a training; deterministic.
 
     Args:
         config: The configuration.
         source: Its data.
+        folder: The run's folder.
         rank: Rank of the device that it is for.
 
     Raises:
@@ -149,7 +150,7 @@ def prepare(config: TrainConfig, source: Data, rank: int = 0) -> Training:
     tiles, task = build(config, source, rank)
     if config.init is not None:
         start_from(task.net, config.init)
-    return Training(config, source, run_folder(config, source), tiles, task, make_callbacks(config.callbacks))
+    return Training(config, source, folder, tiles, task, make_callbacks(config.callbacks))
 
 
 def geometry_of_model(config: TrainConfig) -> TileGeometry:

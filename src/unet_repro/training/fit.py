@@ -23,6 +23,7 @@ from unet_repro.machine import (
 )
 from unet_repro.models.protocol import dtype_of
 from unet_repro.runs.checkpoint import check_architecture, read_checkpoint, resume_point
+from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.recorder import CheckpointInMemory, OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
@@ -73,7 +74,7 @@ def fit(training: Training, recorder: Recorder, *, mirrors: Sequence[Callback], 
     trainer = training.config.trainer
     threads = _threads(training)
     training.folder.place({"threads": threads, "instruction_set": instruction_set()})
-    with beside(_fit_beside, (training.config, threads), trainer.devices):
+    with beside(_fit_beside, (training.config, training.folder, threads), trainer.devices):
         _fit(training, recorder, threads=threads, mirrors=mirrors, loggers=loggers)
     step = recorder.rows[-1]["step"] if recorder.rows else 0
     if step != trainer.max_steps:
@@ -175,9 +176,9 @@ def _trainer(
     )
 
 
-def _fit_beside(config: TrainConfig, threads: int, rank: int) -> None:
+def _fit_beside(config: TrainConfig, folder: RunFolder, threads: int, rank: int) -> None:
     """The fit on a further device: the same, without a record."""
-    training = prepare(config, read_data(config), rank)
+    training = prepare(config, read_data(config), folder, rank)
     recorder = recorder_of(training, lease=None, stop=StopRequest())
     silent = [DummyLogger() for _ in config.logger.others or {}]
     _fit(training, recorder, threads=threads, loggers=silent)

@@ -119,18 +119,9 @@ def _public(name: str) -> Any:
     return import_module(f"{_PUBLIC[name]}.{name}") if name == "weight_maps" else getattr(found, name)
 
 
-def _version() -> str:
-    """The version of the installed distribution, which its build takes from the release's tag."""
-    metadata = import_module("importlib.metadata")
-    try:
-        return str(metadata.version("unet-repro"))
-    except metadata.PackageNotFoundError:  # imported from a folder and not installed
-        return "0+unknown"
-
-
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version()
+        return import_module("unet_repro.version").VERSION
     if name in _CALLABLE_MODULES:
         return import_module(f"unet_repro.{name}")
     if name not in _PUBLIC:

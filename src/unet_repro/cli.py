@@ -7,11 +7,11 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from unet_repro import __version__
 from unet_repro.commands.verbs import VERBS
 from unet_repro.console import DEBUG_VARIABLE, report_user_errors
 from unet_repro.errors import ConfigError, Stopped
 from unet_repro.imports import import_uncollected
+from unet_repro.version import VERSION
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Run `unet-repro VERB --help` for the settings or options of a verb, with examples. --debug shows the "
         "traceback of an error.",
     )
-    parser.add_argument("--version", action="version", version=f"unet-repro {__version__}")
+    parser.add_argument("--version", action="version", version=f"unet-repro {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():
         verbs.add_parser(name, help=verb.purpose, add_help=False)

@@ -2,13 +2,13 @@
 
 from html import escape
 
-from unet_repro import __version__
 from unet_repro.data.sources.registry import registry
 from unet_repro.export.card import kind_of, validation_scores, why_no_scores
 from unet_repro.files import counted
 from unet_repro.models.protocol import first_width, normalises_tiles
 from unet_repro.models.unet import UNet
 from unet_repro.runs.network import Checkpoint, Network
+from unet_repro.version import VERSION
 
 PAPER = "Ronneberger, Fischer, Brox: U-Net. MICCAI 2015, doi:10.1007/978-3-319-24574-4_28"
 _SHOWN = {"iou": "mean IoU", "dice": "mean Dice", "pixel_error": "pixel error"}  # scores by key
@@ -58,7 +58,7 @@ def _network_facts(network: Network) -> list[tuple[str, str]]:
         ("Classes", escape(", ".join(network.class_names))),
         ("Input", f"{counted(network.in_channels, 'channel')}, grey values as stored"),
         ("Tiles", tiles),
-        ("Made with", f"unet-repro {escape(__version__)}"),
+        ("Made with", f"unet-repro {escape(VERSION)}"),
     ]
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-import unet_repro
 from unet_repro.conf_files import conf_dir, title
 from unet_repro.report.arm_runs import METRICS, ArmRun, Metric
 from unet_repro.report.arms import Arm, arms_of, comparisons_of, measured
@@ -21,6 +20,7 @@ from unet_repro.report.made_with import RECORD_COMMAND, command_of, question_of,
 from unet_repro.stats import RESOLUTION, estimate
 from unet_repro.trial.claims import EXPERIMENTS
 from unet_repro.trial.seed_runs import REFERENCES
+from unet_repro.version import VERSION
 
 Plain = dict[str, Any]
 _ORDER = (*EXPERIMENTS, "seed_runs")
@@ -81,7 +81,7 @@ def _made(runs: Sequence[ArmRun], record: str) -> Plain:
     return {
         "time": None if record else dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "record": record,
-        "version": None if record else unet_repro.__version__,
+        "version": None if record else VERSION,
         "commit": " and ".join(commits) or None,
         "complete": bool(record) or (bool(states) and len(done) == len(states)),
         "done": len(done),

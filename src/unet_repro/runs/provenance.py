@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning
 import torch
 
-import unet_repro
+from unet_repro.version import VERSION
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def provenance(accelerator: str) -> dict[str, str | None]:
         check=False,
     )
     return {
-        "unet_repro": unet_repro.__version__,
+        "unet_repro": VERSION,
         "commit": git.stdout.strip() or None,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -20,9 +20,15 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 
 
+def pytest_configure() -> None:
+    """No garbage collections while tests and libraries are imported."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Garbage collections skip the imported libraries."""
+    """Later ones skip what is imported."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

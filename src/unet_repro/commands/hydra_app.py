@@ -54,7 +54,7 @@ def _explaining(verb: str, arguments: Sequence[str]) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (*OVERRIDE_ERRORS, ValueError) as error:
+    except OVERRIDE_ERRORS as error:
         if (readable := explained(error, verb, arguments)) is None:
             raise
         raise readable from error

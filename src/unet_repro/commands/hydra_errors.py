@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable, Sequence
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -13,8 +14,8 @@ from unet_repro.commands.verbs import HYDRA_FLAGS, VERBS
 from unet_repro.errors import ConfigError
 
 _BRACKETS = ("()", "[]", "{}")
-# What a wrong override may raise. Hydra raises a bare ValueError for a group's option that is not a name.
-OVERRIDE_ERRORS = (HydraException, OmegaConfBaseException)
+# What a wrong override may raise. Hydra raises a bare ValueError or TypeError for a group's option that is not a name.
+OVERRIDE_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
 _NOT_A_NAME = "Config group override must be a string"
 _SWITCHES = {"-m", "--multirun", "--resolve", "-r", "--run", "--hydra-help", "--version"}
 _KINDS = ("job", "hydra", "all")
@@ -68,7 +69,7 @@ def _no_flag(verb: str, flag: str) -> ConfigError:
 
 
 def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigError | None:
-    """The error in this project's form; ``None`` for a ``ValueError`` that an override did not cause."""
+    """The error in this project's form; ``None`` for one that an override did not cause."""
     if isinstance(error, MissingConfigException):
         return _no_option(error, verb)
     if isinstance(error, OverrideParseException):
@@ -83,13 +84,18 @@ def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigEr
         hint = f"add -m to train each of them; a list is written {found[1]}=[{found[2]}]"
     elif found := re.match(r"Could not append to config\. An item is already at '([^']*)'", text):
         what, hint = f"{found[1]} has a value already", f"write {found[1]}=..., without +"
-    elif text.startswith(_NOT_A_NAME):
+    elif text.startswith(_NOT_A_NAME) or (isinstance(error, TypeError) and _is_from_hydra(error)):
         what = "a group's option must be a name, not a number or null"
     elif isinstance(error, OmegaConfBaseException) and error.full_key:
         what, hint = f"{error.full_key}: {what}", f"give {error.full_key} another value"
-    elif not isinstance(error, OVERRIDE_ERRORS):
+    elif not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     return ConfigError(what, hint=hint)
+
+
+def _is_from_hydra(error: Exception) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals["__name__"]).startswith("hydra.")
 
 
 def _no_option(error: MissingConfigException, verb: str) -> ConfigError:

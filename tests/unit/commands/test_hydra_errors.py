@@ -24,6 +24,7 @@ from unet_repro.errors import ConfigError
         ("seed=choice(1,2)", r"seed=choice\(1,2\) has several values", "add -m"),
         ("+optimizer.lr=2", "optimizer.lr has a value already", "without +"),
         ("experiment=null", "a group's option must be a name", "unet-repro train --help"),
+        ("data=[null]", "a group's option must be a name", "unet-repro train --help"),
         ("+data=isbi2012", "Multiple values for data", "unet-repro train --help"),
     ],
 )

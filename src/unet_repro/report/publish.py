@@ -111,7 +111,7 @@ class Published:
         if not self.trials:
             return _EMPTY
         pictures = [
-            f"![Every difference with its interval and margin, scale {trial['scale']}]"
+            f"![Every difference with at least two replicates, its interval and margin, scale {trial['scale']}]"
             f"(experiments/record/{trial['scale']}/verdicts.png)"
             for trial in self.trials
             if has_estimates(trial)

@@ -69,7 +69,7 @@ def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
     if state is not None and state["missing"]:
         running = (
             f"The trial is in progress: {state['progress']} {state['missing']} results are missing; one network can "
-            "count in several comparisons."
+            "give several of them."
         )
     return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, running]))
 

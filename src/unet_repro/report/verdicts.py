@@ -16,10 +16,11 @@ from unet_repro.trial.looks import FIRST_SEED, LOOKS
 from unet_repro.trial.measures import MEASURES
 from unet_repro.trial.results import ContrastResult, PartResult, Trial
 from unet_repro.trial.run_record import RunRecord, records_of, rounded
-from unet_repro.trial.sentences import capital
+from unet_repro.trial.sentences import capital, signed
 
 Plain = dict[str, Any]
 _UNSETTLED = ("open", "pending")
+_LEFT = "not decided yet"
 PAPER = 64  # width of the paper's network
 TOYS = {
     "smoke": "This is a quick check that everything runs. Networks this small have learned nothing: no number on this "
@@ -112,6 +113,10 @@ def _keep_within_bounds(figure: Plain | None, contrast: Contrast) -> None:
 
 def in_short(result: PartResult) -> str:
     """The finding of a part in one sentence, with the range of its differences; its question if it is not settled."""
+    if result.word == "open" and result.premise_holds is False:
+        return (
+            f"Not testable so far: it is not the case that {result.part.premise.text}." if result.part.premise else ""
+        )
     if result.word in (*_UNSETTLED, "no verdict"):
         return result.part.question
     if result.word in ("refused", "not testable here"):
@@ -125,8 +130,8 @@ def in_short(result: PartResult) -> str:
     clauses: dict[str, list[ContrastResult]] = {}
     for one in result.contrasts:
         decided = {"supported": words.supported, "refuted": words.opposite if one.opposite else words.refuted}
-        clauses.setdefault(decided.get(one.word, "open"), []).append(one)
-    clauses |= {"open": clauses.pop("open")} if "open" in clauses else {}  # last
+        clauses.setdefault(decided.get(one.word, _LEFT), []).append(one)
+    clauses |= {_LEFT: clauses.pop(_LEFT)} if _LEFT in clauses else {}  # last
     whole = len(clauses) == 1
     return f"{capital('; '.join(_clause(clause, members, whole=whole) for clause, members in clauses.items()))}."
 
@@ -137,7 +142,7 @@ def _clause(clause: str, members: Sequence[ContrastResult], *, whole: bool) -> s
     unit = members[0].figure.unit if members[0].figure is not None else ""
     if not means:
         return clause
-    span = " to ".join(dict.fromkeys(f"{mean:+z.3f}" for mean in (min(means), max(means))))
+    span = " to ".join(dict.fromkeys(signed(mean) for mean in (min(means), max(means))))
     names = "" if whole and len(members) > 1 else f"{' and '.join(one.contrast.name for one in members)}: "
     return f"{clause} ({names}{span} {unit})"
 
@@ -185,10 +190,12 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     data = TITLES.get(trial["data"], trial["data"])
     scale = ", ".join(filter(None, [f"scale {trial['scale']}", variant]))
     tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
-    seeds = ", over new seeds" if tested else ""
+    seeds = ", also if they are trained again with other seeds" if tested else ""
     smaller = f"; not for wider networks (the paper's: {PAPER})" if isinstance(width, int) and width < PAPER else ""
     waits = (
-        f" A first answer needs {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on." if "pending" in words else ""
+        f" A statistical test needs {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on."
+        if "pending" in words
+        else ""
     )
     return (
         f"{total}: {', '.join(found)}{rest}. This holds for networks of width {width} after {steps} steps on {data} "
@@ -209,11 +216,14 @@ def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
     undecided = [part for part in parts if not part.decided]
     looks = max(part.look for part in parts)
     replicates = [part.num_replicates for part in undecided if part.part.exact is None] or [LOOKS[looks - 1]]
-    settled = sum(not any(one.word in _UNSETTLED for one in part.contrasts or (part,)) for part in parts)
+    unsettled = [[one.word in _UNSETTLED for one in part.contrasts or (part,)] for part in parts]
+    settled = sum(not any(each) for each in unsettled)
+    in_part = sum(any(each) and not all(each) for each in unsettled)
+    decided = f"{settled} of {len(parts)} questions are decided{f', {in_part} in part' if in_part else ''}"
     return {
         "replicates": [min(replicates), max(replicates)],
         "looks": list(LOOKS),
-        "progress": f"{settled} of {len(parts)} questions are decided. {_next_looks(undecided)}",
+        "progress": f"{decided}. {_next_looks(undecided)}",
         "missing": len(trial.missing),
         "needed": [title(name) for name in dict.fromkeys(cell.experiment for cell in trial.missing)],
     }

@@ -295,7 +295,7 @@ CLAIMS: tuple[Claim, ...] = (
             Part(
                 "C8",
                 "rotations",
-                "Is the mean prediction of 7 rotated or flipped views better than that of one?",
+                "Is the mean prediction of 7 rotated views better than that of one?",
                 Words(
                     "averaging views helps",
                     "averaging views does not help by an amount that matters",

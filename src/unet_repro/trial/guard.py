@@ -15,7 +15,6 @@ from unet_repro.trial.run_record import RunRecord
 
 _OF_THE_SEED = {"seed", "scale", "split.fold", "split.draw_seed"}  # settings that differ between replicates
 _LABELS = (
-    ("commit", "commits"),
     ("torch", "versions of torch"),
     ("device", "devices"),
     ("instruction_set", "instruction sets"),
@@ -44,13 +43,14 @@ def unfairness(part: Part, runs: Runs) -> tuple[str, ...]:
 def labels(records: Iterable[RunRecord]) -> tuple[str, ...]:
     """Differences between runs that should not change a result."""
     records = list(records)
-    found = []
+    commits = {str(record.outcome["commit"]) for record in records if record.outcome.get("commit")}
+    found = [f"trained by {len(commits)} commits of the program"] if len(commits) > 1 else []
+    if any(commit.endswith("-dirty") for commit in commits):
+        found.append("trained in part by a checkout with uncommitted changes")
     for key, title in _LABELS:
         values = sorted({str(record.outcome[key]) for record in records if record.outcome.get(key)})
         if len(values) > 1:
             found.append(f"trained by different {title}: {', '.join(values)}")
-    if any(str(record.outcome.get("commit")).endswith("-dirty") for record in records):
-        found.append("trained by a checkout with uncommitted changes")
     return tuple(found)
 
 

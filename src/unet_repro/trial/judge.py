@@ -185,10 +185,11 @@ def _described(part: Part, runs: Runs, word: Word) -> PartResult:
 
 def _figure(quantity: Quantity, part: Part, runs: Runs, seeds: Sequence[int]) -> Figure:
     measure = MEASURES[quantity.terms[0].measure]
+    title = " − ".join(dict.fromkeys(MEASURES[term.measure].title for term in quantity.terms))
     values = [value_of(quantity, part, runs, seed) for seed in seeds]
     folds = [runs[part.experiment, quantity.arms[0], seed].fold for seed in seeds]
     found = stratified(np.array(values), np.array(folds))
-    return Figure(quantity.name, measure.title, measure.unit, found, tuple(seeds), tuple(folds), tuple(values))
+    return Figure(quantity.name, title, measure.unit, found, tuple(seeds), tuple(folds), tuple(values))
 
 
 def _beside(part: Part, runs: Runs, used: Sequence[int]) -> tuple[Figure, ...]:

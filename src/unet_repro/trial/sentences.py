@@ -31,7 +31,8 @@ def _found(result: PartResult) -> str:
     if part.exact is not None:
         return _exact(result)
     if result.word == "pending":
-        return f"Not judged yet: {result.num_replicates} of the {LOOKS[0]} replicates required."
+        judged = f"Not judged yet: {result.num_replicates} of the {LOOKS[0]} replicates required."
+        return " ".join(filter(None, [judged, part.note]))
     sentences = [*(one.found for one in result.contrasts), *([part.note] if part.note else [])]
     return " ".join(dict.fromkeys(sentences))
 
@@ -51,9 +52,7 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
         case "refuted":
             return f"{capital(words.opposite if result.opposite else words.refuted)}: {figures}."
         case "not testable here":
-            reached = ", ".join(f"{one.name} {one.estimate.mean:+z.3f} {one.unit}" for one in of_part.premise)
-            text = part.premise.text if part.premise else ""
-            return f"Not testable here, because it is not the case that {text}: {reached}."
+            return f"Not testable here, because it is not the case that {_premise(of_part)}."
         case "open":
             leaning = ""
             if result.leans is not None:
@@ -64,10 +63,19 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
             return f"{capital(result.word)}: {figures}."
 
 
+def _premise(result: PartResult) -> str:
+    """The premise with its figures."""
+    reached = ", ".join(f"{one.name} {signed(one.estimate.mean)} {one.unit}" for one in result.premise)
+    return f"{result.part.premise.text if result.part.premise else ''}: {reached}"
+
+
 def _figures(figure: Figure, margin: float) -> str:
     found = figure.estimate
-    interval = f", 95 % interval {found.interval[0]:+z.3f} to {found.interval[1]:+z.3f}" if found.interval else ""
-    return f"{figure.name} {found.mean:+z.3f} {figure.unit}{interval}; margin {margin:g}"
+    ends = found.interval or ()
+    # Four digits where three would move an end of the interval to zero or to the margin.
+    digits = 3 if all(abs(abs(end) - bound) >= 0.0005 for end in ends for bound in (0.0, margin)) else 4
+    interval = f", 95 % interval {signed(ends[0], digits)} to {signed(ends[1], digits)}" if ends else ""
+    return f"{figure.name}: {signed(found.mean, digits)} {figure.unit}{interval}; margin {margin:g}"
 
 
 def _exact(result: PartResult) -> str:
@@ -76,8 +84,12 @@ def _exact(result: PartResult) -> str:
     if result.exact is None:
         return "Not judged yet: no run has been evaluated."
     answer = words.supported if result.word == "supported" else words.refuted
-    kind = "smallest of the runs' largest differences" if exact.above else "largest difference"
-    return f"{capital(answer)}: {kind} of a class probability {result.exact:.2g}; limit {exact.bound:g}."
+    measured = (
+        f"in every run, a class probability of some pixel differs by at least {result.exact:.2g}; required: more than"
+        if exact.above
+        else f"largest difference of a class probability in any run {result.exact:.2g}; allowed: at most"
+    )
+    return f"{capital(answer)}: {measured} {exact.bound:.5f}".rstrip("0") + "."
 
 
 def _sure(result: PartResult) -> str:
@@ -92,11 +104,15 @@ def _sure(result: PartResult) -> str:
     chance = f"{100 * sum(LEVELS):.0f} %"
     trial = f"nominally, a false verdict in the whole trial of {FAMILY} tests has a chance of at most {chance}"
     decided = ", ".join(
-        dict.fromkeys(f"at {LOOKS[one.look - 1]} replicates (p {_p(one)}, level {one.level:.1g})" for one in looks)
+        dict.fromkeys(
+            f"at {LOOKS[one.look - 1]} replicates (p {_p(one)}, level {_two_digits(one.level)})" for one in looks
+        )
     )
     sentences = [f"Decided {decided}; {trial}."] if looks else []
     if result.next_look is not None:
         waiting = sum(one.word == "open" for one in result.contrasts)
+        if result.premise_holds is False:
+            sentences.append(f"Not decided, whatever the p-values, while it is not the case that {_premise(result)}.")
         sentences.append(
             f"{waiting} of {len(result.contrasts)} tests wait for the analysis at {result.next_look} replicates."
         )
@@ -110,7 +126,16 @@ def _sure(result: PartResult) -> str:
 def _p(result: ContrastResult) -> str:
     p = result.p_for if result.word == "supported" else result.p_against
     assert p is not None
-    return f"= {p:.1g}" if p >= 1e-6 else "< 1e-6"
+    return f"= {_two_digits(p)}" if p >= 1e-6 else "< 1e−6"
+
+
+def _two_digits(p: float | None) -> str:
+    """A p-value or level, below 0.001 as 2.5e−5."""
+    assert p is not None
+    if p >= 1e-3:
+        return f"{p:.2g}"
+    number, exponent = f"{p:.1e}".split("e")
+    return f"{number}e−{abs(int(exponent))}"
 
 
 def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
@@ -118,13 +143,18 @@ def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
         return ""
     first = records[0]
     width, steps = first.settings["model"]["width"], first.settings["trainer"]["max_steps"]
-    parts = [f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale}), over new seeds"]
+    parts = [f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale})"]
     if result.part.id in AT_THE_BASES_RATE:
         parts.append("at the learning rate of the base setting")
     if result.not_started:
         number = len(result.not_started)
         parts.append(f"among runs that start ({counted(number, 'replicate')} replaced)")
     return ", ".join(parts)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with its sign, a minus sign being U+2212."""
+    return f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def capital(text: str) -> str:

@@ -118,11 +118,11 @@ def test_runs_outside_the_trial_do_not_spoil_it():
 @pytest.mark.parametrize(
     ("key", "value", "found"),
     [
-        ("commit", "def", "commits: abc, def"),
+        ("commit", "def", "2 commits"),
         ("torch", "2.6.0", "versions of torch"),
         ("device", "H100", "devices"),
         ("instruction_set", "AVX2", "instruction sets"),
-        ("commit", "abc-dirty", "commits"),
+        ("commit", "abc-dirty", "2 commits"),
     ],
 )
 def test_other_code_or_machines_are_labels(key, value, found):

@@ -17,13 +17,18 @@ function comparisonPart(comparison, trials) {
   const parts = (trial?.claims ?? []).flatMap((claim) => claim.parts)
     .filter(({ experiment }) => experiment === comparison.experiment);
   const title = el("span", { class: "heading" }, el("strong", { class: "title" }, comparison.title),
-    el("small", {}, ` ${comparison.data}, scale ${comparison.scale}, ${done} of ${plural(planned, "run")} done`
+    el("small", {}, ` ${comparison.data}, scale ${comparison.scale}, `
+      + (data.made.record ? plural(done, "run") : `${done} of ${plural(planned, "run")} done`)
       + `${failed ? `, ${failed} failed` : ""}`), comparison.question ? el("span", { class: "asked" }, comparison.question) : null);
   const words = parts.map((part) => [" ", el("span", { class: "tested" }, part.id, " ", verdictSign(part.word))]);
   const inside = [
     parts.length ? el("p", { class: "facts" }, "Tested here: ", parts.map((part, i) => [i ? " · " : "",
       el("a", { href: `#${partId(trial, part)}` }, part.id), " ", verdictSign(part.word)])) : null,
     comparison.command ? copyable(comparison.command) : null,
+    comparison.arms.length === 1 && parts.length ? el("p", {}, "One kind of network; what is compared is how it predicts. "
+      + "The results are in the questions above; here is the training.") : null,
+    sameImages(comparison) ? null : el("p", { class: "note" }, "The arms have different seeds or held-out images, so their "
+      + "means here are not comparable. ", parts.length ? "The questions above compare equal seeds and images." : ""),
     ...(comparison.metrics.length ? comparisonCharts(comparison, id)
       : [emptyNote("No runs yet: curves and scores appear with the first validation.")]),
   ];
@@ -31,6 +36,12 @@ function comparisonPart(comparison, trials) {
   node.classList.add("comparison");
   node.dataset.id = comparison.id;
   return node;
+}
+
+/** Whether all arms with results have the same seeds and held-out images. */
+function sameImages({ arms }) {
+  const begun = arms.filter(({ seeds }) => seeds.length);
+  return new Set(begun.map(({ seeds, images }) => JSON.stringify([seeds.toSorted(), Object.keys(images)]))).size < 2;
 }
 
 function comparisonCharts(comparison, id) {
@@ -53,6 +64,7 @@ function comparisonCharts(comparison, id) {
   }), () => CURVES_HEIGHT);
   const scores = chartBox("scores", (width) => drawScores(width, { metric: view.metric, arms: shown() }),
     (width) => scoresHeight(width, shown()));
+  const costly = COSTS.some(([, , costOf]) => new Set(arms.map(costOf).filter(isNumber)).size > 1);
   const cost = chartBox("cost", (width) => drawCost(width, { metric: view.metric, arms: shown(), cost: view.cost }),
     () => COST_HEIGHT);
   const keys = [...new Set(arms.flatMap((arm) => Object.keys(arm.images)))]
@@ -105,7 +117,8 @@ function comparisonCharts(comparison, id) {
     at.textContent = `at step ${step}`;
     arms.forEach((arm, i) => {
       const point = summarise(arm.curves[view.metric.key]).find((candidate) => candidate.step === step);
-      const text = point ? withInterval(point.median, point.low, point.high) : "–";
+      const [low, high] = point && point.low < point.high ? [point.low, point.high] : []; // one seed has no band
+      const text = point ? withInterval(point.median, low, high) : "–";
       readings[i].textContent = view.hidden.has(arm.name) ? "" : text;
     });
     curves.querySelector("svg")?.moveCursor?.(step);
@@ -117,7 +130,7 @@ function comparisonCharts(comparison, id) {
     steps = [...new Set(all)].sort((a, b) => a - b);
     slider.max = Math.max(0, steps.length - 1);
     slider.disabled = steps.length < 2;
-    for (const chart of [curves, scores, cost, images]) if (chart) refresh(chart);
+    for (const chart of [curves, scores, costly && cost, images]) if (chart) refresh(chart);
     explained.textContent = `${view.metric.key}: ${view.metric.name}.`;
     if (!steps.length) at.textContent = "";
     else if (steps.includes(view.step)) moveTo(view.step);
@@ -155,20 +168,22 @@ function comparisonCharts(comparison, id) {
     el("div", { class: "pair-of-charts" },
       el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Final scores")),
         el("p", { class: "quiet" }, "One point per seed; below them their mean with its 95 % interval."), scores),
-      el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Score against cost"), chooseCost),
-        el("p", { class: "quiet" }, "Means over seeds with their 95 % intervals."), cost)),
+      el("div", {}, el("div", { class: "titled" }, el("h4", {}, "Score against cost"), costly ? chooseCost : null),
+        ...(costly ? [el("p", { class: "quiet" }, "Means over seeds with their 95 % intervals."), cost]
+          : [el("p", { class: "quiet" }, "All arms train with the same number of operations and pixels.")]))),
     images ? el("div", {}, el("h4", {}, "Effect on each image"),
-      el("p", { class: "quiet" }, "IoU of each held-out image, a mean over the seeds that hold it out."), images) : null,
+      el("p", { class: "quiet" }, "IoU of each held-out image minus that of the first arm; means over the "
+        + "seeds that hold it out."), images) : null,
     unfolding(`${id}-numbers`, "All numbers", numbersTable(comparison)),
     unfolding(`${id}-settings`, "Settings of the runs", settingsOf(comparison, id)),
   ];
 }
 
 function numbersTable({ title, arms, metrics }) {
-  const head = ["Arm", "Seeds done", ...metrics.map(({ key }) => key), "Operations, 1e12",
+  const head = ["Arm", data.made.record ? "Seeds" : "Seeds done", ...metrics.map(({ key }) => key), "Operations, 1e12",
     "Input pixels", "Output pixels", "Tiles per step", "Steps"];
   const rows = arms.map((arm) => [
-    arm.name, `${arm.seeds.length} of ${arm.planned}`,
+    arm.name, data.made.record ? String(arm.seeds.length) : `${arm.seeds.length} of ${arm.planned}`,
     ...metrics.map((metric) => {
       const final = finalOf(arm, metric);
       return final ? withInterval(final.mean, final.low, final.high) : "–";

@@ -38,7 +38,7 @@ function fillGallery(body, gallery, comparisons) {
   const titles = new Map(comparisons.map(({ id, title, data, scale: size }) => [id, `${title} (${data}, ${size})`]));
   const armsOf = new Map(comparisons.map(({ id, arms }) => [id, arms.map(({ name }) => name)]));
   const offered = comparisons.map(({ id }) => [id, gallery.predictions?.[id]])
-    .filter(([, shown]) => shown && gallery.tiles[shown.data]?.length && Object.keys(shown.arms).length);
+    .filter(([, shown]) => shown && gallery.tiles[shown.data]?.length && Object.keys(shown.arms).length > 1);
   const missing = gallery.missing ?? [];
   body.append(...missing.map((reason) => emptyNote(`Images are not shown: ${reason}.`)));
   if (!offered.length) {

@@ -10,8 +10,9 @@ function fillMade(body, made) {
   const asWords = { timeZone: "UTC", dateStyle: "long", timeStyle: "short" };
   body.append(
     el("div", { class: "progress" },
-      el("progress", { max: Math.max(1, made.planned), value: made.done, "aria-label": "Runs done" }),
-      el("span", { class: "figure" }, [`${made.done} of ${plural(made.planned, "run")} done`, ...others].join(", ")),
+      made.record ? null : el("progress", { max: Math.max(1, made.planned), value: made.done, "aria-label": "Runs done" }),
+      el("span", { class: "figure" }, [made.record ? plural(made.done, "run")
+        : `${made.done} of ${plural(made.planned, "run")} done`, ...others].join(", ")),
       el("span", { class: "quiet" }, `${num(made.minutes)} minutes of training`)),
     el("p", { class: "quiet" }, made.record ? `From the published record, ${made.record}. ` : null,
       when ? ["Made ", el("time", { datetime: made.time }, `${when.toLocaleString("en-GB", asWords)} UTC`),

@@ -6,7 +6,7 @@ function fillWeightMaps(body, maps) {
     return;
   }
   body.append(el("p", { class: "quiet" }, "How much each pixel counts in the training loss, on one logarithmic colour scale from dark "
-    + "blue (least) to yellow (most). The paper's map balances cells and membrane, and stresses the borders between cells."),
+    + "purple (a hundredth of the largest weight, or less) to yellow (the largest). The paper's map balances cells and membrane, and stresses the borders between cells."),
   el("div", { class: "maps" }, maps.map(({ name, image, note }) => el("figure", {},
     el("img", { src: image, alt: `Weight map ${name}; ${note}` }),
     el("figcaption", {}, el("strong", {}, name), el("span", { class: "quiet" }, note))))));
@@ -87,7 +87,9 @@ function fillDeviations(body, deviations) {
       rows.map(({ kind, where, value, text }) => [el("code", {}, where), el("code", {}, value), kind, text]),
       { tall: true }));
   };
-  body.append(el("fieldset", { class: "radios" }, el("legend", {}, "Kind"), KINDS.map(([kind, words]) => el("label", {},
+  body.append(el("p", {}, "All marked settings of the files in conf/, whether or not a run of this page uses them. What a run "
+    + "used is under “Settings of the runs” of its comparison."),
+  el("fieldset", { class: "radios" }, el("legend", {}, "Kind"), KINDS.map(([kind, words]) => el("label", {},
     el("input", { type: "checkbox", id: `kind-${kind}`, checked: chosen.has(kind), on: { change: (event) => {
       if (event.target.checked) chosen.add(kind);
       else chosen.delete(kind);

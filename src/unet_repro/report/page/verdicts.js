@@ -38,6 +38,9 @@ function fillConclusion(body, trials) {
       trials.length > 1 ? el("h3", {}, trial.scope) : null,
       trial.banner ? el("p", { class: "note banner" }, trial.banner) : null,
       el("p", { class: "finding" }, trial.lead),
+      trial.judged ? el("p", { class: "quiet" }, "Supported: answered as claimed. Refuted: answered against the claim, or the effect "
+        + "is too small to matter. Mixed: the tests of a question have different results. Open: tested, not decided yet. "
+        + "Pending: too few replicates for a test.") : null,
       trial.judged ? el("ul", { class: "findings" }, Object.keys(VERDICTS).filter((word) => !UNDECIDED.includes(word))
         .flatMap((word) => parts.filter((part) => part.word === word)).map((part) => el("li", {}, verdictSign(part.word),
           el("span", {}, el("a", { href: `#${partId(trial, part)}` }, part.id), " ", part.short)))) : null,
@@ -62,8 +65,10 @@ function suiteState({ replicates: [fewest, most], looks, progress, missing, need
   return el("div", { class: "suite" },
     el("div", { class: "track", role: "img", "aria-label": `${number}; interim analyses at ${looks.join(", ")}` },
       el("div", { class: "fill some", "--share": share(most) }), el("div", { class: "fill", "--share": share(fewest) }), marks),
-    el("p", { class: "quiet" }, `${number} of the undecided questions (one seed, one block of images held out). ${progress}`,
-      missing ? ` Still missing: ${plural(missing, "result")} in the comparisons ${needed.join(", ")}.` : ""));
+    el("p", { class: "quiet" }, `${number} of the undecided questions (a replicate: one seed, with one block of images held `
+      + `out). ${progress}`,
+      missing ? ` Still missing: ${plural(missing, "result")} in the comparisons ${needed.join(", ")}; one network can count in `
+        + "several." : ""));
 }
 
 function fillVerdicts(body, trials, comparisons) {
@@ -82,10 +87,12 @@ function fillVerdicts(body, trials, comparisons) {
       rows.length ? el("div", {},
         el("p", { class: "quiet" }, "Mark: estimated difference; to the right it is in favour of the claim. Its unit here is the "
           + "margin, the smallest difference that matters. Horizontal line: 95 % interval, not corrected for the number of "
-          + "tests; an arrow where it is longer than drawn. Upright stroke: what the claim must reach. Shaded: too small to "
-          + "matter. Beside it the difference in its own unit. In the tables below, p for and p against are of the one-sided "
-          + "tests that support or refute a claim; one decides where it is below the level, which is corrected for all tests "
-          + "and interim analyses."),
+          + "tests; an arrow where it is longer than drawn. Upright stroke at +1: the mark must lie beyond it, and the "
+          + "difference must be shown to be above 0; at −1: the difference must be shown to lie to the right of it. Shaded: "
+          + "too small to matter. Beside it the difference in its own unit. Tests with fewer than two replicates are not "
+          + "drawn. In the tables below, p for and p against are of the one-sided tests that support or refute a claim; one "
+          + "decides where it is below the level, which is corrected for all tests and interim analyses. A test whose premise "
+          + "fails is not decided."),
         chartBox("forest", (width) => drawForest(width, rows), (width) => forestHeight(width, rows))) : "",
       ...trial.claims.map((claim) => claimPart(trial, claim, comparisons, shared)));
   }
@@ -99,15 +106,14 @@ function claimPart(trial, claim, comparisons, shared) {
     el("h4", {}, el("span", { class: "claim-id" }, claim.id), " ", claim.statement),
     claim.parts.map((part) => partEntry(trial, part, shared)),
     el("p", { class: "quiet" }, "Source: ", claim.source,
-      there.length ? [". Curves and scores: ", there.map((one, i) => [i ? ", " : "",
+      there.length ? [". Trainings: ", there.map((one, i) => [i ? ", " : "",
         el("a", { href: `#${comparisonSlug(one.id)}` }, one.title)])] : null, "."));
 }
 
 function partEntry(trial, part, shared) {
   const id = partId(trial, part);
-  const premise = part.premise?.holds === false && part.word !== "not testable here" ? `not the case so far that ${part.premise.text}` : null;
   const answers = [...new Set(part.contrasts.map(({ found }) => found)), ...(part.note ? [part.note] : [])];
-  const notes = [part.scope ? `For ${part.scope}` : null, premise, ...part.labels.filter((label) => !shared.includes(label))]
+  const notes = [part.scope ? `For ${part.scope}` : null, ...part.labels.filter((label) => !shared.includes(label))]
     .filter((text) => text !== null);
   return el("div", { class: "part", id, "data-part": part.id, "data-word": part.word },
     el("div", { class: "said" }, verdictSign(part.word), el("span", { class: "id" }, part.id)),

@@ -14,7 +14,7 @@ from unet_repro.conf_files import Setting
 FOLDER = "reference/settings"
 WIDTH = 82  # characters of a line of code that the site shows beside its menus
 HIDDEN = {"hydra/hydra_logging", "hydra/job_logging"}
-_MARK = re.compile(r"\b(paper|assumed|deviation|tuned)(?=[:;])")
+_MARK = re.compile(r"(?:^|(?<=[.;] )|(?<=\())(paper|assumed|deviation|tuned)(?=[:;])")
 _DOCUMENT = re.compile(r"docs/([\w/-]+\.md)")
 
 
@@ -88,7 +88,7 @@ def _index(groups: dict[str, str]) -> str:
         "|---|---|---|",
     ]
     for group, option in groups.items():
-        names = ", ".join(f"`{name}`" for name in conf_files.options(group)) or ""
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys([*conf_files.options(group), option]) if name != "null")
         lines.append(f"| [`{group}`]({page_of(group)}) | `{option}` | {names} |")
     lines += ["", "## Settings of a training that are in no group", *table(conf_files.own_settings("train"))]
     lines += ["", "The settings of other verbs (`evaluate`, `predict`, `export`, ...) are in the "

@@ -35,7 +35,7 @@ def rand_scores(truth: Labels, predicted: Labels) -> RandScores:
     """Foreground-restricted Rand and information scores (Arganda-Carreras et al. 2015, 10.3389/fnana.2015.00142).
 
     With ``p_ij`` the share of the truth's cell pixels in predicted object i and true cell j, ``s_i`` and ``t_j`` its
-    sums, and H entropies::
+    sums, and H entropies:
 
         V_rand = sum p_ij^2 / (sum s_i^2 / 2 + sum t_j^2 / 2)      split: over sum t_j^2, merge: over sum s_i^2
         V_info = I(S; T) / (H(S) / 2 + H(T) / 2)                   split: over H(S), merge: over H(T)
@@ -49,7 +49,7 @@ def rand_scores(truth: Labels, predicted: Labels) -> RandScores:
 
     Returns:
         The scores. If there are neither cells nor objects they are perfect; if there are cells but no objects they are
-        0. A score of 0/0, such as the information of a single cell that is one object, is 1.
+        zero. A score of 0/0, such as the information of a single cell that is one object, is 1.
 
     >>> scores = rand_scores(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 7, 7]]))  # two cells merged
     >>> scores.v_rand_split, scores.v_rand_merge, scores.v_info

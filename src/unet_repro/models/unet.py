@@ -113,7 +113,7 @@ class UNet(nn.Module):
         *,
         width: int = 64,
         depth: int = 4,
-        dropout: float = 0.5,
+        dropout: float = 0.1,
         norm: Norm = "none",
     ) -> None:
         super().__init__()

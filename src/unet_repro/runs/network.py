@@ -94,7 +94,7 @@ class Network:
 
         Args:
             image: Grey values as stored, ``(H, W)`` or ``(C, H, W)``; they are normalised like the training images.
-            views: Averages over this number of rotated views, see ``inference.rotations``.
+            views: Averages over 1, 4, 7 or 8 rotated views, see ``unet_repro.average_views``.
 
         Returns:
             ``(K, H, W)`` float32, sums to 1 over K.

@@ -21,7 +21,7 @@ def main() -> None:
                 "logger.mode=disabled", "experiment=optimizer")  # fmt: skip
         commands = {f"unet-repro {line}": line.split() for line in LINES}
         times = in_turn({name: lambda a=arguments: command(*a) for name, arguments in commands.items()}, rounds=7)
-    record = Record("commands", "Whole commands that shall not wait for torch")
+    record = Record("commands", "Commands that start without torch")
     for name, seconds in times.items():
         record.add(name, seconds, ratio=seconds.median / GOAL_S, to="one second", goal="<= 1")
     record.write()

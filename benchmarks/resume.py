@@ -45,7 +45,7 @@ def main() -> None:
     asked = options(__doc__, data=DATA, repeats=3)
     saving, training = checkpoint_share(asked.data)
     num_runs, seconds = restart_seconds(asked.data, asked.repeats)
-    record = Record("resume", "What it costs that nothing can be lost")
+    record = Record("resume", "Cost of checkpoints and of resuming")
     record.rows.append(
         Row("checkpoints of a training at scale cpu", saving, "s", ratio=saving / training, to="the training")
     )

@@ -93,7 +93,9 @@ def main() -> None:
     times = {name: Seconds.of([parts[name] for parts in runs]) for name in (*PARTS, WHOLE)}
     times["W&B and the rest"] = Seconds.of([parts[WHOLE] - sum(parts[name] for name in PARTS) for parts in runs])
     times[WITHOUT_START] = Seconds.of([parts[WHOLE] - parts[PARTS[0]] for parts in runs])
-    record = Record("suite", f"A run at the scale cpu on {asked.data}, one thread, of {asked.runs} of a worker")
+    record = Record(
+        "suite", f"One of {asked.runs} runs that a worker trains in turn, scale cpu, {asked.data}, one thread"
+    )
     run_s = times[WHOLE].median
     for name, seconds in times.items():
         record.add(name, seconds, ratio=seconds.median / run_s, to="the run",

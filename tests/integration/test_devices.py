@@ -45,11 +45,11 @@ def trained(config):
 
 
 @pytest.mark.parametrize(
-    "override", ["model.dropout=0.5", "model.norm=instance", "model.norm=group", "trainer.num_workers=1"]
+    "overrides", [["model.norm=instance"], ["model.norm=group", "model.dropout=0.5", "trainer.num_workers=1"]]
 )
-def test_two_processes_train_what_one_does(tmp_path, override):
-    one, content = trained(tiny(tmp_path / "one", *ONE, override))
-    two, shared = trained(tiny(tmp_path / "two", *TWO, override))
+def test_two_processes_train_what_one_does(tmp_path, overrides):
+    one, content = trained(tiny(tmp_path / "one", *ONE, *overrides))
+    two, shared = trained(tiny(tmp_path / "two", *TWO, *overrides))
     assert one.run_id == two.run_id
     for name, tensor in content["state_dict"].items():
         torch.testing.assert_close(shared["state_dict"][name], tensor, rtol=1e-9, atol=1e-12)

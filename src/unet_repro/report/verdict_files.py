@@ -11,6 +11,7 @@ from rich.table import Table
 
 from unet_repro.files import csv_text, markdown_table, write_texts
 from unet_repro.report.verdicts import Plain, parts_of
+from unet_repro.trial.sentences import signed
 
 _STYLES = {
     "supported": "green",
@@ -128,5 +129,5 @@ def _plain(text: str) -> str:
 
 def with_interval(figure: Mapping[str, Any]) -> str:
     """A figure's mean and its interval, if any."""
-    interval = "" if figure["low"] is None else f" [{figure['low']:+z.3f}, {figure['high']:+z.3f}]"
-    return f"{figure['mean']:+z.3f}{interval}"
+    interval = "" if figure["low"] is None else f" [{signed(figure['low'])}, {signed(figure['high'])}]"
+    return f"{signed(figure['mean'])}{interval}"

@@ -82,7 +82,7 @@ docs-serve: docs ## the same, at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000
 
 notebook: $(VENV)/.docs ## execute examples/quickstart.py, and write the notebook with what it printed and drew
-	mkdir -p build/notebook
+	rm -rf build/notebook && mkdir -p build/notebook
 	$(BIN)/jupytext --to ipynb --execute --run-path build/notebook --output examples/quickstart.ipynb examples/quickstart.py
 
 dist: $(READY) ## build wheel and sdist in dist/, and check what an index would refuse

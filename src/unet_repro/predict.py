@@ -16,7 +16,7 @@ from unet_repro.inference.file import Predictor, predict_file
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, shape_of
 from unet_repro.inference.result import Result
 from unet_repro.machine import autocast, memory_order, use_machine
-from unet_repro.models.protocol import first_width
+from unet_repro.models.protocol import first_width, normalises_tiles
 from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, page_of, write_page
 from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, precision_of, suffix_of
 from unet_repro.runs.network import Network, open_network
@@ -77,6 +77,7 @@ def predict(settings: PredictSettings) -> Outcome:
             jobs.append(plan_job(path, target, predictor, network, settings, shape=shape))
         except UserError as error:
             outcome.failures.append(f"{path}: {error}")
+    outcome.notes += _dependence_on_tiles(settings, network, jobs)
     for plan in list(dict.fromkeys(job.plan for job in jobs))[:3]:
         tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, shape)}")
     if settings.precision == "auto":
@@ -126,6 +127,22 @@ def _first_notes(settings: PredictSettings, result: Result, network: Network, ta
         names = ", ".join(f"{number} {name}" for number, name in enumerate(network.class_names))
         notes.append(f"the values of PNG outputs are class numbers ({names}); a palette shows them in colours")
     return notes
+
+
+def _dependence_on_tiles(settings: PredictSettings, network: Network, jobs: list[Job]) -> list[str]:
+    tiled = any(len(job.plan.offsets) > 1 for job in jobs)
+    if (
+        not tiled
+        or settings.memory_gb != "auto"
+        or settings.stitching == "average"
+        or not normalises_tiles(network.net)
+    ):
+        return []
+    return [
+        "the network normalises each tile (instance or group norm), so the result depends on the tile, which was "
+        "chosen for the free memory; give memory_gb= for the same tile on every machine, or stitching=average to hide "
+        "seams"
+    ]
 
 
 def _device(settings: PredictSettings) -> torch.device:

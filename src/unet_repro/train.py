@@ -32,7 +32,8 @@ def train(composed: DictConfig, *, on_row: OnRow | None = None) -> Result:
 
     Args:
         composed: The configuration.
-        on_row: Called with each row of history, including those of earlier attempts; its exceptions end the training.
+        on_row: Called with each row of history, including those of earlier attempts, but not for a run that is already
+            done; its exceptions end the training.
 
     Returns:
         The content of ``result.json``.

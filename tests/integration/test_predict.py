@@ -21,6 +21,7 @@ from unet_repro import prediction_jobs
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import DataError
+from unet_repro.inference import planner
 from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
 from unet_repro.inference.instances import to_instances
 from unet_repro.inference.journal import Journal
@@ -274,6 +275,16 @@ def test_strange_grey_values_are_told(run, tmp_path):
     outcome = predict(settings(run, tmp_path / "a.tif", tmp_path / "o.tif"))
     assert not outcome.failures
     assert any("grey values" in note for note in outcome.notes)
+
+
+@pytest.mark.parametrize(("norm", "free", "told"), [("group", 2e6, 1), ("group", 2e9, 0), ("none", 2e6, 0)])
+def test_a_result_that_depends_on_the_free_memory_is_told(norm, free, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(planner, "free_bytes", lambda device=None: free)
+    run = random_run(tmp_path / "run", f"model.norm={norm}")
+    tifffile.imwrite(tmp_path / "a.tif", grey(200, 200))
+    outcome = predict(settings(run, tmp_path / "a.tif", tmp_path / "o.tif"))
+    assert not outcome.failures
+    assert sum("memory_gb=" in note for note in outcome.notes) == told
 
 
 @pytest.mark.slow

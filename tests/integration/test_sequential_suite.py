@@ -62,8 +62,8 @@ def undisturbed(tmp_path_factory):
 def test_looks_are_made_as_replicates_complete_until_the_last(undisturbed):
     folder, _, error = undisturbed
     assert ended(folder) == 2 * 4
-    states = [line for line in error.splitlines() if "parts decided" in line]
-    assert [line.partition("next look at ")[2].split()[0] for line in states] == ["2", "3", "4"]
+    states = [line for line in error.splitlines() if "questions decided" in line]
+    assert [line.partition("next interim analysis at ")[2].split()[0] for line in states] == ["2", "3", "4"]
     trial = json.loads((folder / "reports/ablations/verdicts.json").read_text())["trials"][0]
     assert trial["scale"] == "laptop"
 

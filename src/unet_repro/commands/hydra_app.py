@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import hydra
 from omegaconf import DictConfig
 
-from unet_repro.commands.hydra_errors import OVERRIDE_ERRORS, explained, flags_first
+from unet_repro.commands.hydra_errors import OVERRIDE_ERRORS, explained, flags_first, refuse_ignored
 from unet_repro.commands.path_arguments import quoted
 from unet_repro.commands.verbs import VERBS
 from unet_repro.conf_files import conf_dir
@@ -28,9 +28,10 @@ def run(task: Callable[[DictConfig], object], *, verb: str, arguments: Sequence[
         arguments: Hydra's flags and overrides.
 
     Raises:
-        ConfigError: If Hydra rejects an argument.
+        ConfigError: If Hydra rejects an argument, or would ignore it.
     """
     arguments = quoted(flags_first(verb, arguments))
+    refuse_ignored(verb, arguments)
     sys.argv = [f"unet-repro {verb}", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raises errors instead of printing them and ending the process
     with _explaining(verb, arguments):

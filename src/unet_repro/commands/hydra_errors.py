@@ -51,6 +51,24 @@ def flags_first(verb: str, arguments: Sequence[str]) -> list[str]:
     return [*flags, *settings]
 
 
+def refuse_ignored(verb: str, arguments: Sequence[str]) -> None:
+    """Refuses settings of sweeps for a single training, which Hydra would ignore.
+
+    Args:
+        verb: The verb.
+        arguments: From ``flags_first``.
+
+    Raises:
+        ConfigError: For the first such setting.
+    """
+    sweeps_or_shows = ("-m", "--multirun", "hydra.mode=", "--cfg", "--info", "--hydra-help", "--version")
+    if verb != "train" or any(argument.startswith(sweeps_or_shows) for argument in arguments):
+        return
+    for argument in arguments:
+        if argument.lstrip("+").startswith(("hydra/launcher=", "hydra.launcher.", "hydra.sweeper.")):
+            raise ConfigError(f"{argument} is only for sweeps", hint="add -m; a sweep may be a single training")
+
+
 def _value(flag: str, value: str) -> str:
     possible = _VALUED[flag]
     if not value or (possible and value not in possible):

@@ -141,13 +141,13 @@ def _state(trial: Trial) -> str:
     parts = trial.parts.values()
     decided = [part.part.id for part in parts if part.decided]
     looks = sorted({part.next_look for part in parts if part.next_look})
-    state = f"scale {trial.scale}: {len(decided)} of {len(parts)} parts decided"
+    state = f"scale {trial.scale}: {len(decided)} of {len(parts)} questions decided"
     if decided:
         state += f" ({', '.join(decided)})"
     if not trial.missing:
         return f"{state}; no more runs are needed"
     seeds = sorted({cell.seed for cell in trial.missing})
     return (
-        f"{state}; next look at {' and '.join(map(str, looks))} of at most {LOOKS[-1]} replicates; "
-        f"to be trained: {len(trial.missing)} cells of seeds {seeds[0]} to {seeds[-1]}"
+        f"{state}; next interim analysis at {' and '.join(map(str, looks))} of at most {LOOKS[-1]} replicates; "
+        f"{len(trial.missing)} results missing, of seeds {seeds[0]} to {seeds[-1]}"
     )

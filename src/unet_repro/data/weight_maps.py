@@ -10,9 +10,9 @@ Every map is ``f(instances, class_counts=None, *, classes=None, ...) -> weights`
 
 ``d1`` and ``d2`` are the Euclidean distances in pixels from a pixel's centre to the nearest pixel of the nearest and of
 the second-nearest instance, 0 inside an instance (Ronneberger et al. 2015, section 3, equation 2).
-
-``weight_cache`` stores the maps in files: if any number changes here, increase the version there.
 """
+
+# ``weight_cache`` stores the maps in files: if any number changes here, increase the version there.
 
 import math
 from collections.abc import Callable

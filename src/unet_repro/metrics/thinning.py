@@ -18,8 +18,8 @@ def thin_borders(cells: npt.NDArray[np.bool_]) -> Labels:
         cells: ``(H, W)``, true inside cells.
 
     Returns:
-        ``(H, W)`` int32: the 4-connected components of ``cells``, grown; 0 = the line between them. Every cell pixel is
-        kept. Without any cell the result is 0.
+        The 4-connected components of ``cells``, grown, as ``(H, W)`` int32; 0 is the line between them. Every cell
+        pixel is kept. Without any cell the result is 0.
 
     >>> thin_borders(np.array([[1, 0, 0, 0, 1]], bool))
     array([[1, 1, 0, 2, 2]], dtype=int32)

@@ -98,7 +98,7 @@ def _draw_forest(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str, path
         axes.plot(mean, line, marker, color=colour, markersize=7)
         needed = 1 if contrast["kind"] == "S" else -1
         axes.plot([needed] * 2, [line - 0.35, line + 0.35], color="black", linewidth=1.2)
-        label = f"{with_interval(figure_of)} {contrast['unit']}, {contrast['word']}"
+        label = f"{with_interval(figure_of, margin)} {contrast['unit']}, {contrast['word']}"
         axes.text(_REACH * 1.05, line, label, va="center", size=8)
     axes.axvline(0, color="black", linewidth=0.6)
     axes.axvspan(-1, 1, color="#000000", alpha=0.07, linewidth=0)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from unet_repro.files import csv_text, markdown_table, write_texts
 from unet_repro.report.verdicts import Plain, parts_of
-from unet_repro.trial.sentences import signed
+from unet_repro.trial.sentences import digits_for, signed
 
 _STYLES = {
     "supported": "green",
@@ -116,7 +116,9 @@ def _styled(word: str) -> str:
 def _estimates(part: Mapping[str, Any]) -> str:
     """The figures of a part's contrasts, in as few words as possible."""
     lines = [
-        f"\n{one['name']} {with_interval(one['figure'])}" for one in part["contrasts"] if one["figure"] is not None
+        f"\n{one['name']} {with_interval(one['figure'], one['margin'])}"
+        for one in part["contrasts"]
+        if one["figure"] is not None
     ]
     if part["exact"] is not None and part["exact"]["value"] is not None:
         lines.append(f"\n{part['exact']['value']:.2g} (limit {part['exact']['bound']:g})")
@@ -127,7 +129,9 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def with_interval(figure: Mapping[str, Any]) -> str:
+def with_interval(figure: Mapping[str, Any], margin: float) -> str:
     """A figure's mean and its interval, if any."""
-    interval = "" if figure["low"] is None else f" [{signed(figure['low'])}, {signed(figure['high'])}]"
-    return f"{signed(figure['mean'])}{interval}"
+    ends = None if figure["low"] is None else (figure["low"], figure["high"])
+    digits = digits_for(ends, margin)
+    interval = f" [{signed(ends[0], digits)}, {signed(ends[1], digits)}]" if ends else ""
+    return f"{signed(figure['mean'], digits)}{interval}"

@@ -114,13 +114,11 @@ def _keep_within_bounds(figure: Plain | None, contrast: Contrast) -> None:
 def in_short(result: PartResult) -> str:
     """The finding of a part in one sentence, with the range of its differences; its question if it is not settled."""
     if result.word == "open" and result.premise_holds is False:
-        return (
-            f"Not testable so far: it is not the case that {result.part.premise.text}." if result.part.premise else ""
-        )
+        return f"Not testable so far: {result.part.premise.fails}." if result.part.premise else ""
     if result.word in (*_UNSETTLED, "no verdict"):
         return result.part.question
     if result.word in ("refused", "not testable here"):
-        premise = f"Its premise does not hold: {result.part.premise.text}." if result.part.premise else ""
+        premise = f"Not testable here: {result.part.premise.fails}." if result.part.premise else ""
         return f"Refused: {result.unfair[0]}." if result.unfair else premise
     words = result.part.words
     if result.part.exact is not None:
@@ -190,16 +188,16 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     data = TITLES.get(trial["data"], trial["data"])
     scale = ", ".join(filter(None, [f"scale {trial['scale']}", variant]))
     tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
-    seeds = ", also if they are trained again with other seeds" if tested else ""
-    smaller = f"; not for wider networks (the paper's: {PAPER})" if isinstance(width, int) and width < PAPER else ""
+    seeds = ", also with other seeds" if tested else ""
+    wider = f"wider networks (the paper's: {PAPER}) and " if isinstance(width, int) and width < PAPER else ""
     waits = (
         f" A statistical test needs {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on."
         if "pending" in words
         else ""
     )
     return (
-        f"{total}: {', '.join(found)}{rest}. This holds for networks of width {width} after {steps} steps on {data} "
-        f"({scale}){seeds}{smaller}.{waits}"
+        f"{total}: {', '.join(found)}{rest}. The answers are for networks of width {width} after {steps} steps on "
+        f"{data} ({scale}){seeds}; {wider}other images were not tested.{waits}"
     )
 
 

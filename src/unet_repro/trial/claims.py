@@ -126,7 +126,8 @@ CLAIMS: tuple[Claim, ...] = (
                     *(_beside(contrast, "v_rand", "thinned V_rand") for contrast in _C2),
                     *_at_half(_C2),
                 ),
-                note="This direction of the test was chosen after losses of IoU with weight maps had been seen.",
+                note="The direction of this test was chosen after earlier runs (seeds 0 to 4, not counted here) had "
+                "shown losses of IoU with a weight map.",
             ),
         ),
     ),
@@ -161,7 +162,8 @@ CLAIMS: tuple[Claim, ...] = (
                 (versus("Adam, 3", "SGD, 3", "S", _NATS, measures=("gap", "gap"), name="Adam 3 − SGD 3"),),
                 varies=("optimizer",),
                 premise=Premise(
-                    "one of the two overfits at all (gap of at least 0.02 nats)",
+                    "at least one optimizer overfits (a gap of at least 0.02 nats)",
+                    "neither optimizer overfits by 0.02 nats",
                     tuple(Quantity(f"{name} 3", (Term(f"{name}, 3", 1.0, "gap"),)) for name in ("SGD", "Adam")),
                     _NATS,
                 ),
@@ -185,7 +187,12 @@ CLAIMS: tuple[Claim, ...] = (
                 ),
                 _C4,
                 varies=("optimizer", "split"),
-                premise=Premise("one of the two loses at all with three slices (at least 0.02 IoU)", _C4_LOSSES, _IOU),
+                premise=Premise(
+                    "with three slices at least one optimizer loses (at least 0.02 IoU)",
+                    "with three slices neither optimizer loses 0.02 IoU",
+                    _C4_LOSSES,
+                    _IOU,
+                ),
                 beside=_at_half(_C4),
             ),
         ),
@@ -219,6 +226,7 @@ CLAIMS: tuple[Claim, ...] = (
                 varies=("schedule",),
                 premise=Premise(
                     "at a constant rate the IoU drops below what was reached (by at least 0.02)",
+                    "at a constant rate the IoU does not drop by 0.02",
                     (Quantity("drop at a constant rate", (Term("constant", 1.0, "drop"),)),),
                     _IOU,
                 ),
@@ -246,6 +254,7 @@ CLAIMS: tuple[Claim, ...] = (
                 varies=("augment",),
                 premise=Premise(
                     "augmentation matters at all (without any, at least 0.02 IoU are lost)",
+                    "without any augmentation less than 0.02 IoU is lost",
                     (Quantity("without elastic − none", (Term("without elastic", 1.0), Term("none", -1.0))),),
                     _IOU,
                 ),

@@ -82,12 +82,14 @@ class Premise:
     """What must be the case for a part to be testable.
 
     Attributes:
-        text: The premise in words, without its figure.
+        text: The premise in words.
+        fails: What is the case where it does not hold, in words.
         any_of: It holds if the mean of one of these is at least ``at_least``.
         at_least: Bound, in the unit of the measure.
     """
 
     text: str
+    fails: str
     any_of: tuple[Quantity, ...]
     at_least: float
 

@@ -44,9 +44,9 @@ def labels(records: Iterable[RunRecord]) -> tuple[str, ...]:
     """Differences between runs that should not change a result."""
     records = list(records)
     commits = {str(record.outcome["commit"]) for record in records if record.outcome.get("commit")}
-    found = [f"trained by {len(commits)} commits of the program"] if len(commits) > 1 else []
+    found = [f"trained with {len(commits)} versions (commits) of the program"] if len(commits) > 1 else []
     if any(commit.endswith("-dirty") for commit in commits):
-        found.append("trained in part by a checkout with uncommitted changes")
+        found.append("trained in part with changes that were not committed")
     for key, title in _LABELS:
         values = sorted({str(record.outcome[key]) for record in records if record.outcome.get(key)})
         if len(values) > 1:

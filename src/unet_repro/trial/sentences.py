@@ -46,13 +46,12 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
         case "supported":
             low = result.figure.estimate.interval[0] if result.figure and result.figure.estimate.interval else 0.0
             better = f"; the uncorrected interval even shows that {words.better}" if words.better and low > 0 else ""
-            early = "; an estimate that decides before the last analysis is rather too high"
-            biased = early if result.look < len(LOOKS) else ""
-            return f"{capital(words.supported)}: {figures}{better}{biased}."
+            early = " Decided before the last analysis, the estimate tends to be too large."
+            return f"{capital(words.supported)}: {figures}{better}.{early if result.look < len(LOOKS) else ''}"
         case "refuted":
             return f"{capital(words.opposite if result.opposite else words.refuted)}: {figures}."
         case "not testable here":
-            return f"Not testable here, because it is not the case that {_premise(of_part)}."
+            return f"Not testable here: {_failed_premise(of_part)}."
         case "open":
             leaning = ""
             if result.leans is not None:
@@ -63,17 +62,16 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
             return f"{capital(result.word)}: {figures}."
 
 
-def _premise(result: PartResult) -> str:
-    """The premise with its figures."""
-    reached = ", ".join(f"{one.name} {signed(one.estimate.mean)} {one.unit}" for one in result.premise)
-    return f"{result.part.premise.text if result.part.premise else ''}: {reached}"
+def _failed_premise(result: PartResult) -> str:
+    """What is the case instead of the premise, with its figures."""
+    reached = ", ".join(f"{one.name}: {signed(one.estimate.mean)} {one.unit}" for one in result.premise)
+    return f"{result.part.premise.fails if result.part.premise else ''} ({reached})"
 
 
 def _figures(figure: Figure, margin: float) -> str:
     found = figure.estimate
     ends = found.interval or ()
-    # Four digits where three would move an end of the interval to zero or to the margin.
-    digits = 3 if all(abs(abs(end) - bound) >= 0.0005 for end in ends for bound in (0.0, margin)) else 4
+    digits = digits_for(found.interval, margin)
     interval = f", 95 % interval {signed(ends[0], digits)} to {signed(ends[1], digits)}" if ends else ""
     return f"{figure.name}: {signed(found.mean, digits)} {figure.unit}{interval}; margin {margin:g}"
 
@@ -112,10 +110,11 @@ def _sure(result: PartResult) -> str:
     if result.next_look is not None:
         waiting = sum(one.word == "open" for one in result.contrasts)
         if result.premise_holds is False:
-            sentences.append(f"Not decided, whatever the p-values, while it is not the case that {_premise(result)}.")
-        sentences.append(
-            f"{waiting} of {len(result.contrasts)} tests wait for the analysis at {result.next_look} replicates."
-        )
+            sentences.append(f"No verdict so far, whatever the p-values: {_failed_premise(result)}.")
+        whole = waiting == len(result.contrasts)
+        tests = f"{waiting} of {counted(len(result.contrasts), 'test')}"
+        waits = {(1, True): "The test waits", (2, True): "Both tests wait"}.get((waiting, whole), f"Waiting: {tests}")
+        sentences.append(f"{waits} for the analysis at {result.next_look} replicates.")
     elif any(one.word == "open" for one in result.contrasts):
         sentences.append(f"What {LOOKS[-1]} replicates do not decide stays open.")
     elif any(one.word == "not testable here" for one in result.contrasts):
@@ -145,11 +144,19 @@ def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
     width, steps = first.settings["model"]["width"], first.settings["trainer"]["max_steps"]
     parts = [f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale})"]
     if result.part.id in AT_THE_BASES_RATE:
-        parts.append("at the learning rate of the base setting")
+        parts.append("all at the learning rate of the base setting, which was not tuned again")
     if result.not_started:
         number = len(result.not_started)
         parts.append(f"among runs that start ({counted(number, 'replicate')} replaced)")
     return ", ".join(parts)
+
+
+def digits_for(interval: tuple[float, float] | None, margin: float) -> int:
+    """Decimal places for an interval: 3, or 4 if it is narrow or 3 would move an end to zero or to the margin."""
+    if interval is None:
+        return 3
+    close = any(abs(abs(end) - bound) < 0.0005 for end in interval for bound in (0.0, margin))
+    return 4 if close or interval[1] - interval[0] < 0.01 else 3
 
 
 def signed(value: float, digits: int = 3) -> str:

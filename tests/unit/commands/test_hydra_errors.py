@@ -1,7 +1,7 @@
 import pytest
 
 from unet_repro.commands.hydra_app import compose
-from unet_repro.commands.hydra_errors import flags_first
+from unet_repro.commands.hydra_errors import flags_first, refuse_ignored
 from unet_repro.config import check
 from unet_repro.errors import ConfigError
 
@@ -49,6 +49,15 @@ def test_an_unknown_flag_is_refused(flag, hints):
     with pytest.raises(ConfigError, match=f"there is no option {flag}") as caught:
         flags_first("train", ["-m", flag])
     assert hints in caught.value.hint
+
+
+@pytest.mark.parametrize("setting", ["hydra/launcher=slurm", "+hydra.launcher.gres=gpu", "hydra.sweeper.dry_run=true"])
+def test_a_setting_of_sweeps_is_not_ignored_by_a_single_training(setting):
+    with pytest.raises(ConfigError, match="is only for sweeps") as caught:
+        refuse_ignored("train", ["--config-dir=x", "seed=0", setting])
+    assert "add -m" in caught.value.hint
+    for allowed in (["-m", setting], ["--cfg=job", setting], ["hydra.mode=MULTIRUN", setting], ["seed=0"]):
+        refuse_ignored("train", allowed)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_dry_run_shows_what_each_part_lacks_the_fewest_first(trained, capsys):
     shown = []
     what_is_left(list, lambda overrides: shown.append(overrides[0]), scale="laptop", experiments=["split", "rotations"])
     assert shown == ["experiment=rotations", "experiment=split"]
-    assert "to be trained: 9 cells" in capsys.readouterr().out
+    assert "9 results missing, of seeds" in capsys.readouterr().out
 
 
 def test_parts_of_other_comparisons_are_left_alone():

@@ -118,11 +118,11 @@ def test_runs_outside_the_trial_do_not_spoil_it():
 @pytest.mark.parametrize(
     ("key", "value", "found"),
     [
-        ("commit", "def", "2 commits"),
+        ("commit", "def", "2 versions (commits)"),
         ("torch", "2.6.0", "versions of torch"),
         ("device", "H100", "devices"),
         ("instruction_set", "AVX2", "instruction sets"),
-        ("commit", "abc-dirty", "2 commits"),
+        ("commit", "abc-dirty", "2 versions (commits)"),
     ],
 )
 def test_other_code_or_machines_are_labels(key, value, found):
@@ -131,4 +131,4 @@ def test_other_code_or_machines_are_labels(key, value, found):
     records[0].outcome[key] = value
     lines = labels(records)
     assert found in lines[0]
-    assert any("uncommitted" in line for line in lines) == value.endswith("-dirty")
+    assert any("not committed" in line for line in lines) == value.endswith("-dirty")

@@ -19,17 +19,18 @@ class Augment:
     It neither reads nor changes a global random state, and calls are independent.
 
     Args:
-        flip: See ``WarpRanges``, also for the arguments down to ``elastic_span_px``.
-        rotate_deg: Degrees.
-        scale: Two magnifications.
-        shift_px: Pixels.
-        elastic_grid: Nodes per side.
-        elastic_std_px: Pixels.
-        elastic_span_px: Pixels, or ``None``.
-        brightness: See ``GreyRanges``, also for the arguments that follow.
-        contrast: A share.
-        gamma: A share.
-        noise_std: Standard deviations of the training set.
+        flip: Whether to mirror each axis with probability 1/2.
+        rotate_deg: Rotation, uniform in +- this many degrees.
+        scale: Magnification, uniform between the two values.
+        shift_px: Shift of each axis, uniform in +- this many pixels.
+        elastic_grid: Nodes per side of the grid of random displacements.
+        elastic_std_px: Standard deviation of the nodes' displacement along each axis, in pixels.
+        elastic_span_px: Side in pixels of the square that the grid spans, centred on the tile; larger tiles are spanned
+            completely, as is every tile with ``None``.
+        brightness: Added, uniform in +- this many standard deviations of the training set.
+        contrast: Factor about the training mean, uniform in 1 +- this share.
+        gamma: Exponent of the tile's grey values, between 1 / (1 + this) and 1 + this; 0 for none.
+        noise_std: Of Gaussian noise, in standard deviations of the training set.
 
     Raises:
         ConfigError: If an argument is out of range.

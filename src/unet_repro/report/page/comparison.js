@@ -131,7 +131,8 @@ function comparisonCharts(comparison, id) {
     slider.max = Math.max(0, steps.length - 1);
     slider.disabled = steps.length < 2;
     for (const chart of [curves, scores, costly && cost, images]) if (chart) refresh(chart);
-    explained.textContent = `${view.metric.key}: ${view.metric.name}.`;
+    explained.textContent = `${view.metric.key}: ${view.metric.name}.` + (view.metric.key === "iou" ? " In the curves the "
+      + "threshold is chosen on a few training images, in final scores on all of them, so they can differ slightly." : "");
     if (!steps.length) at.textContent = "";
     else if (steps.includes(view.step)) moveTo(view.step);
     else moveTo(steps.at(-1));

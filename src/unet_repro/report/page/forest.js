@@ -14,8 +14,12 @@ function forestRows(claims) {
 const forestRow = (width) => (width < NARROW ? 58 : 30);
 const forestHeight = (width, rows) => rows.length * forestRow(width) + 62;
 
-const contrastNumbers = ({ figure, unit }) =>
-  (figure ? `${withInterval(figure.mean, figure.low, figure.high, { sign: true, least: 3 })} ${unit}` : "–");
+/** With enough digits that rounding moves no end of the interval to zero or to the margin. */
+function contrastNumbers({ figure, unit, margin = 0 }) {
+  if (!figure) return "–";
+  const close = [figure.low, figure.high].some((end) => [0, margin].some((bound) => Math.abs(Math.abs(end) - bound) < 5e-4));
+  return `${withInterval(figure.mean, figure.low, figure.high, { sign: true, least: close ? 4 : 3 })} ${unit}`;
+}
 
 function drawForest(width, rows) {
   const narrow = width < NARROW;

@@ -46,8 +46,7 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
         case "supported":
             low = result.figure.estimate.interval[0] if result.figure and result.figure.estimate.interval else 0.0
             better = f"; the uncorrected interval even shows that {words.better}" if words.better and low > 0 else ""
-            early = " Decided before the last analysis, the estimate tends to be too large."
-            return f"{capital(words.supported)}: {figures}{better}.{early if result.look < len(LOOKS) else ''}"
+            return f"{capital(words.supported)}: {figures}{better}."
         case "refuted":
             return f"{capital(words.opposite if result.opposite else words.refuted)}: {figures}."
         case "not testable here":
@@ -107,6 +106,8 @@ def _sure(result: PartResult) -> str:
         )
     )
     sentences = [f"Decided {decided}; {trial}."] if looks else []
+    if any(one.word == "supported" and one.look < len(LOOKS) for one in looks):
+        sentences.append("An estimate that led to support before the last analysis tends to favour the claim too much.")
     if result.next_look is not None:
         waiting = sum(one.word == "open" for one in result.contrasts)
         if result.premise_holds is False:

@@ -118,7 +118,9 @@ def test_what_is_decided_stays_decided():
 
 
 def test_an_early_support_says_that_its_estimate_is_too_high():
-    assert "tends to be too large" in result_of("C9", made_part("C9", SECOND, effects={"with neighbours": 0.05})).found
+    assert (
+        "favour the claim too much" in result_of("C9", made_part("C9", SECOND, effects={"with neighbours": 0.05})).sure
+    )
 
 
 def test_at_the_last_look_the_undecided_is_open_and_may_lean():

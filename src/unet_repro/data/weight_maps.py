@@ -39,7 +39,7 @@ def none(instances: Instances, class_counts: Counts | None = None, *, classes: C
     """Weight 1 for every pixel.
 
     Raises:
-        DataError: If the labels or counts are invalid (see the module).
+        DataError: If the labels or counts are invalid (see above).
 
     >>> none(np.array([[1, 0, 2]], np.int32), np.array([1.0, 2.0]))
     array([[1., 1., 1.]], dtype=float32)
@@ -56,7 +56,7 @@ def class_balance(
     assumed: the paper balances class frequencies without giving the formula or the scale.
 
     Raises:
-        DataError: If the labels or counts are invalid (see the module), or a class has no pixels.
+        DataError: If the labels or counts are invalid (see above), or a class has no pixels.
 
     >>> class_balance(np.array([[1, 0, 2]], np.int32), np.array([1.0, 3.0]))
     array([[0.6666667, 2.       , 0.6666667]], dtype=float32)
@@ -87,7 +87,7 @@ def border_only(
         sigma_px: Width of the border term in pixels.
 
     Raises:
-        DataError: If the labels, the counts (see the module) or a parameter are invalid, or a class has no pixels.
+        DataError: If the labels, the counts (see above) or a parameter are invalid, or a class has no pixels.
 
     >>> border_only(np.array([[1, 1, 0, 2]], np.int32), np.array([1e5, 2e5])).round(2)
     array([[8.35, 9.23, 9.23, 9.23]], dtype=float32)
@@ -121,7 +121,7 @@ def morphological(
         radius_px: Radius of the disk in pixels; gaps of up to ``2 radius_px - 1`` pixels are borders.
 
     Raises:
-        DataError: If the labels, the counts (see the module) or a parameter are invalid, or a class has no pixels.
+        DataError: If the labels, the counts (see above) or a parameter are invalid, or a class has no pixels.
 
     >>> morphological(np.array([[1, 0, 2, 0, 0]], np.int32), np.ones(2), radius_px=1).round(2)
     array([[ 1.  , 11.  ,  1.  , 10.23,  9.35]], dtype=float32)
@@ -161,7 +161,7 @@ def paper(
         sigma_px: Width of the border term in pixels; about 5 in the paper.
 
     Raises:
-        DataError: If the labels, the counts (see the module) or a parameter are invalid, or a class has no pixels.
+        DataError: If the labels, the counts (see above) or a parameter are invalid, or a class has no pixels.
 
     >>> paper(np.array([[1, 1, 0, 2]], np.int32), np.ones(2)).round(2)
     array([[ 1.  ,  1.  , 10.23,  1.  ]], dtype=float32)

@@ -71,6 +71,9 @@ def plan_tiles(
         cost: Cost of one tile of a given height and width; by default its input pixels.
         fits: Whether a tile of a given height and width is allowed.
 
+    Returns:
+        The plan, for ``predict``.
+
     Raises:
         GeometryError: If not even the smallest useful tile fits.
 
@@ -158,7 +161,7 @@ def predict(
             its weights' type.
         image: Normalised image ``(C, H, W)``, or ``(H, W)`` for one channel; converted to float32.
         plan: From ``plan_tiles`` for this image's size and the network's geometry; by default the cheapest for a
-            module (see ``models.protocol``).
+            module.
         device: The device of the network; by default that of a module's weights, otherwise the CPU.
         padding: Values beyond the border: the mirrored image, or zeros (the training set's mean) for comparison.
 

@@ -98,7 +98,7 @@ class UNet(nn.Module):
         dropout: Probability at the end of the contracting path (section 3.1; the paper states no probability).
         norm: Normalisation after each convolution; ``none`` as in the paper.
 
-    It declares its legal tile sizes as ``tile_geometry`` (see ``models.protocol``).
+    It declares its legal tile sizes as ``tile_geometry``.
 
     At width 64, depth 4, one channel and two classes it has 23 convolutional layers and 31,030,658 parameters.
 

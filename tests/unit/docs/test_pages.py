@@ -66,6 +66,8 @@ def test_tables_are_regular():
 
 def test_marks_of_the_configuration_are_bold_and_its_documents_are_links():
     assert settings.explained("paper: equation 2") == "**paper**: equation 2"
+    assert settings.explained("572 (assumed: 10; deviation: 3)") == "572 (**assumed**: 10; **deviation**: 3)"
+    assert settings.explained("Not in the paper; as in method.paper: x") == "Not in the paper; as in method.paper: x"
     assert settings.explained("`a|b` and <c>", up="..") == r"`a|b` and \<c\>"
     assert settings.explained("see docs/how-to/own-data.md", up="..") == (
         "see [docs/how-to/own-data.md](../how-to/own-data.md)"
@@ -112,3 +114,12 @@ def test_a_built_site_with_broken_links_or_foreign_files_is_reported(tmp_path):
         "#y has no",
     ):
         assert text in found
+
+
+def test_a_docstring_whose_quotes_are_left_is_reported(tmp_path):
+    (tmp_path / "python").mkdir()
+    for folder, number in (("python", 1), (".", 0)):
+        page = tmp_path / folder / "a.html"
+        page.write_text("<p>``(H, W)`` int32</p>")
+        assert len(list(check.problems(tmp_path))) == number
+        page.unlink()

@@ -65,8 +65,8 @@ function comparisonCharts(comparison, id) {
   const scores = chartBox("scores", (width) => drawScores(width, { metric: view.metric, arms: shown() }),
     (width) => scoresHeight(width, shown()));
   const costly = COSTS.some(([, , costOf]) => new Set(arms.map(costOf).filter(isNumber)).size > 1);
-  const cost = chartBox("cost", (width) => drawCost(width, { metric: view.metric, arms: shown(), cost: view.cost }),
-    () => COST_HEIGHT);
+  const cost = costly ? chartBox("cost", (width) => drawCost(width, { metric: view.metric, arms: shown(), cost: view.cost }),
+    () => COST_HEIGHT) : null;
   const keys = [...new Set(arms.flatMap((arm) => Object.keys(arm.images)))]
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const images = arms.length > 1 && keys.length ? chartBox("images", (width) =>
@@ -130,7 +130,7 @@ function comparisonCharts(comparison, id) {
     steps = [...new Set(all)].sort((a, b) => a - b);
     slider.max = Math.max(0, steps.length - 1);
     slider.disabled = steps.length < 2;
-    for (const chart of [curves, scores, costly && cost, images]) if (chart) refresh(chart);
+    for (const chart of [curves, scores, cost, images]) if (chart) refresh(chart);
     explained.textContent = `${view.metric.key}: ${view.metric.name}.` + (view.metric.key === "iou" ? " In the curves the "
       + "threshold is chosen on a few training images, in final scores on all of them, so they can differ slightly." : "");
     if (!steps.length) at.textContent = "";

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from unet_repro.data.appearance import SIDE_PX
+from unet_repro.data.appearance import SIDE_PX, Difference
+from unet_repro.data.normalise import Normalisation
 from unet_repro.errors import ConfigError, UserError
 from unet_repro.inference.file import Predictor, predict_file
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, shape_of
@@ -187,15 +188,18 @@ def _strange_grey_values(stack: Stack, network: Network) -> str | None:
     if network.appearance is None:
         mean, spread = float(np.abs(z_CHW.mean((1, 2))).max()), float(z_CHW.std((1, 2)).max())
         is_like = mean < STRANGE_MEAN and STRANGE_SPREAD < spread < 1 / STRANGE_SPREAD
-        differs: tuple[str, ...] = () if is_like else ("grey values",)
+        trained = ", ".join(f"{value:.3g}" for value in network.normalisation.mean)
+        named = "" if is_like else f"grey values (mean {region.mean():.3g}; of the training images {trained})"
     else:
-        differs = network.appearance.unlike(z_CHW)
-    if not differs:
-        return None
-    hints = {
-        "grey values": f"grey values (mean {region.mean():.3g}; of the training images "
-        f"{', '.join(f'{value:.3g}' for value in network.normalisation.mean)})",
-        "detail": "detail (blur, noise or magnification)",
-    }
-    named = " and ".join(hints[each] for each in differs)
-    return f"{stack.path} is unlike the training images in {named}: check its result"
+        named = " and ".join(_in_words(one, network.normalisation) for one in network.appearance.unlike(z_CHW))
+    return f"{stack.path} is unlike the training images in {named}: check its result" if named else None
+
+
+def _in_words(difference: Difference, normalisation: Normalisation) -> str:
+    if not difference.percentile:
+        return "detail (blur, noise or magnification)"
+    mean, std = normalisation.mean[difference.channel], normalisation.std[difference.channel]
+    found, low, high = (f"{mean + std * each:.3g}" for each in (difference.found, difference.low, difference.high))
+    channel = f" of channel {difference.channel + 1}" if len(normalisation.mean) > 1 else ""
+    of_training = f"{low} to {high}" if low != high else low
+    return f"grey values ({difference.percentile}{channel} {found}; of the training images {of_training})"

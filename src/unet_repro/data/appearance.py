@@ -12,13 +12,35 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.float32]
 
 SIDE_PX = 512  # of the region in the middle of an image that is looked at
-_PERCENTILES = (1, 50, 99)  # of the grey values; others depend on how much of an image is foreground
+# of the grey values; others depend on how much of an image is foreground
+_PERCENTILES = {"1st percentile": 1, "median": 50, "99th percentile": 99}
 _LAGS_PX = (1, 8)  # between the pixels whose differences are averaged
 # Assumed, and checked on phase contrast, DIC and EM (docs/how-to/prediction.md): how far beyond the training images a
 # feature may lie, at least; further where these differ more. Standard deviations, and logarithms of a factor.
 _GREY_MARGIN, _DETAIL_MARGIN = 1.5, float(np.log(1.6))
 _ENOUGH = 3  # images whose range shows how much they differ
 _NO_DETAIL = 1e-3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A feature of an image that is too far outside the range of the training images.
+
+    Attributes:
+        what: "grey values" or "detail".
+        channel: The channel, from 0.
+        percentile: In words, which percentile of the grey values; empty for detail.
+        found: Value of the image, normalised.
+        low: Lowest value of the training images, normalised.
+        high: Highest value.
+    """
+
+    what: str
+    channel: int
+    percentile: str
+    found: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -43,14 +65,27 @@ class Appearance:
         low, high = (np.round(each, 4).tolist() for each in (features_ICF.min(0), features_ICF.max(0)))
         return cls(tuple(map(tuple, low)), tuple(map(tuple, high)))
 
-    def unlike(self, image: Pixels) -> tuple[str, ...]:
-        """In what a normalised image ``(C, H, W)`` is unlike all training images: grey values, detail, or nothing."""
-        low, high = np.array(self.low), np.array(self.high)
-        margin = np.maximum([*[_GREY_MARGIN] * len(_PERCENTILES), *[_DETAIL_MARGIN] * len(_LAGS_PX)], high - low)
-        found = features(middle(image))
-        outside = ((found < low - margin) | (found > high + margin)).any(0)
-        parts = {"grey values": outside[: len(_PERCENTILES)], "detail": outside[len(_PERCENTILES) :]}
-        return tuple(name for name, which in parts.items() if which.any())
+    def unlike(self, image: Pixels) -> tuple[Difference, ...]:
+        """In what a normalised image ``(C, H, W)`` is unlike all training images.
+
+        Returns:
+            The largest difference of the grey values, and the largest of the detail; none of what is alike.
+        """
+        low_CF, high_CF = np.array(self.low), np.array(self.high)
+        margin_F = np.array([*[_GREY_MARGIN] * len(_PERCENTILES), *[_DETAIL_MARGIN] * len(_LAGS_PX)])
+        found_CF = features(middle(image))
+        beyond_CF = np.maximum(low_CF - found_CF, found_CF - high_CF) - np.maximum(margin_F, high_CF - low_CF)
+        differences = []
+        for what, first, last in (("grey values", 0, len(_PERCENTILES)), ("detail", len(_PERCENTILES), None)):
+            part_CF = beyond_CF[:, first:last]
+            channel, feature = np.unravel_index(int(part_CF.argmax()), part_CF.shape)
+            if part_CF[channel, feature] <= 0:
+                continue
+            percentile = list(_PERCENTILES)[feature] if what == "grey values" else ""
+            at = (channel, first + feature)
+            values = (float(values_CF[at]) for values_CF in (found_CF, low_CF, high_CF))
+            differences.append(Difference(what, int(channel), percentile, *values))
+        return tuple(differences)
 
 
 def middle(image: Pixels) -> Pixels:
@@ -73,7 +108,7 @@ def _halves(middle: int) -> tuple[slice, slice]:
 
 def features(image: Pixels) -> npt.NDArray[np.float64]:
     """Percentiles, and logarithms of the root mean square difference of pixels at some distances: ``(C, F)``."""
-    grey = np.percentile(image, _PERCENTILES, axis=(1, 2)).T
+    grey = np.percentile(image, list(_PERCENTILES.values()), axis=(1, 2)).T
     return np.concatenate([grey, np.stack([_detail(image, lag) for lag in _LAGS_PX], axis=1)], axis=1)
 
 

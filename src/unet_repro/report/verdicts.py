@@ -65,7 +65,8 @@ def published_findings() -> dict[str, Plain]:
     for scale in scales_of(record):
         for part in parts_of(judged_record(record / scale) or {"claims": []}):
             if part["word"] != "pending":
-                found.setdefault(part["id"], {key: part[key] for key in ("word", "found", "scope")})
+                said = part["found"].replace(f"{capital(part['word'])}: ", "")  # the word stands before it
+                found.setdefault(part["id"], {"word": part["word"], "found": capital(said), "scope": part["scope"]})
     return found
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from unet_repro.files import counted
 from unet_repro.trial.claims import AT_THE_BASES_RATE, FAMILY
 from unet_repro.trial.looks import LEVELS, LOOKS
@@ -86,7 +88,7 @@ def _exact(result: PartResult) -> str:
         if exact.above
         else f"largest difference of a class probability in any run {result.exact:.2g}; allowed: at most"
     )
-    return f"{capital(answer)}: {measured} {exact.bound:.5f}".rstrip("0") + "."
+    return f"{capital(answer)}: {measured} {np.format_float_positional(exact.bound, trim='-')}."
 
 
 def _sure(result: PartResult) -> str:

@@ -47,14 +47,27 @@ def test_images_of_the_same_kind_are_not_flagged(number):
     ids=["inverted", "16 bit", "brighter", "blurred", "magnified", "noisy", "noise"],
 )
 def test_another_kind_of_image_is_flagged_with_what_differs(change, what):
-    assert all(what in TRAINED.unlike(change(cells(seed)).astype(np.float32)) for seed in range(100, 110))
+    for seed in range(100, 110):
+        differences = TRAINED.unlike(change(cells(seed)).astype(np.float32))
+        assert what in [one.what for one in differences]
+        assert all(one.found < one.low or one.found > one.high for one in differences)
+
+
+def test_the_feature_that_differs_most_is_named_with_its_values():
+    image = cells(0)
+    image[0][image[0] > 1] += 9
+    (grey,) = (one for one in TRAINED.unlike(image) if one.what == "grey values")
+    assert grey.percentile == "99th percentile"
+    assert grey.channel == 0
+    assert grey.found == pytest.approx(np.percentile(image, 99), abs=1e-4)
+    assert (grey.low, grey.high) == (TRAINED.low[0][2], TRAINED.high[0][2])
 
 
 def test_each_channel_counts():
     both = np.concatenate([cells(0), cells(1)])
     two = Appearance.of([both])
     assert not two.unlike(both)
-    assert two.unlike(both * [[[1]], [[-1]]])
+    assert {one.channel for one in two.unlike(both * [[[1]], [[-1]]])} == {1}
 
 
 def test_only_the_middle_of_a_large_image_is_looked_at():

@@ -115,6 +115,9 @@ def test_the_published_record_is_beside_other_runs(tmp_path, monkeypatch):
     trial = in_context(judge(records, "cpu"), records, published=published)
     assert part(trial, "C2")["published"]["word"] in ("supported", "mixed")
     assert "scale laptop" in part(trial, "C2")["published"]["scope"]
+    said = [(one["word"], one["found"]) for one in published.values()]
+    assert "open" in [word for word, _ in said]
+    assert not any(found.lower().startswith(f"{word}: ") for word, found in said)  # the page puts the word before it
 
 
 @pytest.mark.parametrize("values", [[0.01, 0.02, 0.9], [0.99, 0.995, 0.2], [0.5, 0.51, 0.52]])

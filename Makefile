@@ -15,9 +15,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NEXT := .venv-next
+PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock lint format type test test-fast docs docs-serve notebook dist test-next reproduce-ablations report verify watch open-table reference-models bench bench-quality stress clean
+.PHONY: help install lock lint format type test test-fast docs docs-serve notebook dist test-next reproduce-ablations report verify watch open-table reference-models bench bench-quality bench-peers stress clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -132,6 +133,19 @@ bench-quality: $(VENV)/.bench ## quality on EM: against MONAI at equal training 
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/table.py
 
+# torchvision, which nnU-Net's dependencies ask for and no training here uses, needs torch's build for the same machine.
+$(PEERS)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --no-binary elasticdeform --editable '.[peers]'
+	$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision
+	@touch $@
+
+MINUTES := 10
+bench-peers: $(PEERS)/.ready ## nnU-Net, Cellpose and BasicUNet on the open table's folds, MINUTES each; resumable, about 8 hours
+	$(PEERS)/bin/python benchmarks/peers.py --minutes $(MINUTES)
+	$(BIN)/unet-repro report --record
+
 VIEWS := 1 8
 open-table: $(READY) ## train and measure the recommended settings on all public images; resumable, JOBS=n at once
 	for name in kfold sequences objects; do \
@@ -151,5 +165,5 @@ stress: $(READY) ## kill a sweep's workers at random 50 times, compare with an u
 	$(BIN)/python benchmarks/stress.py --publish experiments/README.md
 
 clean: ## remove the virtual environment and caches, but not runs and reports
-	rm -rf $(VENV) $(NEXT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
+	rm -rf $(VENV) $(NEXT) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

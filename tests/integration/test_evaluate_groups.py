@@ -14,10 +14,11 @@ from tiny import STACK, tiny
 from unet_repro.cli import main
 from unet_repro.data.sources.isbi2012 import NUM_SLICES
 from unet_repro.errors import DataError
-from unet_repro.evaluation.assessment import assess
+from unet_repro.evaluation.assessment import assess, assess_trained
 from unet_repro.evaluation.groups import Group, groups_of
 from unet_repro.evaluation.measured import MEAN
 from unet_repro.evaluation.summaries import rows_of
+from unet_repro.evaluation.trained_run import Trained, open_trained
 from unet_repro.train import train
 
 
@@ -142,6 +143,24 @@ def test_sequences_are_judged_by_seg_on_gold_and_det_on_every_frame(tmp_path):
     assert "v_rand" not in measures
     assert measures["DET"].num_images == 2
     assert found.settings_from == "each run's validation images"
+
+
+def test_objects_that_a_program_finds_itself_are_judged_as_they_are(tmp_path):
+    make_cell_tracking(tmp_path / "u373", frames=4)
+    data = ["data=u373", f"data.root={tmp_path / 'u373'}", "split=sequence", "tiles.size=60", "tiles.budget=2x60"]
+    run = tmp_path / "runs" / train(tiny(tmp_path / "runs", data=data))["run_id"]
+
+    class FindsAll(Trained):
+        def objects(self, image):
+            samples = [*self.data.samples["val"], *self.data.samples["test"]]
+            return next(sample.labels for sample in samples if sample.key == image.key)
+
+    trained = FindsAll(**vars(open_trained(run, "last")))
+    found = assess_trained("program", {0: [trained], 1: [trained]}, part="test")
+    assert set(found.members) == {"seed 0", "seed 1"}  # objects have no mean
+    measures = {row.measure: row.mean for row in rows_of(found)}
+    assert measures["SEG"] == measures["DET"] == 1
+    assert measures["iou"] < 1  # of the probabilities
 
 
 def test_a_part_without_gold_frames_is_judged_by_its_labels(tmp_path):

@@ -8,7 +8,7 @@ the challenge.
 Tensor names: K classes, H W image, T thresholds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Prob
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.instances import candidates, each_candidate, foreground, to_instances, without_small
-from unet_repro.inference.rotations import Views, average_views
+from unet_repro.inference.rotations import Views
 from unet_repro.metrics.cell_tracking import det_counts, seg_both_ways, seg_scores
 from unet_repro.metrics.isbi import slice_measures
 from unet_repro.metrics.pixel import confusion, pixel_measures
@@ -50,6 +50,7 @@ class _Seen:
     probability: Probability  # of all classes but the first
     by_class: npt.NDArray[np.float32] | None  # (K, H, W), for more than two classes
     seeds: Probability | None  # the seed map, if the network has one
+    objects: Labels | None  # those that were found without the probability
 
 
 def assess(
@@ -63,7 +64,7 @@ def assess(
     data_root: Path | None = None,
     image_done: Callable[[], object] = lambda: None,
 ) -> Assessment:
-    """Evaluates a group.
+    """Evaluates a group of runs.
 
     Args:
         group: The group of runs.
@@ -79,21 +80,49 @@ def assess(
         RunError: If a run has no such checkpoint, or its data have changed.
         DataError: If a part has no labels, or two runs of a seed hold out the same image.
     """
+    members = {
+        seed: (open_trained(run, checkpoint, precision, data_root) for run in runs)
+        for seed, runs in group.members.items()
+    }
+    return assess_trained(group.name, members, part=part, views=views, warping=warping, image_done=image_done)
+
+
+def assess_trained(
+    name: str,
+    all_trained: Mapping[int, Iterable[Trained]],
+    *,
+    part: Part,
+    views: Views = 1,
+    warping: bool = True,
+    image_done: Callable[[], object] = lambda: None,
+) -> Assessment:
+    """Evaluates trained networks, one after the other.
+
+    Args:
+        name: Name of the group.
+        all_trained: Seed -> its networks, one for each held-out fold or sequence.
+        part: See ``assess``, as for the other arguments.
+        views: Number of rotated views.
+        warping: Whether to measure the warping error.
+        image_done: Called after each image.
+
+    Raises:
+        DataError: If a part has no labels, or two networks of a seed hold out the same image.
+    """
     members: dict[str, dict[str, _Seen]] = {}
     chosen: dict[str, dict[str, InstanceSettings]] = {}
     best: dict[str, tuple[InstanceSettings, int]] = {}
     settings_from = ""
     data, class_names = "", tuple[str, ...]()
-    for seed, runs in group.members.items():
+    for seed, of_seed in all_trained.items():
         seen: dict[str, _Seen] = {}
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
-        for run in runs:
-            trained = open_trained(run, checkpoint, precision, data_root)
+        for trained in of_seed:
             data, class_names = trained.data_name, trained.data.class_names
             found = _predict(trained, part, views, image_done)
             if both := seen.keys() & found.keys():
                 raise DataError(
-                    f"two runs of seed {seed} in {group.name} hold out {sorted(both)[0]}",
+                    f"two runs of seed {seed} in {name} hold out {sorted(both)[0]}",
                     hint="select runs of one setting whose folds do not overlap",
                 )
             seen |= found
@@ -110,11 +139,11 @@ def assess(
     measured: dict[str, list[ImageMeasures]] = {}
     truths = [each.truth for each in list(members.values())[-1].values()]
     membranes = data != Folder.name or float(np.mean([(truth > 0).mean() for truth in truths])) > MEMBRANES
-    for name, seen in members.items():
-        measured[name] = []
+    for member, seen in members.items():
+        measured[member] = []
         for key in sorted(seen):
-            settings = chosen[name][key]
-            measured[name].append(_measure(seen[key], settings, class_names, warping=warping, membranes=membranes))
+            settings = chosen[member][key]
+            measured[member].append(_measure(seen[key], settings, class_names, warping=warping, membranes=membranes))
             image_done()
     last = list(members.values())[-1]
     cases = {
@@ -123,7 +152,7 @@ def assess(
         if each.judged_by
     }
     truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
-    return Assessment(group.name, data, class_names, measured, truth, settings_from, best, cases)
+    return Assessment(name, data, class_names, measured, truth, settings_from, best, cases)
 
 
 def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
@@ -136,7 +165,7 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
     with torch.inference_mode():
         for image in trained.images(part):
             num_classes = len(trained.data.class_names)
-            maps_KHW = average_views(trained.scores, image.image, views, num_classes)
+            maps_KHW = trained.maps(image, views)
             mean_KHW, others = maps_KHW[:num_classes], maps_KHW[num_classes:]
             is_gold = image.key in gold
             seen[image.key] = _Seen(
@@ -148,6 +177,7 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
                 probability=foreground(mean_KHW).cpu().numpy(),
                 by_class=None if len(mean_KHW) == 2 else mean_KHW.cpu().numpy(),
                 seeds=others[0].cpu().numpy() if len(others) else None,
+                objects=trained.objects(image),
             )
             image_done()
     return seen
@@ -183,8 +213,8 @@ def _best(scores: Mapping[str, npt.NDArray[np.float64]], *, has_seeds: bool) -> 
 
 
 def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
-    """The images that all seeds hold out, each with the mean of their probabilities."""
-    shared = [key for key in members[0] if all(key in seen for seen in members)]
+    """The images that all seeds hold out, each with the mean of their probabilities; objects have no mean."""
+    shared = [key for key in members[0] if all(key in seen and seen[key].objects is None for seen in members)]
     means = {}
     for key in shared:
         by_class = [one for seen in members if (one := seen[key].by_class) is not None]
@@ -210,7 +240,8 @@ def _measure(
     known = seen.image.classes != IGNORED
     probability = seen.probability if known.all() else np.where(known, seen.probability, 0)
     if seen.by_class is None:
-        likely, objects = probability > 0.5, to_instances(probability, settings, seen.seeds)
+        likely = probability > 0.5
+        objects = to_instances(probability, settings, seen.seeds) if seen.objects is None else seen.objects
     else:
         likely = np.where(known, seen.by_class.argmax(0), 0)
         objects = without_small(instances_from_classes(likely.astype(np.uint8)), settings.min_size_px)

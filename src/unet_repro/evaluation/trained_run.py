@@ -11,7 +11,9 @@ from omegaconf import DictConfig
 
 from unet_repro.config import TrainConfig, check
 from unet_repro.data.datamodule import TileData, WholeImage
+from unet_repro.data.labels import Labels
 from unet_repro.errors import DataError
+from unet_repro.inference.rotations import Views, average_views
 from unet_repro.machine import autocast, memory_order, use_machine
 from unet_repro.models.protocol import first_width
 from unet_repro.runs.checkpoint import load_network
@@ -50,6 +52,14 @@ class Trained:
         """Class scores ``(K, H, W)`` of a normalised image of any size, by overlap-tiles; its seed map follows."""
         with autocast(self.device, self.precision):
             return self.task.predict_image(image_CHW)
+
+    def maps(self, image: WholeImage, views: Views) -> torch.Tensor:
+        """Class probabilities ``(K, H, W)`` of an image, the mean over rotated views; its seed map follows."""
+        return average_views(self.scores, image.image, views, len(self.data.class_names))
+
+    def objects(self, image: WholeImage) -> Labels | None:  # noqa: ARG002
+        """Objects ``(H, W)`` that were found without probabilities; ``None``: they are found in the probabilities."""
+        return None
 
     def images(self, part: Part) -> list[WholeImage]:
         """The labelled images of a part.

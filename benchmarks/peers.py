@@ -68,9 +68,10 @@ FOLDS = {
         for data in ("hela", "u373")
     },
 }
-MANY: Views = 8  # stands for each program's own number of views
+# Rotated or mirrored images whose mean is a prediction; all others 1 and 8.
+VIEWS: dict[str, tuple[Views, ...]] = {"nnU-Net": (1, 4), "Cellpose": (1,)}
 
-Maps = dict[str, npt.NDArray[np.generic]]  # "1", "8": class probabilities (K, H, W) and a seed map; "objects" (H, W)
+Maps = dict[str, npt.NDArray[np.generic]]  # number of views: class probabilities and a seed map; "objects": (H, W)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Fold:
     @cached_property
     def data(self) -> TileData:
         return build(self.config, self.source)[0]
+
+    @property
+    def views(self) -> tuple[Views, ...]:
+        return VIEWS.get(self.program, (1, 8))
 
     @property
     def part(self) -> Part:
@@ -123,10 +128,7 @@ def trained(fold: Fold, minutes: float) -> tuple[Callable[[Sample, WholeImage], 
         with tempfile.TemporaryDirectory() as folder:
             net = NNUNet(samples, num_classes, seed=fold.seed, minutes=minutes, folder=Path(folder))
         return (
-            lambda sample, _: {
-                "1": net.probabilities(sample.image, mirrored=False),
-                str(MANY): net.probabilities(sample.image, mirrored=True),
-            }
+            lambda sample, _: {str(views): net.probabilities(sample.image, mirrored=views > 1) for views in fold.views}
         ), {"steps": net.steps}
     if fold.program == "Cellpose":
         cellpose = Cellpose(samples["train"], seed=fold.seed, minutes=minutes)
@@ -141,7 +143,7 @@ def trained(fold: Fold, minutes: float) -> tuple[Callable[[Sample, WholeImage], 
     )
     return (
         lambda _, image: {
-            str(views): average_views(timed.scores, image.image, views, num_classes).numpy() for views in (1, MANY)
+            str(views): average_views(timed.scores, image.image, views, num_classes).numpy() for views in fold.views
         }
     ), {"steps": timed.steps}
 
@@ -197,7 +199,7 @@ def main() -> None:
             for fold in by_seed[seed]:
                 predict(fold, asked.minutes, work)
     for part in ("val", "test"):
-        for views in (1, MANY):
+        for views in (1, 4, 8):
             assessments = tuple(
                 assess_trained(
                     f"{TITLES[data]} {program}",
@@ -207,7 +209,7 @@ def main() -> None:
                     warping=False,
                 )
                 for (data, program), by_seed in folds.items()
-                if by_seed[asked.seeds[0]][0].part == part and (views == 1 or program != "Cellpose")
+                if (first := by_seed[asked.seeds[0]][0]).part == part and views in first.views
             )
             if assessments:
                 command = (

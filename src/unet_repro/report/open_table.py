@@ -122,8 +122,9 @@ def table(folder: Path) -> str:
     commands = "".join(f"- `{kept.command}`\n" for kept in all_kept)
     return (
         f"{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
-        "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images. V_rand and "
-        "V_info are taken at the best threshold on the measured slices, as in the challenge. The rows come from\n\n"
+        "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images; of DET "
+        "over the sequences instead of images, and wide since these are two. V_rand and V_info are taken at the best "
+        "threshold on the measured slices, as in the challenge. The rows come from\n\n"
         f"{commands}"
         + (
             "\nRows in italics are **another test**: images whose ground truth is not public, so that they cannot be "

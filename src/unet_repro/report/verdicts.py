@@ -21,6 +21,7 @@ from unet_repro.trial.sentences import capital, signed
 Plain = dict[str, Any]
 _UNSETTLED = ("open", "pending")
 _LEFT = "not decided yet"
+_NAMED = 2  # differences that a short finding names; of more it has the smallest and the largest
 PAPER = 64  # width of the paper's network
 TOYS = {
     "smoke": "This is a quick check that everything runs. Networks this small have learned nothing: no number on this "
@@ -113,7 +114,7 @@ def _keep_within_bounds(figure: Plain | None, contrast: Contrast) -> None:
 
 
 def in_short(result: PartResult) -> str:
-    """The finding of a part in one sentence, with the range of its differences; its question if it is not settled."""
+    """The finding of a part in one sentence, with its differences; its question if it is not settled."""
     if result.word == "open" and result.premise_holds is False:
         return f"Not testable so far: {result.part.premise.fails}." if result.part.premise else ""
     if result.word in (*_UNSETTLED, "no verdict"):
@@ -131,19 +132,21 @@ def in_short(result: PartResult) -> str:
         decided = {"supported": words.supported, "refuted": words.opposite if one.opposite else words.refuted}
         clauses.setdefault(decided.get(one.word, _LEFT), []).append(one)
     clauses |= {_LEFT: clauses.pop(_LEFT)} if _LEFT in clauses else {}  # last
-    whole = len(clauses) == 1
-    return f"{capital('; '.join(_clause(clause, members, whole=whole) for clause, members in clauses.items()))}."
+    return f"{capital('; '.join(_clause(clause, members) for clause, members in clauses.items()))}."
 
 
-def _clause(clause: str, members: Sequence[ContrastResult], *, whole: bool) -> str:
-    """A clause with its differences; with their names too, unless it is the whole finding."""
-    means = [one.figure.estimate.mean for one in members if one.figure is not None]
+def _clause(clause: str, members: Sequence[ContrastResult]) -> str:
+    """A clause with its differences: one or two by name, of more the smallest and the largest."""
+    found = {one.contrast.name: one.figure.estimate.mean for one in members if one.figure is not None}
     unit = members[0].figure.unit if members[0].figure is not None else ""
-    if not means:
+    if not found:
         return clause
-    span = " to ".join(dict.fromkeys(signed(mean) for mean in (min(means), max(means))))
-    names = "" if whole and len(members) > 1 else f"{' and '.join(one.contrast.name for one in members)}: "
-    return f"{clause} ({names}{span} {unit})"
+    if len(found) <= _NAMED:
+        differences = "; ".join(f"{name}: {signed(mean)} {unit}" for name, mean in found.items())
+    else:
+        least, most = (signed(mean) for mean in (min(found.values()), max(found.values())))
+        differences = f"{len(found)} differences, the smallest {least} {unit}, the largest {most} {unit}"
+    return f"{clause} ({differences})"
 
 
 def parts_of(trial: Mapping[str, Any]) -> list[Plain]:

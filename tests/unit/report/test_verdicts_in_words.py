@@ -16,6 +16,7 @@ from unet_repro.report.record import RecordOfScale
 from unet_repro.report.verdict_files import contrast_rows, to_markdown, write_verdicts
 from unet_repro.report.verdicts import in_context, parts_of, published_findings
 from unet_repro.trial.judge import judge
+from unet_repro.trial.sentences import signed
 
 
 def context(seeds, scale="laptop", **made):
@@ -81,10 +82,17 @@ def test_a_complete_suite_waits_for_nothing(complete):
     assert state["progress"].startswith(decided)
 
 
-def test_short_findings_are_one_sentence_with_the_range_of_the_differences(complete):
-    means = [one["figure"]["mean"] for one in part(complete, "C2")["contrasts"]]
-    wanted = f"The weight map brings no gain that matters ({min(means):+.3f} to {max(means):+.3f} IoU)."
-    assert part(complete, "C2")["short"] == wanted
+def test_short_findings_are_one_sentence_with_the_differences(complete):
+    of = {
+        name: {one["name"]: one["figure"]["mean"] for one in part(complete, name)["contrasts"]}
+        for name in ("C2", "C10a")
+    }
+    means = of["C2"].values()
+    least, most = signed(min(means)), signed(max(means))
+    many = f"({len(means)} differences, the smallest {least} IoU, the largest {most} IoU)"
+    assert part(complete, "C2")["short"] == f"The weight map brings no gain that matters {many}."
+    assert len(of["C10a"]) == 2
+    assert all(f"{name}: {signed(mean)} IoU" in part(complete, "C10a")["short"] for name, mean in of["C10a"].items())
     assert part(complete, "C7a")["short"] == "Stitched and whole predictions are the same (largest difference 0)."
     assert part(complete, "C5")["short"].startswith("Not testable here: ")
     mixed = part(complete, "C7b")

@@ -142,7 +142,7 @@ $(PEERS)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 MINUTES := 10
-bench-peers: $(PEERS)/.ready ## nnU-Net, Cellpose and BasicUNet on the open table's folds, MINUTES each; resumable, about 8 hours
+bench-peers: $(READY) $(PEERS)/.ready ## nnU-Net, Cellpose and BasicUNet on the open table's folds, MINUTES each; resumable, about 8 hours
 	$(PEERS)/bin/python benchmarks/peers.py --minutes $(MINUTES)
 	$(BIN)/unet-repro report --record
 

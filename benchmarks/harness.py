@@ -109,7 +109,7 @@ class Record:
     def write(self) -> None:
         """Writes ``results/<name>.json``, and prints the table."""
         RESULTS.mkdir(parents=True, exist_ok=True)
-        content = {**asdict(self), "command": _command(), "commit": _commit(), "machine": machine()}
+        content = {**asdict(self), "command": command(), "commit": _commit(), "machine": machine()}
         content = json.loads(json.dumps(content), parse_float=lambda text: float(f"{float(text):.4g}"))
         (RESULTS / f"{self.name}.json").write_text(json.dumps(content, indent=1) + "\n")
         print(markdown(content), flush=True)
@@ -232,7 +232,8 @@ def machine() -> dict[str, object]:
     return found
 
 
-def _command() -> str:
+def command() -> str:
+    """The command that this process was started with."""
     return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
 
 

@@ -1,14 +1,15 @@
 """MONAI's BasicUNet as a network of this program: width 16, padded, instance norm; MONAI's defaults otherwise."""
 
 from monai.networks.nets import BasicUNet
+from timed import ADAM
 
 WIDTH = 16
 TILE_PX = 384  # it has four pooling layers: multiples of 16; better than 560 on EM slices 18-23 after 0-17
-# Adam 1e-3 with a cosine schedule, no weight map, float32. A padded network learns from every pixel of its tile.
+# A padded network learns from every pixel of its tile.
 BASIC_UNET = [
     "model._target_=peer_basicunet.BasicUNet2d", "~model.depth", "~model.norm", "~model.dropout",
     f"model.width={WIDTH}", f"tiles.size={TILE_PX}", f"tiles.budget=1x{TILE_PX}",
-    "optimizer=adam", "optimizer.lr=1e-3", "schedule=cosine", "weight_map=none", "trainer.precision=32-true",
+    *ADAM, "trainer.precision=32-true",
 ]  # fmt: skip
 
 

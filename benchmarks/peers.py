@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from harness import machine, options
+from harness import command, machine, options
 from peer_basicunet import BASIC_UNET
 from peer_cellpose import Cellpose
 from peer_nnunet import NNUNet
@@ -212,11 +212,8 @@ def main() -> None:
                 if (first := by_seed[asked.seeds[0]][0]).part == part and views in first.views
             )
             if assessments:
-                command = (
-                    f"python benchmarks/peers.py --minutes {asked.minutes:g} --seeds {' '.join(map(str, asked.seeds))}"
-                )
                 name = f"peers-{asked.minutes:g}-minutes"
-                keep(Kept(name, part, "last", views, command, assessments), Path(asked.record))
+                keep(Kept(name, part, "last", views, command(), assessments), Path(asked.record))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from harness import Record, Row, options
 from peer_basicunet import BASIC_UNET
-from timed import Timed, configured, train_for
+from timed import ADAM, Timed, configured, train_for
 
 from unet_repro.data.splits import Split
 from unet_repro.inference.rotations import average_views
@@ -32,9 +32,8 @@ from unet_repro.training.build import read_data
 CELL = 1
 WIDTH = 16
 EQUAL = ["data=isbi2012", "split=contiguous", f"model.width={WIDTH}", "augment=paper"]
-PAPER = ["optimizer=adam", "optimizer.lr=1e-3", "schedule=cosine", "weight_map=none"]
 OURS, PEER_NET = "experiment=own_data", "MONAI BasicUNet"
-ARMS = {"the paper's network": PAPER, OURS: [OURS], PEER_NET: BASIC_UNET}
+ARMS = {"the paper's network": ADAM, OURS: [OURS], PEER_NET: BASIC_UNET}
 EM = (range(24), range(24, 30))
 IOU, V_RAND = "membrane IoU", "V_rand"  # at equal probability; unthinned, at the best threshold
 

@@ -20,6 +20,12 @@ from unet_repro.training.task import SegmentationTask
 CPU = torch.device("cpu")
 TICKS = 1000  # steps of the schedule over the training time
 MOST_STEPS = 100_000
+ADAM = [
+    "optimizer=adam",
+    "optimizer.lr=1e-3",
+    "schedule=cosine",
+    "weight_map=none",
+]  # for networks without norm, and peers
 
 
 @dataclass(frozen=True)

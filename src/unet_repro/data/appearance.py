@@ -12,7 +12,7 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.float32]
 
 SIDE_PX = 512  # of the region in the middle of an image that is looked at
-# of the grey values; others depend on how much of an image is foreground
+# Of the grey values; others depend on how much of an image is foreground
 _PERCENTILES = {"1st percentile": 1, "median": 50, "99th percentile": 99}
 _LAGS_PX = (1, 8)  # between the pixels whose differences are averaged
 # Assumed, and checked on phase contrast, DIC and EM (docs/how-to/prediction.md): how far beyond the training images a

@@ -119,7 +119,7 @@ def table(folder: Path) -> str:
         lines.append([f"*{row['data']}*", f"*{row['who']} ({row['date']})*", "", *reached])
     found_in = dict.fromkeys(f"{row['data']}, {row['who']} ({row['date']}): {row['source']}" for row in published)
     others = "".join(f"- {text}\n" for text in found_in)
-    commands = "".join(f"- `{kept.command}`\n" for kept in all_kept)
+    commands = "".join(f"- `{command}`\n" for command in dict.fromkeys(kept.command for kept in all_kept))
     return (
         f"{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
         "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images; of DET "

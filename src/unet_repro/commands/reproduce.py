@@ -45,6 +45,11 @@ def main(arguments: list[str]) -> None:
     wants_all = experiments == ["all"] and not is_sequential
     if is_sequential and asked.experiments in ("core", "all"):
         experiments = list(EXPERIMENTS)
+    elif is_sequential and (others := [name for name in experiments if name not in EXPERIMENTS]):
+        raise ConfigError(
+            f"the sequential trial has no claim about {', '.join(others)}",
+            hint=f"use some of {', '.join(EXPERIMENTS)}; or --seeds 3 for runs without verdicts",
+        )
     elif asked.experiments in ("core", "all"):
         experiments = conf_files.suite(asked.experiments)
     _check(seeds, asked.jobs, experiments)
@@ -86,6 +91,13 @@ def _settle(asked: argparse.Namespace, data: str, experiments: list[str], train:
     """The sequential trial, for as long as the user allows."""
     published = RecordOfScale(published_record() / asked.scale) if asked.record else None
     variant = variant_of(asked.overrides)
+    if published is not None:
+        if variant:
+            raise ConfigError(
+                f"--record: runs with overrides of your own are not published: {variant}",
+                hint="leave out --record or the overrides",
+            )
+        published.check_data(data)
 
     def records() -> list[RunRecord]:
         """Of this suite's runs; with ``--record``, after they were added to the published record, of all of it."""

@@ -20,6 +20,7 @@ from unet_repro.report.table import EXPLAINED, table_texts
 from unet_repro.report.table import to_markdown as arms_to_markdown
 from unet_repro.report.verdict_files import to_markdown, verdict_texts
 from unet_repro.report.verdicts import judged_record, parts_of
+from unet_repro.trial.sentences import capital
 
 BEGIN, END = f"<!-- record: written by `{RECORD_COMMAND}` -->", "<!-- end of record -->"
 PAGE = Path("docs/page/index.html")
@@ -147,7 +148,15 @@ class Published:
         if not arms:
             return ""
         found = [
-            f"**{part['id']}: {part['word']}.** {part['question']} {part['found']} {part['sure']}"
+            " ".join(
+                [
+                    f"**{part['id']}: {part['word']}.**",
+                    part["question"],
+                    part["found"],
+                    part["sure"],
+                    *(f"{capital(text)}." for text in part["qualifiers"]),
+                ]
+            )
             for part in parts_of(trial)
             if part["experiment"] == experiment
         ]
@@ -162,6 +171,8 @@ class Published:
 
 def has_estimates(trial: Mapping[str, Any]) -> bool:
     """Whether the trial has anything to draw."""
+    if not trial["judged"]:
+        return False
     figures = [one["figure"] for part in parts_of(trial) for one in part["contrasts"]]
     return any(figure is not None and figure["low"] is not None for figure in figures)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_repro.conf_files import conf_dir
-from unet_repro.errors import RunError
+from unet_repro.errors import DataError, RunError
 from unet_repro.files import locked, sha256, write_atomically
 from unet_repro.trial.run_record import RunRecord, read_records, write_records
 
@@ -66,14 +66,29 @@ class RecordOfScale:
             because another run has filled it before.
 
         Raises:
+            DataError: If runs are of another data set than the kept ones.
             RunError: If the record cannot be read or written.
         """
+        new = list(new)
         with locked(self.folder / ".lock", hint="choose a writable folder"):
+            for data in sorted({record.data for record in new}):
+                self.check_data(data)
             before = {record.run_id: record for record in self.records()}
             after, notes = _merged(before, new)
             if after != before:
                 write_records(self.runs_file, after.values())
         return len(after) - len(before), notes
+
+    def check_data(self, data: str) -> None:
+        """Checks that runs on this data set may be added: a record has one data set.
+
+        Raises:
+            DataError: If the kept runs are of another.
+        """
+        for other in sorted({record.data for record in self.records()} - {data}):
+            raise DataError(
+                f"{self.runs_file} has runs on {other}: those on {data} cannot be added", hint=f"use data={other}"
+            )
 
     def keep_pictures(self, pictures: Mapping[str, Any]) -> None:
         """Writes the pictures.

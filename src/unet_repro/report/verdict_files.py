@@ -11,7 +11,8 @@ from rich.table import Table
 
 from unet_repro.files import csv_text, markdown_table, write_texts
 from unet_repro.report.verdicts import Plain, parts_of
-from unet_repro.trial.sentences import digits_for, signed
+from unet_repro.trial.looks import LOOKS
+from unet_repro.trial.sentences import EARLY_SUPPORT, digits_for, signed
 
 _STYLES = {
     "supported": "green",
@@ -53,7 +54,8 @@ def to_markdown(trials: Iterable[Mapping[str, Any]], *, how_sure: bool = True) -
 
     Args:
         trials: The trials.
-        how_sure: Whether the table has a column for that.
+        how_sure: Whether the table has a column for that. Without it, notes below the table say what qualifies the
+            findings.
     """
     return "\n\n".join(_trial_text(trial, how_sure) for trial in trials) + "\n"
 
@@ -66,13 +68,26 @@ def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
         found = [part["found"], part["sure"]] if how_sure else [short]
         rows.append([f"**{part['id']}** {part['question']}", f"**{part['word']}**", *found])
     table = markdown_table(head, rows)
-    state, running = trial["state"], ""
+    notes = [] if how_sure else _notes(parts_of(trial))
+    state = trial["state"]
     if state is not None and state["missing"]:
-        running = (
-            f"The trial is in progress: {state['progress']} {state['missing']} results are missing; one network can "
-            "give several of them."
+        notes.append(
+            f"The trial is in progress: {state['progress']} {state['missing']} results are missing; one training run "
+            "can provide several of them."
         )
-    return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, running]))
+    return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, " ".join(notes)]))
+
+
+def _notes(parts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What qualifies the findings, each with the questions that it is about."""
+    notes: dict[str, list[str]] = {}
+    for part in parts:
+        if part["word"] == "pending":
+            continue
+        early = any(one["word"] == "supported" and one["look"] < len(LOOKS) for one in part["contrasts"])
+        for note in [*part["qualifiers"], *([EARLY_SUPPORT] if early else [])]:
+            notes.setdefault(note, []).append(part["id"])
+    return [f"{', '.join(ids)}: {note}." for note, ids in notes.items()]
 
 
 def write_verdicts(trials: Sequence[Mapping[str, Any]], made: Mapping[str, Any], folder: Path) -> list[Path]:

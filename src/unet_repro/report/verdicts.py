@@ -20,7 +20,7 @@ from unet_repro.trial.sentences import capital, signed
 
 Plain = dict[str, Any]
 _UNSETTLED = ("open", "pending")
-_LEFT = "not decided yet"
+_LEFT, _STAYS = "not decided yet", f"not decided by {LOOKS[-1]} replicates"
 _NAMED = 2  # differences that a short finding names; of more it has the smallest and the largest
 PAPER = 64  # width of the paper's network
 TOYS = {
@@ -114,29 +114,36 @@ def _keep_within_bounds(figure: Plain | None, contrast: Contrast) -> None:
 
 
 def in_short(result: PartResult) -> str:
-    """The finding of a part in one sentence, with its differences; its question if it is not settled."""
-    if result.word == "open" and result.premise_holds is False:
-        return f"Not testable so far: {result.part.premise.fails}." if result.part.premise else ""
-    if result.word in (*_UNSETTLED, "no verdict"):
+    """The finding of a part in one sentence, with its differences; its question before the first look."""
+    words, premise = result.part.words, result.part.premise
+    if result.word == "refused":
+        return f"Refused: {result.unfair[0]}."
+    if result.word == "open" and premise is not None and result.premise_holds is False:
+        return f"Not testable so far: {premise.fails}."
+    if result.word in ("pending", "no verdict"):
         return result.part.question
-    if result.word in ("refused", "not testable here"):
-        premise = f"Not testable here: {result.part.premise.fails}." if result.part.premise else ""
-        return f"Refused: {result.unfair[0]}." if result.unfair else premise
-    words = result.part.words
     if result.part.exact is not None:
         clause = words.supported if result.word == "supported" else words.refuted
         figure = "" if result.part.exact.above else f" (largest difference {result.exact:.2g})"
         return f"{capital(clause)}{figure}."
+    left = _STAYS if result.decided else _LEFT
     clauses: dict[str, list[ContrastResult]] = {}
     for one in result.contrasts:
-        decided = {"supported": words.supported, "refuted": words.opposite if one.opposite else words.refuted}
-        clauses.setdefault(decided.get(one.word, _LEFT), []).append(one)
-    clauses |= {_LEFT: clauses.pop(_LEFT)} if _LEFT in clauses else {}  # last
+        own = one.contrast.words or words
+        found = {
+            "supported": own.supported,
+            "refuted": own.opposite if one.opposite else own.refuted,
+            "not testable here": f"not testable here: {premise.fails if premise else ''}",
+        }
+        clauses.setdefault(found.get(one.word, left), []).append(one)
+    clauses |= {left: clauses.pop(left)} if left in clauses else {}  # last
     return f"{capital('; '.join(_clause(clause, members) for clause, members in clauses.items()))}."
 
 
 def _clause(clause: str, members: Sequence[ContrastResult]) -> str:
     """A clause with its differences: one or two by name, of more the smallest and the largest."""
+    if members[0].word == "not testable here":
+        return clause
     found = {one.contrast.name: one.figure.estimate.mean for one in members if one.figure is not None}
     unit = members[0].figure.unit if members[0].figure is not None else ""
     if not found:
@@ -170,7 +177,7 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     """The conclusion in two or three sentences."""
     if not judged:
         return "Nothing is judged: this scale only checks that everything runs."
-    words = ["partly" if _partly_settled(part) else part["word"] for part in parts_of(trial)]
+    words = [_outcome(part) for part in parts_of(trial)]
     total = f"The {len(trial['claims'])} claims about the U-Net come down to {len(words)} questions"
     found = [
         f"{words.count(word)} {text}"
@@ -181,6 +188,7 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
             ("partly", "settled in part"),
             ("not testable here", "not testable here"),
             ("refused", "refused as unfair"),
+            ("undecided", _STAYS),
         )
         if word in words
     ]
@@ -192,7 +200,7 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     data = TITLES.get(trial["data"], trial["data"])
     scale = ", ".join(filter(None, [f"scale {trial['scale']}", variant]))
     tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
-    seeds = ", also with other seeds" if tested else ""
+    seeds = ", and generalise to new seeds" if tested else ""
     wider = f"wider networks (the paper's: {PAPER}) and " if isinstance(width, int) and width < PAPER else ""
     waits = (
         f" A statistical test needs {LOOKS[0]} replicates, with seeds from {FIRST_SEED} on."
@@ -205,9 +213,11 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     )
 
 
-def _partly_settled(part: Mapping[str, Any]) -> bool:
-    """Whether some of its contrasts are settled, others not."""
-    return part["word"] == "mixed" and any(one["word"] in _UNSETTLED for one in part["contrasts"])
+def _outcome(part: Mapping[str, Any]) -> str:
+    """Its word; ``partly`` if only some of its contrasts have an answer, ``undecided`` if it stays open."""
+    if part["word"] == "mixed" and any(one["word"] in (*_UNSETTLED, "not testable here") for one in part["contrasts"]):
+        return "partly"
+    return "undecided" if part["word"] == "open" and part["decided"] else str(part["word"])
 
 
 def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:

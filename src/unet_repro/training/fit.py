@@ -24,6 +24,7 @@ from unet_repro.machine import (
 from unet_repro.models.protocol import dtype_of
 from unet_repro.runs.checkpoint import check_architecture, read_checkpoint, resume_point
 from unet_repro.runs.folder import RunFolder
+from unet_repro.runs.identity import CODE_VERSION
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.recorder import CheckpointInMemory, OnRow, Recorder
 from unet_repro.runs.stopping import StopRequest
@@ -73,7 +74,7 @@ def fit(training: Training, recorder: Recorder, *, mirrors: Sequence[Callback], 
     """
     trainer = training.config.trainer
     threads = _threads(training)
-    training.folder.place({"threads": threads, "instruction_set": instruction_set()})
+    training.folder.place({"threads": threads, "instruction_set": instruction_set(), "code_version": CODE_VERSION})
     with beside(_fit_beside, (training.config, training.folder, threads), trainer.devices):
         _fit(training, recorder, threads=threads, mirrors=mirrors, loggers=loggers)
     step = recorder.rows[-1]["step"] if recorder.rows else 0

@@ -369,7 +369,7 @@ CLAIMS: tuple[Claim, ...] = (
                 "With instance norm, does a prediction stitched from small tiles differ from that of the whole image?",
                 Words(
                     "with instance norm the prediction depends on the tile",
-                    "with instance norm the prediction does not depend on the tile",
+                    "with instance norm the prediction of some network does not depend on the tile",
                 ),
                 exact=Exact("instance", "seam", 1e-4, above=True),
             ),

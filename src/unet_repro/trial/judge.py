@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from unet_repro.errors import DataError
-from unet_repro.stats import stratified
+from unet_repro.stats import Stratified, stratified
 from unet_repro.trial.claims import CLAIMS
 from unet_repro.trial.contrasts import Claim, Contrast, Part, Quantity
 from unet_repro.trial.guard import labels, unfairness
@@ -110,13 +110,19 @@ def _looks(part: Part, runs: Runs) -> PartResult:
             break
         look += 1
         used, not_started = sorted([*used, *batch.used]), sorted([*not_started, *batch.not_started])
-        premise = tuple(_figure(one, part, runs, used) for one in part.premise.any_of) if part.premise else ()
+        premise = _premise_figures(part, runs, used)
         holds = _premise_holds(part, premise)
         for contrast in open_ones:
             results[contrast] = _test(contrast, part, runs, used, look, premise_holds=holds)
     if not look:
-        described = _described(part, runs, "pending")
-        return replace(described, missing=batch.missing, next_look=LOOKS[0], not_started=batch.not_started)
+        described = _described(part, runs, "pending", batch.used)
+        return replace(
+            described,
+            num_replicates=len(batch.used),
+            missing=batch.missing,
+            next_look=LOOKS[0],
+            not_started=batch.not_started,
+        )
     still_open = any(result.word == "open" for result in results.values())
     contrasts = tuple(results[contrast] for contrast in part.contrasts)
     next_look = LOOKS[look] if still_open and look < len(LOOKS) else None
@@ -139,17 +145,16 @@ def _test(
     contrast: Contrast, part: Part, runs: Runs, used: Sequence[int], look: int, *, premise_holds: bool | None
 ) -> ContrastResult:
     """One contrast at one look."""
-    figure = _figure(contrast, part, runs, used)
-    found, last = figure.estimate, look == len(LOOKS)
-    testable = found.by_fold and found.num_folds == NUM_FOLDS and found.error is not None
-    error, degrees = (found.error, found.degrees) if testable else (np.nan, np.nan)
-    estimates = (np.array(found.mean), np.array(error, np.float64), np.array(degrees, np.float64))
+    figure, last = _figure(contrast, part, runs, used), look == len(LOOKS)
+    found = figure.estimate if figure is not None and _is_testable(figure.estimate) else None
+    numbers = (found.mean, found.error, found.degrees) if found is not None else (np.nan, np.nan, np.nan)
+    estimates = (np.array(numbers[0]), np.array(numbers[1], np.float64), np.array(numbers[2], np.float64))
     p_for, p_against = (float(p) for p in p_values(contrast.kind, contrast.margin, estimates))
     decision = int(decide(contrast.kind, contrast.margin, estimates, level_of(look)))
     word: Word = "supported" if decision == SUPPORTED else "refuted" if decision in (REFUTED, OPPOSITE) else "open"
     if premise_holds is False:
         word = "not testable here" if last else "open"
-    leans = leaning(contrast, found) if last and word == "open" else UNDECIDED
+    leans = leaning(contrast, found) if found is not None and last and word == "open" else UNDECIDED
     return ContrastResult(
         contrast,
         word,
@@ -163,27 +168,43 @@ def _test(
     )
 
 
-def _described(part: Part, runs: Runs, word: Word) -> PartResult:
-    """Figures without tests: over the replicates so far; without any of the trial, over all other complete seeds."""
-    seeds = seeds_with_all(part, runs, trial=True) or seeds_with_all(part, runs, trial=False)
-    quantities = [*part.contrasts, *(part.premise.any_of if part.premise else ())]
-    batch = Replicates(part, runs).batch(seeds, quantities, part.arms)
-    used = batch.used
-    figures = {one: _figure(one, part, runs, used) if used else None for one in part.contrasts}
-    premise = tuple(_figure(one, part, runs, used) for one in part.premise.any_of) if part.premise and used else ()
+def _is_testable(found: Stratified) -> bool:
+    """Whether every fold has replicates, and its spread is known."""
+    return found.by_fold and found.num_folds == NUM_FOLDS and found.error is not None
+
+
+def _described(part: Part, runs: Runs, word: Word, used: Sequence[int] = ()) -> PartResult:
+    """Figures without tests.
+
+    Args:
+        part: The part.
+        runs: All runs.
+        word: The word of its contrasts.
+        used: Seeds of the replicates; without any, all complete seeds of the trial or, without these, all others.
+    """
+    not_started: tuple[int, ...] = ()
+    if not used:
+        seeds = seeds_with_all(part, runs, trial=True) or seeds_with_all(part, runs, trial=False)
+        quantities = [*part.contrasts, *(part.premise.any_of if part.premise else ())]
+        batch = Replicates(part, runs).batch(seeds, quantities, part.arms)
+        used, not_started = batch.used, batch.not_started
+    premise = _premise_figures(part, runs, used)
     return PartResult(
         part,
         word,
-        tuple(ContrastResult(one, word, figure) for one, figure in figures.items()),
+        tuple(ContrastResult(one, word, _figure(one, part, runs, used)) for one in part.contrasts),
         premise=premise,
         premise_holds=_premise_holds(part, premise),
         beside=_beside(part, runs, used),
         num_replicates=len(used),
-        not_started=batch.not_started,
+        not_started=not_started,
     )
 
 
-def _figure(quantity: Quantity, part: Part, runs: Runs, seeds: Sequence[int]) -> Figure:
+def _figure(quantity: Quantity, part: Part, runs: Runs, seeds: Sequence[int]) -> Figure | None:
+    """A quantity over these seeds; ``None`` without any."""
+    if not seeds:
+        return None
     measure = MEASURES[quantity.terms[0].measure]
     title = " − ".join(dict.fromkeys(MEASURES[term.measure].title for term in quantity.terms))
     values = [value_of(quantity, part, runs, seed) for seed in seeds]
@@ -202,9 +223,13 @@ def _beside(part: Part, runs: Runs, used: Sequence[int]) -> tuple[Figure, ...]:
             if all((part.experiment, arm, seed) in runs for arm in quantity.arms)
             and not np.isnan(value_of(quantity, part, runs, seed))
         ]
-        if seeds:
-            figures.append(_figure(quantity, part, runs, seeds))
-    return tuple(figures)
+        figures.append(_figure(quantity, part, runs, seeds))
+    return tuple(figure for figure in figures if figure is not None)
+
+
+def _premise_figures(part: Part, runs: Runs, seeds: Sequence[int]) -> tuple[Figure, ...]:
+    figures = [_figure(one, part, runs, seeds) for one in (part.premise.any_of if part.premise else ())]
+    return tuple(figure for figure in figures if figure is not None)
 
 
 def _premise_holds(part: Part, figures: Sequence[Figure]) -> bool | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unet_repro.trial.contrasts import Part, Quantity
-from unet_repro.trial.looks import FIRST_SEED, NUM_FOLDS, fold_of_seed, reserves_of_fold
+from unet_repro.trial.looks import FIRST_SEED, NUM_FOLDS, RESERVE_SEED, fold_of_seed, reserves_of_fold
 from unet_repro.trial.measures import MEASURES, as_all_cell, has_all_cell, has_started
 from unet_repro.trial.run_record import RunRecord
 
@@ -130,8 +130,9 @@ def value_of(quantity: Quantity, part: Part, runs: Runs, seed: int) -> float:
 
 
 def seeds_with_all(part: Part, runs: Runs, *, trial: bool) -> list[int]:
-    """Seeds that have a run of every arm of a part: of the trial, or any others."""
+    """Seeds that have a run of every arm of a part: of the trial, without reserves, or those before it."""
     seeds = [
         {seed for experiment, one, seed in runs if (experiment, one) == (part.experiment, arm)} for arm in part.arms
     ]
-    return [seed for seed in sorted(set.intersection(*seeds)) if (seed >= FIRST_SEED) is trial]
+    wanted = range(FIRST_SEED, RESERVE_SEED) if trial else range(FIRST_SEED)
+    return [seed for seed in sorted(set.intersection(*seeds)) if seed in wanted]

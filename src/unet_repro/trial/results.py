@@ -86,7 +86,8 @@ class PartResult:
         labels: Differences between its runs that are reported only.
         found: What was found, in one or few sentences.
         sure: How sure that is, in one sentence.
-        scope: For which networks and data.
+        scope: For which networks and data, with the qualifiers.
+        qualifiers: Conditions of the finding that not all parts share.
     """
 
     part: Part
@@ -107,6 +108,7 @@ class PartResult:
     found: str = ""
     sure: str = ""
     scope: str = ""
+    qualifiers: tuple[str, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -193,6 +195,7 @@ def _part(result: PartResult) -> dict[str, Any]:
         "found": result.found,
         "sure": result.sure,
         "scope": result.scope,
+        "qualifiers": list(result.qualifiers),
         "look": result.look,
         "next_look": result.next_look,
         "decided": result.decided,

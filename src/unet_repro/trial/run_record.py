@@ -12,7 +12,6 @@ from unet_repro.conf_files import PLACEMENT
 from unet_repro.errors import RunError
 from unet_repro.files import sha256, write_atomically
 from unet_repro.runs.folder import RunFolder
-from unet_repro.runs.identity import CODE_VERSION
 from unet_repro.runs.ledger import Entry
 
 Plain = dict[str, Any]
@@ -20,6 +19,7 @@ DIGITS = 6  # significant digits of floats in the record
 CURVE = ("val/iou", "val/iou_own", "val/threshold", "val/loss", "train/ce")
 _OUTCOME = ("seconds", "seconds_at", "threads", "instruction_set", "steps", "batch", "parameters")
 _MADE_BY = ("device", "commit", "torch")
+_FIRST_CODE_VERSION = 2  # of runs that do not say theirs
 _DIVERGED = "TrainingError: the loss is "  # the first words of error.txt of a training with a non-finite loss
 _NOT_SETTINGS = ("data", "logger", "experiment", "arm", "runs_dir")
 
@@ -125,7 +125,7 @@ def record_of(folder: RunFolder, entries: Sequence[Entry]) -> RunRecord | None:
             "split": manifest["split"],
             "samples": {key: sha256(json.dumps(one, sort_keys=True))[:12] for key, one in manifest["samples"].items()},
         },
-        code_version=CODE_VERSION,
+        code_version=outcome.get("code_version", _FIRST_CODE_VERSION),
         curve={
             "step": [int(step) for step in curves.get("step", [])],
             **{name: curves[name] for name in CURVE if name in curves},

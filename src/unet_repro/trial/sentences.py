@@ -7,9 +7,11 @@ import numpy as np
 
 from unet_repro.files import counted
 from unet_repro.trial.claims import AT_THE_BASES_RATE, FAMILY
-from unet_repro.trial.looks import LEVELS, LOOKS
+from unet_repro.trial.looks import FIRST_SEED, LEVELS, LOOKS
 from unet_repro.trial.results import ContrastResult, Figure, PartResult
 from unet_repro.trial.run_record import RunRecord
+
+EARLY_SUPPORT = "an estimate that led to support before the last analysis tends to favour the claim too much"
 
 
 def in_words(result: PartResult, records: Sequence[RunRecord]) -> PartResult:
@@ -21,7 +23,8 @@ def in_words(result: PartResult, records: Sequence[RunRecord]) -> PartResult:
     """
     contrasts = tuple(replace(one, found=_contrast(one, result)) for one in result.contrasts)
     result = replace(result, contrasts=contrasts)
-    return replace(result, found=_found(result), sure=_sure(result), scope=_scope(result, records))
+    result = replace(result, found=_found(result), sure=_sure(result), qualifiers=_qualifiers(result))
+    return replace(result, scope=_scope(result, records))
 
 
 def _found(result: PartResult) -> str:
@@ -33,7 +36,8 @@ def _found(result: PartResult) -> str:
     if part.exact is not None:
         return _exact(result)
     if result.word == "pending":
-        judged = f"Not judged yet: {result.num_replicates} of the {LOOKS[0]} replicates required."
+        seeds = "" if result.num_replicates else f", with seeds from {FIRST_SEED} on"
+        judged = f"Not judged yet: {result.num_replicates} of the {LOOKS[0]} replicates required{seeds}."
         return " ".join(filter(None, [judged, part.note]))
     sentences = [*(one.found for one in result.contrasts), *([part.note] if part.note else [])]
     return " ".join(dict.fromkeys(sentences))
@@ -104,16 +108,17 @@ def _sure(result: PartResult) -> str:
     trial = f"nominally, a false verdict in the whole trial of {FAMILY} tests has a chance of at most {chance}"
     decided = ", ".join(
         dict.fromkeys(
-            f"at {LOOKS[one.look - 1]} replicates (p {_p(one)}, level {_two_digits(one.level)})" for one in looks
+            f"at {_replicates(one)} replicates (p {_p(one)}, level {_two_digits(one.level)})" for one in looks
         )
     )
     sentences = [f"Decided {decided}; {trial}."] if looks else []
     if any(one.word == "supported" and one.look < len(LOOKS) for one in looks):
-        sentences.append("An estimate that led to support before the last analysis tends to favour the claim too much.")
+        sentences.append(f"{capital(EARLY_SUPPORT)}.")
     if result.next_look is not None:
         waiting = sum(one.word == "open" for one in result.contrasts)
         if result.premise_holds is False:
-            sentences.append(f"No verdict so far, whatever the p-values: {_failed_premise(result)}.")
+            verdict = "No further verdict" if looks else "No verdict"
+            sentences.append(f"{verdict} so far, whatever the p-values: {_failed_premise(result)}.")
         whole = waiting == len(result.contrasts)
         tests = f"{waiting} of {counted(len(result.contrasts), 'test')}"
         waits = {(1, True): "The test waits", (2, True): "Both tests wait"}.get((waiting, whole), f"Waiting: {tests}")
@@ -123,6 +128,11 @@ def _sure(result: PartResult) -> str:
     elif any(one.word == "not testable here" for one in result.contrasts):
         sentences.append(f"The premise failed at the last interim analysis, at {LOOKS[-1]} replicates.")
     return " ".join(sentences)
+
+
+def _replicates(result: ContrastResult) -> int:
+    """Replicates that a contrast was tested with."""
+    return result.figure.estimate.num if result.figure is not None else 0
 
 
 def _p(result: ContrastResult) -> str:
@@ -145,13 +155,17 @@ def _scope(result: PartResult, records: Sequence[RunRecord]) -> str:
         return ""
     first = records[0]
     width, steps = first.settings["model"]["width"], first.settings["trainer"]["max_steps"]
-    parts = [f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale})"]
+    networks = f"networks of width {width} after {steps} steps on {first.data} (scale {first.scale})"
+    return ", ".join([networks, *result.qualifiers])
+
+
+def _qualifiers(result: PartResult) -> tuple[str, ...]:
+    found = []
     if result.part.id in AT_THE_BASES_RATE:
-        parts.append("all at the learning rate of the base setting, which was not tuned again")
-    if result.not_started:
-        number = len(result.not_started)
-        parts.append(f"among runs that start ({counted(number, 'replicate')} replaced)")
-    return ", ".join(parts)
+        found.append("all at the learning rate of the base setting, which was not tuned again")
+    if number := len(result.not_started):
+        found.append(f"among runs that start ({counted(number, 'replicate')} with a run that did not start left out)")
+    return tuple(found)
 
 
 def digits_for(interval: tuple[float, float] | None, margin: float) -> int:

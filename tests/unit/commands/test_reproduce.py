@@ -12,6 +12,11 @@ from unet_repro.errors import ConfigError
         (["--hours", "8"], "sequential trial only"),
         (["--scale", "laptop", "--seeds", "3", "--record"], "sequential trial only"),
         (["--scale", "laptop", "--hours", "0"], "--hours 0: must be positive"),
+        (["--scale", "laptop", "--experiments", "kfold"], "no claim about kfold"),
+        (
+            ["--scale", "laptop", "--data", "isbi2012", "--record", "model.width=16"],
+            "are not published: model.width=16",
+        ),
     ],
 )
 def test_options_of_the_sequential_trial_are_not_ignored_elsewhere(arguments, message):

@@ -6,7 +6,7 @@ import pytest
 from made_trial import made_run, made_trial
 
 from unet_repro.commands.report import more_pictures
-from unet_repro.errors import RunError
+from unet_repro.errors import DataError, RunError
 from unet_repro.report.record import RecordOfScale, digest, scales_of
 
 
@@ -73,6 +73,15 @@ def test_the_first_run_of_a_cell_counts(record):
     arms = {one.run_id: one.arms for one in record.records()}
     assert arms == {first.run_id: {"rotations": "base"}, "second": {"split": "x"}}
     assert record.add([replace(second, arms={"rotations": "base"})])[0] == 0
+
+
+def test_a_record_has_runs_on_one_data_set(record):
+    record.add(made_trial([100]))
+    before = record.runs_file.read_bytes()
+    with pytest.raises(DataError, match="has runs on isbi2012: those on synthetic cannot be added"):
+        record.add(made_trial([101], data="synthetic"))
+    assert record.runs_file.read_bytes() == before
+    record.check_data("isbi2012")
 
 
 def test_a_damaged_record_is_an_error_and_stays_as_it_is(record):

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from made_records import made_part
 from made_trial import ARMS, made_run, made_trial
 
 from unet_repro.report import verdicts
@@ -14,7 +15,7 @@ from unet_repro.report.arm_runs import runs_of_record
 from unet_repro.report.page_data import page_data, spread
 from unet_repro.report.record import RecordOfScale
 from unet_repro.report.verdict_files import contrast_rows, to_markdown, write_verdicts
-from unet_repro.report.verdicts import in_context, parts_of, published_findings
+from unet_repro.report.verdicts import in_context, in_short, parts_of, published_findings
 from unet_repro.trial.judge import judge
 from unet_repro.trial.sentences import signed
 
@@ -38,7 +39,7 @@ def test_the_lead_counts_the_questions_and_says_for_which_networks(complete):
     assert f"{words.count('supported')} answered as claimed" in complete["lead"]
     assert "14 questions" in complete["lead"]
     assert "networks of width 8 after 1000 steps on the ISBI 2012 EM stack (scale laptop)" in complete["lead"]
-    assert "also with other seeds; wider networks (the paper's: 64)" in complete["lead"]
+    assert "and generalise to new seeds; wider networks (the paper's: 64)" in complete["lead"]
     assert complete["scope"] == "scale laptop (width 8, 1000 steps), isbi2012"
     assert complete["banner"] == ""
 
@@ -97,8 +98,65 @@ def test_short_findings_are_one_sentence_with_the_differences(complete):
     assert part(complete, "C5")["short"].startswith("Not testable here: ")
     mixed = part(complete, "C7b")
     assert mixed["word"] == "mixed"
-    assert mixed["short"].index("not decided yet (") > mixed["short"].index("irroring")  # what is open comes last
+    assert mixed["short"].index("not decided by 30 replicates (") > mixed["short"].index("irroring")  # comes last
+    assert "not decided yet" not in complete["lead"]
     assert all(len(one["short"]) < 300 for one in parts_of(complete))
+
+
+def short_of(name, **made):
+    trial = judge(made_part(name, range(100, 130), **made), "laptop")
+    return in_short(trial.parts[name])
+
+
+def test_a_short_finding_has_the_words_of_each_contrast():
+    short = short_of("C4", effects={"Adam, 3": -0.1, "SGD, 3": -0.2})
+    assert re.fullmatch(
+        r"SGD loses more than Adam \(\(Adam all − Adam 3\) − \(SGD all − SGD 3\): −0\.\d+ IoU\); "
+        r"with three slices SGD is worse than Adam \(SGD 3 − Adam 3: −0\.\d+ IoU\)\.",
+        short,
+    )
+
+
+def test_what_the_last_analysis_leaves_open_is_not_said_to_wait():
+    kept = {"effects": {"with neighbours": 0.02}, "sd": 0.06}
+    assert re.fullmatch(
+        r"Not decided by 30 replicates \(with − without neighbours: [+−]0\.0\d\d IoU\)\.", short_of("C9", **kept)
+    )
+    records = made_part("C9", range(100, 130), **kept)
+    lead = in_context(judge(records, "laptop"), records)["lead"]
+    assert "1 not decided by 30 replicates" in lead
+
+
+def test_a_premise_that_fails_after_a_decision_is_named_beside_it():
+    def constant(seed):
+        drop = 0.024 if seed < 115 else 0.0
+        return {"curve": [0.5, 0.7, 0.7 - drop * (1 + 0.01 * (seed % 7 - 3))]}
+
+    records = made_part("C5", range(100, 130), sd=0.06, constant=constant, plateau={"curve": [0.5, 0.7, 0.7]})
+    trial = in_context(judge(records, "laptop"), records)
+    short = part(trial, "C5")["short"]
+    assert part(trial, "C5")["word"] == "mixed"
+    assert short.startswith(
+        "Lowering the rate prevents a loss (drop from the best IoU, constant − plateau: +0.024 IoU); "
+    )
+    assert short.endswith("not testable here: at a constant rate the IoU does not drop by 0.02.")
+    assert "1 settled in part" in trial["lead"]
+
+
+def test_the_readme_says_what_qualifies_the_findings(complete):
+    short, long = to_markdown([complete], how_sure=False), to_markdown([complete])
+    rate = "C1a, C1b, C2, C6, C9, C10a: all at the learning rate of the base setting, which was not tuned again."
+    assert rate in short
+    assert re.search(r"C1a.*: an estimate that led to support before the last analysis tends to favour", short)
+    assert rate not in long
+    records = [
+        replace(one, curve={**one.curve, "val/iou_own": [0.39] * len(one.curve["step"])})
+        if one.seed == 103 and "split" in one.arms
+        else one
+        for one in made_trial([*range(100, 115), 203])
+    ]
+    text = to_markdown([in_context(judge(records, "laptop"), records)], how_sure=False)
+    assert re.search(r"C9[^:]*: among runs that start \(1 replicate with a run that did not start left out\)\.", text)
 
 
 def test_files_hold_every_contrast_and_no_number_that_json_lacks(complete, tmp_path):

@@ -195,7 +195,67 @@ def test_a_replicate_that_has_not_started_is_replaced_in_all_arms_by_a_reserve_s
     seeds = result.contrasts[0].figure.seeds
     assert len(seeds) == LOOKS[result.look - 1]
     assert set(seeds) == {*range(100, 100 + len(seeds)), 203, 208} - {103, 108}
-    assert "among runs that start (2 replicates replaced)" in result.scope
+    (condition,) = result.qualifiers[1:]
+    assert condition == "among runs that start (2 replicates with a run that did not start left out)"
+    assert result.scope.endswith(condition)
+
+
+def test_a_reserve_counts_once_while_the_first_look_waits():
+    records = [one for one in one_slow_start(("with neighbours", 103)) if one.seed in (100, 103)]
+    both = result_of("C9", records + made_part("C9", (203,)))
+    assert (both.word, both.num_replicates) == ("pending", 2)
+    assert both.contrasts[0].figure.seeds == (100, 203)
+
+
+def test_replicates_of_later_looks_do_not_count_towards_the_first():
+    result = result_of("C9", made_part("C9", (100, *range(115, 120))))
+    assert (result.word, result.num_replicates) == ("pending", 1)
+    assert "1 of the 15 replicates required." in result.found
+
+
+def test_if_no_run_of_an_arm_starts_the_part_stays_open_and_the_others_are_judged():
+    seeds = (*THIRD, *range(200, 230))
+    dead = [
+        replace(one, curve={**one.curve, "val/iou_own": [ALL_CELL] * len(STEPS)})
+        if one.arms == {"optimizer": "SGD"}
+        else one
+        for one in made_part("C3a", seeds)
+    ]
+    trial = judge([*dead, *made_part("C9", THIRD, effects={"with neighbours": 0.05})], "laptop")
+    result = trial.parts["C3a"]
+    assert (result.word, result.look, result.next_look, result.num_replicates) == ("open", 3, None, 0)
+    assert result.contrasts[0].figure is None
+    assert "no replicate counts" in result.found
+    assert trial.parts["C9"].word == "supported"
+
+
+def test_without_a_fold_nothing_leans():
+    records = [one for one in made_part("C9", THIRD, effects={"with neighbours": 0.05}, sd=0.03) if one.fold != 3]
+    lost = [
+        replace(one, curve={**one.curve, "val/iou_own": [ALL_CELL] * len(STEPS)})
+        for one in made_part("C9", [*range(103, 130, 5), *range(203, 230, 5)])
+    ]
+    (contrast,) = result_of("C9", records + lost).contrasts
+    assert (contrast.word, contrast.look, contrast.leans) == ("open", 3, None)
+    assert contrast.figure.estimate.interval[0] > 0
+
+
+def test_a_premise_that_fails_after_a_decision_leaves_it_and_says_no_further_verdict():
+    def runs(seeds, drop):
+        def constant(seed):
+            return {"curve": [0.5, 0.7, 0.7 - drop * (1 + 0.01 * (seed % 7 - 3))]}
+
+        return made_part("C5", seeds, sd=0.06, constant=constant, plateau={"curve": [0.5, 0.7, 0.7]})
+
+    first = runs(FIRST, 0.024)
+    assert [one.word for one in result_of("C5", first).contrasts] == ["supported", "open"]
+    assert "No further verdict so far, whatever the p-values" not in result_of("C5", first).sure
+    result = result_of("C5", first + runs(range(115, 120), 0.0))
+    assert [one.word for one in result.contrasts] == ["supported", "open"]
+    assert result.premise_holds is False
+    assert result.sure.startswith("Decided at 15 replicates")
+    assert "No further verdict so far, whatever the p-values" in result.sure
+    assert "No verdict so far" not in result.sure
 
 
 def test_a_reserve_that_has_not_started_is_replaced_by_the_next_until_none_is_left():
@@ -269,7 +329,11 @@ def test_exact_parts_need_no_statistics_and_count_every_run():
     assert result_of("C7a", spoilt).word == "refuted"
     instance = [made_record("normalisation", "instance", seed, seam=0.01) for seed in range(3)]
     assert result_of("C10b", instance).word == "supported"
-    assert result_of("C10b", [*instance, made_record("normalisation", "instance", 3, seam=5e-5)]).word == "refuted"
+    one_without = result_of("C10b", [*instance, made_record("normalisation", "instance", 3, seam=5e-5)])
+    assert one_without.word == "refuted"
+    assert one_without.found.startswith(
+        "With instance norm the prediction of some network does not depend on the tile:"
+    )
     assert result_of("C7a", []).word == "pending"
     assert "Exact: measured in 3 runs" in result_of("C7a", records).sure
 
@@ -277,7 +341,8 @@ def test_exact_parts_need_no_statistics_and_count_every_run():
 def test_few_seeds_outside_the_trial_are_described_and_never_tested():
     records = made_part("C9", range(3), effects={"with neighbours": 0.2})
     result = result_of("C9", records)
-    assert (result.word, result.num_replicates) == ("pending", 3)
+    assert (result.word, result.num_replicates) == ("pending", 0)
+    assert "0 of the 15 replicates required, with seeds from 100 on." in result.found
     assert result.contrasts[0].figure.estimate.mean == pytest.approx(0.2, abs=0.02)
     assert result.contrasts[0].p_for is None
     many = made_part("C9", range(30), effects={"with neighbours": 0.2})

@@ -54,8 +54,8 @@ def made_folder(path, *, history="step,val/iou,val/iou_own\n25.0,0.5,0.333333333
     return folder
 
 
-def finish(folder, sections=("scores",)):
-    folder.finish(RESULT, PROVENANCE)
+def finish(folder, sections=("scores",), **proven):
+    folder.finish(RESULT, {**PROVENANCE, **proven})
     (folder.path / "evaluations").mkdir()
     evaluation = {"name": "trial", "version": 3, "sections": list(sections), "all_cell": {"train/20": 1 / 3}}
     (folder.path / "evaluations" / "trial.json").write_text(json.dumps(evaluation))
@@ -109,6 +109,13 @@ def test_only_a_training_with_a_non_finite_loss_is_a_failed_run(tmp_path, reason
         assert record.failed == "the loss is nan at step 7"
         assert (record.evaluation, record.weights_sha256) == (None, None)
         assert record.outcome == {"threads": 1, "instruction_set": "AVX2"}
+
+
+def test_a_record_has_the_code_version_that_trained_it(tmp_path):
+    old, new = (made_folder(tmp_path / name, history="step,val/iou\n25,0.5\n") for name in ("old", "new"))
+    finish(old)
+    finish(new, code_version=7)
+    assert [record_of(folder, [entry()]).code_version for folder in (old, new)] == [2, 7]
 
 
 def test_runs_that_diverge_before_their_first_validation_are_recorded(tmp_path):

@@ -39,8 +39,8 @@ function fillConclusion(body, trials) {
       trial.banner ? el("p", { class: "note banner" }, trial.banner) : null,
       el("p", { class: "finding" }, trial.lead),
       trial.judged ? el("p", { class: "quiet" }, "Supported: answered as claimed. Refuted: answered against the claim, or the effect "
-        + "is too small to matter. Mixed: the tests of a question have different results. Open: not decided yet, by the tests so far or "
-        + "because the premise of the question does not hold so far. "
+        + "is too small to matter. Mixed: the tests of a question have different results. Open: not decided by the tests so far, or the "
+        + "premise of the question has not held so far. "
         + "Pending: too few replicates for a test.") : null,
       trial.judged ? el("ul", { class: "findings" }, Object.keys(VERDICTS).filter((word) => !UNDECIDED.includes(word))
         .flatMap((word) => parts.filter((part) => part.word === word)).map((part) => el("li", {}, verdictSign(part.word),
@@ -55,7 +55,8 @@ function undecidedLine(trial, parts) {
   if (!left.length) return null;
   return unfolding(`undecided-${trialId(trial)}`, `Not settled: ${left.length} of ${plural(parts.length, "question")}`,
     el("ul", { class: "findings" }, left.map((part) => el("li", {}, verdictSign(part.word),
-      el("span", {}, el("a", { href: `#${partId(trial, part)}` }, part.id), " ", part.question)))));
+      el("span", {}, el("a", { href: `#${partId(trial, part)}` }, part.id), " ", part.question,
+        part.short === part.question ? "" : ` ${part.short}`)))));
 }
 
 /** How far a sequential suite is: replicates of undecided questions, looks, what is decided, what is still trained. */

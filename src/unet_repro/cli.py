@@ -13,6 +13,8 @@ from unet_repro.errors import ConfigError, Stopped
 from unet_repro.imports import import_uncollected
 from unet_repro.version import VERSION
 
+_RESUMED = ("train", "search", "reproduce", "predict")  # verbs that resume what was stopped
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script."""
@@ -26,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
     except (KeyboardInterrupt, Stopped) as error:
-        sys.stderr.write("\nstopped; the same command resumes from the last checkpoint\n")
+        resumes = bool(arguments) and arguments[0] in _RESUMED
+        sys.stderr.write(f"\nstopped{'; the same command resumes' if resumes else ''}\n")
         raise SystemExit(128 + (error.signum if isinstance(error, Stopped) else 2)) from None
 
 

@@ -67,7 +67,8 @@ def predict(settings: PredictSettings) -> Outcome:
     device = _device(settings)
     predictor, shape = _predictor(network, settings, result, device), _shape(network)
     inputs = find_inputs(settings.input)
-    targets = name_targets(inputs, settings.output, functools.partial(suffix_of, settings, result))
+    suffix = functools.partial(suffix_of, settings, result, len(network.class_names))
+    targets = name_targets(inputs, settings.output, suffix)
     outcome, jobs = Outcome(notes=[*_first_notes(settings, result, network, targets), *notes, *of_objects]), []
     page = page_of(settings.output, targets, result.extras, wanted=settings.page)
     known = {path.resolve() for path in inputs}
@@ -123,7 +124,7 @@ def _first_notes(settings: PredictSettings, result: Result, network: Network, ta
     notes = []
     if others := left_out(Path(settings.input)):
         listed = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-        notes.append(f"{settings.input} has files that are not taken: {listed}")
+        notes.append(f"skipped files in {settings.input}: {listed}")
     if result.kind == "classes" and any(target.suffix.lower() == ".png" for target in targets):
         names = ", ".join(f"{number} {name}" for number, name in enumerate(network.class_names))
         notes.append(f"the values of PNG outputs are class numbers ({names}); a palette shows them in colours")
@@ -200,6 +201,6 @@ def _in_words(difference: Difference, normalisation: Normalisation) -> str:
         return "detail (blur, noise or magnification)"
     mean, std = normalisation.mean[difference.channel], normalisation.std[difference.channel]
     found, low, high = (f"{mean + std * each:.3g}" for each in (difference.found, difference.low, difference.high))
-    channel = f" of channel {difference.channel + 1}" if len(normalisation.mean) > 1 else ""
+    channel = f" of channel {difference.channel}" if len(normalisation.mean) > 1 else ""
     of_training = f"{low} to {high}" if low != high else low
     return f"grey values ({difference.percentile}{channel} {found}; of the training images {of_training})"

@@ -108,6 +108,12 @@ def page_of(output: Path, targets: list[Path], extras: Collection[Extra], *, wan
         return None
     page = output.with_name(f"{stem(output)}.html") if targets == [output] else output / "index.html"
     check_own(page)
+    table = _table_of(page, extras)
+    if table is not None and table.exists() and not page.exists():
+        raise ConfigError(
+            f"the output {table} already exists, and no page of this program is beside it",
+            hint="choose another output, or add page=false",
+        )
     return page
 
 
@@ -131,9 +137,14 @@ def write_page(
     Raises:
         RunError: If a file cannot be written.
     """
-    table = page.with_name("objects.csv") if page.name == "index.html" and "table" in extras else None
+    table = _table_of(page, extras)
     cards = (card for each in finished if (card := _card(*each, extras)) is not None)
     write_batch(page, table, cards, title=title, notes=notes)
+
+
+def _table_of(page: Path, extras: Collection[Extra]) -> Path | None:
+    """The table of the objects of all images in an output folder, if tables are written."""
+    return page.with_name("objects.csv") if page.name == "index.html" and "table" in extras else None
 
 
 def _card(name: str, target: Path, journal: Journal, extras: frozenset[Extra]) -> Card | None:

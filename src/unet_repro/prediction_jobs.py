@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from unet_repro.errors import ConfigError
@@ -122,12 +123,12 @@ def plan_job(
     return Job(path, target, choice, plan, num_planes, journal, start)
 
 
-def suffix_of(settings: PredictSettings, result: Result, path: Path) -> str:
+def suffix_of(settings: PredictSettings, result: Result, num_classes: int, path: Path) -> str:
     """The suffix of the output; ``auto``: the image's format, or TIFF if that cannot store the result exactly."""
     if settings.format != "auto":
         return f".{settings.format}"
     like = written_suffix(path) or ".tif"
-    holds_png = result.kind == "classes" or (result.kind == "probabilities" and settings.dtype != "float32")
+    holds_png = result.kind != "instances" and result.stored_as != np.float32 and result.channels(num_classes) in (1, 3)
     return like if like != ".png" or holds_png else ".tif"
 
 

@@ -82,7 +82,7 @@ def test_the_best_threshold_is_that_of_the_whole_stack(folds):
 
 def test_two_runs_that_hold_out_the_same_images_are_no_group(folds):
     _, runs = folds
-    with pytest.raises(DataError, match="hold out"):
+    with pytest.raises(DataError, match="have .* in their val part"):
         assess(Group("same", {0: (runs[0], runs[0])}), part="val", checkpoint="last", warping=False)
 
 

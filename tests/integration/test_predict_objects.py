@@ -133,6 +133,16 @@ def test_files_can_be_switched_off(run, tmp_path, options, written):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.tif", *written}
 
 
+def test_a_table_of_somebody_else_is_not_replaced(run, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", grey(60, 50))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/objects.csv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"objects\.csv already exists"):
+        predict(settings(run, tmp_path / "a.tif", tmp_path / "out", overwrite=True))
+    assert (tmp_path / "out/objects.csv").read_text() == "mine"
+    assert not predict(settings(run, tmp_path / "a.tif", tmp_path / "out", page=False)).failures
+
+
 def test_a_batch_has_one_page_and_one_table_also_after_a_failure(run, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

@@ -197,5 +197,5 @@ def test_all_leaves_the_seed_runs_out_where_their_data_are_not(tmp_path):
         "data.num_slices=30", "data.size_px=200", *NETWORK, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "EXPERIMENTS=all leaves out seed_runs: they need real data" in done.stdout
+    assert "--experiments all leaves out seed_runs: they need real data" in done.stdout
     assert "normalisation, synthetic" in done.stdout

@@ -141,7 +141,7 @@ def test_the_command_stops_within_ten_seconds_says_so_and_goes_on(whole, tmp_pat
     _, told = process.communicate(timeout=60)
     assert time.monotonic() - asked < 10
     assert process.returncode == 128 + signum
-    assert "resumes from the last checkpoint" in told
+    assert "stopped; the same command resumes" in told
     assert "Traceback" not in told
     assert folder.state == "partial"
 

@@ -248,7 +248,7 @@ def test_make_submits_and_leaves_and_later_collects_without_ordering_anything_tw
     before = set(cluster.jobs())
     submitted = make(tmp_path, cluster, *suite, "WAIT=0")
     assert submitted.returncode == 0, submitted.stderr
-    assert "2 runs are in SLURM's queue" in submitted.stdout
+    assert "in SLURM's queue: 2 runs" in submitted.stdout
     assert not (tmp_path / "reports").exists()
     ordered = set(cluster.jobs()) - before
     assert len(ordered) == 2

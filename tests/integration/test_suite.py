@@ -142,5 +142,5 @@ def test_auto_says_loudly_which_data_and_why(tmp_path):
         UNET_REPRO_DATA=str(tmp_path / "empty"), https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "DATA=auto uses 'synthetic'" in done.stdout
+    assert "--data auto uses synthetic" in done.stdout
     assert {row["data"] for row in table(tmp_path)} == {"synthetic"}

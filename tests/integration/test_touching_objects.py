@@ -1,6 +1,8 @@
 """Targets for touching objects and the working resolution, from training to evaluation, prediction and export."""
 
+import dataclasses
 import json
+import shutil
 import sys
 
 import cv2
@@ -14,15 +16,18 @@ from unet_repro.cli import main
 from unet_repro.config import check
 from unet_repro.errors import ConfigError, DataError
 from unet_repro.evaluation.evaluations import evaluate
+from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.inference import file as file_module
 from unet_repro.inference import working_plane
 from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
 from unet_repro.inference.instances import to_instances
 from unet_repro.inference.rotations import average_views
+from unet_repro.inspection.page import weight_section
 from unet_repro.predict import predict
 from unet_repro.prediction_jobs import PredictSettings
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.object_settings import read_choice
+from unet_repro.tracking.callback import validation_panel
 from unet_repro.train import train
 
 VARIANTS = {
@@ -65,6 +70,34 @@ def trained(folder, tmp_path_factory):
         name: runs / train(tiny(runs, *overrides, "augment=flip_rotate", data=data))["run_id"]
         for name, overrides in VARIANTS.items()
     }
+
+
+@pytest.mark.parametrize("name", ["border", "distance"])
+def test_a_panel_of_images_predicted_again_has_the_classes_of_the_data(trained, name):
+    found = open_trained(trained[name], "last")
+    assert not found.task.shown
+    names = found.data.class_names
+    panel = validation_panel(found.task, found.data.whole_images("val"), class_names=names, num_images=1)
+    assert panel.predictions[0].max() <= 1
+
+
+@pytest.mark.parametrize("name", ["border", "distance"])
+def test_the_inspection_shows_the_weights_of_the_training(trained, name):
+    found = open_trained(trained[name], "last")
+    config = dataclasses.replace(found.config, weight_map={"_target_": "unet_repro.data.weight_maps.class_balance"})
+    found.data.setup("fit")
+    section = weight_section(found.data, config)
+    weights = found.data.train_tiles.weights[0]
+    assert f"up to {(weights if weights.ndim == 2 else weights[0]).max():.3g}" in section
+
+
+def test_a_folder_without_a_list_of_its_images_needs_them_named(trained, folder, tmp_path):
+    copied = tmp_path / trained["reduced"].name
+    shutil.copytree(trained["reduced"], copied)
+    RunFolder(copied).manifest.unlink()
+    with pytest.raises(DataError, match="has no list of its images"):
+        open_trained(copied, "last")
+    assert open_trained(copied, "last", data_root=folder).images("val")
 
 
 def maps_of(network, image, views=1):

@@ -243,7 +243,7 @@ def test_data_changed_under_a_run_are_noticed(tmp_path):
         open_trained(folder.path, "best")
     assert run_folder(check(config)).run_id != folder.run_id
     data, _ = build(check(config), read_data(check(config)))
-    with pytest.raises(DataError, match="no images with public labels"):
+    with pytest.raises(DataError, match="the test part has no labelled images"):
         data.whole_images("test")
 
 

@@ -6,7 +6,7 @@ import pytest
 from tiny import NETWORK, STACK, tiny
 
 from unet_repro.commands import verify
-from unet_repro.errors import DataError
+from unet_repro.errors import DataError, RunError
 from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.report.publish import BEGIN, END, Published
 from unet_repro.report.record import RecordOfScale
@@ -56,6 +56,16 @@ def test_a_run_trained_again_is_identical(checkout, record, capsys):
     assert "agree with the record of 1 runs" in shown
     assert f"training run {record.run_id} again (--seed 3): rotations: base; seed 0, scale smoke" in shown
     assert "identical to the record, bit for bit" in shown
+    weights = RunFolder(verify.RUNS_DIR / record.run_id).last
+    before = weights.stat().st_mtime_ns
+    verify.main(["--checkout", str(checkout), "--run", record.run_id, *DATA])
+    assert weights.stat().st_mtime_ns > before  # trained, not compared with the first check
+
+
+def test_a_scale_that_the_record_lacks_is_named(checkout):
+    with pytest.raises(RunError, match="the record has no scale 'paper'") as caught:
+        verify.main(["--checkout", str(checkout), "--scale", "paper"])
+    assert "use smoke" in caught.value.hint
 
 
 def test_a_run_that_differs_is_an_error(checkout, record):
@@ -80,6 +90,6 @@ def test_other_data_are_named_as_the_reason(checkout, record):
 def test_a_readme_that_disagrees_is_named(checkout):
     readme = checkout / "README.md"
     readme.write_text(readme.read_text().replace(BEGIN, f"{BEGIN}\nC1 is supported."))
-    with pytest.raises(DataError, match=r"not what the record says: README\.md") as caught:
+    with pytest.raises(DataError, match=r"README\.md do not agree with the record") as caught:
         verify.main(["--checkout", str(checkout), "--skip-training"])
     assert "unet-repro report --record" in caught.value.hint

@@ -128,7 +128,7 @@ def test_repeated_it_renews_what_it_made(server, runs_dir):
 def test_runs_that_were_not_uploaded_are_told(server, runs_dir, capsys):
     server.known_runs = {"one"}
     main(["--entity", "team"])
-    assert "1 runs are not in team/unet-repro yet: upload them with `unet-repro wandb-sync`" in capsys.readouterr().out
+    assert "1 run not in team/unet-repro yet: upload them with `unet-repro wandb-sync`" in capsys.readouterr().out
 
 
 def test_without_verdicts_the_rest_is_built(server, runs_dir, tmp_path, capsys):

@@ -65,6 +65,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         from hydra_plugins.unet_repro_launchers._jobs import Jobs  # noqa: PLC0415
         from hydra_plugins.unet_repro_launchers._slurm_watch import Watch  # noqa: PLC0415
         from unet_repro.errors import Submitted  # noqa: PLC0415
+        from unet_repro.files import counted  # noqa: PLC0415
         from unet_repro.runs.stopping import StopRequest  # noqa: PLC0415
 
         if not job_overrides:
@@ -74,15 +75,15 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         with StopRequest() as stop:
             jobs = self._queued(orders)
             if jobs:
-                sys.stderr.write(f"{len(jobs)} runs have a SLURM job from an earlier command\n")
+                sys.stderr.write(f"{counted(len(jobs), 'run')} with a SLURM job from an earlier command\n")
             if wanted := [index for index in range(len(orders)) if index not in jobs]:
                 jobs |= dict(zip(wanted, self._submit(orders, wanted), strict=True))
                 array = jobs[wanted[0]].job_id.partition("_")[0]
                 shown = f"`squeue -j {array}` shows them"
-                sys.stderr.write(f"SLURM job {array} submitted, for {len(wanted)} runs; {shown}\n")
+                sys.stderr.write(f"SLURM job {array} submitted, for {counted(len(wanted), 'run')}; {shown}\n")
             if not self.wait:
                 later = "the same command without wait=false (make: WAIT=0) waits for them and writes the tables"
-                raise Submitted(f"{len(jobs)} runs are in SLURM's queue; {later}")
+                raise Submitted(f"in SLURM's queue: {counted(len(jobs), 'run')}; {later}")
             watched = [jobs[index] for index in range(len(orders))]
             try:
                 return Watch(watched, orders, poll_s=self.poll_s, max_restarts=self.max_restarts).returns(stop)

@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises what ``argparse`` would print."""
-        hint = f"`{self.prog} --help` lists what it takes"
+        hint = f"`{self.prog} --help` lists its options"
         if "expected one argument" in message:
             hint += "; a value that starts with - is written --OPTION=-VALUE"
         raise ConfigError(message, hint=hint)

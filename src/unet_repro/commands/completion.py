@@ -40,7 +40,10 @@ end
 complete -c unet-repro -f -a '(__unet_repro_complete)'
 """,
 }
-_FILES = {"input", "output", "data.root", "--root", "--out", "--verdicts", "--publish", "--config-dir", "-cd"}
+_FILES = {
+    "input", "output", "network", "init", "record", "packages", "data.root",
+    "--root", "--out", "--verdicts", "--publish", "--config-dir", "-cd",
+}  # fmt: skip
 _FOLDERS = {"runs_dir", "--runs-dir"}
 
 
@@ -54,7 +57,7 @@ def main(arguments: list[str]) -> None:
     if asked.line is not None:
         sys.stdout.write("".join(f"{word}\n" for word in candidates(asked.line)))
     elif asked.shell is None:
-        raise ConfigError("completion needs a shell", hint=f"one of {', '.join(options.SHELLS)}")
+        raise ConfigError("a shell is required", hint=f"use one of {', '.join(options.SHELLS)}")
     else:
         sys.stdout.write(SCRIPTS[asked.shell])
 

@@ -73,7 +73,7 @@ def _value(flag: str, value: str) -> str:
     possible = _VALUED[flag]
     if not value or (possible and value not in possible):
         raise ConfigError(
-            f"{flag} has the value {value!r}" if value else f"{flag} has no value",
+            f"{value!r} is not a value of {flag}" if value else f"{flag} has no value",
             hint=f"use one of {', '.join(possible)}" if possible else f"write {flag} VALUE",
         )
     return value
@@ -101,7 +101,7 @@ def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigEr
         what = f"{found[1]}={found[2]} has several values"
         hint = f"add -m to train each of them; a list is written {found[1]}=[{found[2]}]"
     elif found := re.match(r"Could not append to config\. An item is already at '([^']*)'", text):
-        what, hint = f"{found[1]} has a value already", f"write {found[1]}=..., without +"
+        what, hint = f"{found[1]} already has a value", f"write {found[1]}=..., without +"
     elif text.startswith(_NOT_A_NAME) or (isinstance(error, TypeError) and _is_from_hydra(error)):
         what = "a group's option must be a name, not a number or null"
     elif isinstance(error, OmegaConfBaseException) and error.full_key:
@@ -130,7 +130,7 @@ def _unreadable(error: OverrideParseException) -> ConfigError:
     lines = [line.strip() for line in str(error).splitlines()]
     text = error.override or ""
     if any("missing EQUAL" in line for line in lines) or "=" not in text:
-        reason = "there is no ="
+        reason = '"=" is missing'
     elif any(text.count(mark) % 2 for mark in "'\"") or any(
         text.count(pair[0]) != text.count(pair[1]) for pair in _BRACKETS
     ):

@@ -36,9 +36,10 @@ def _reproduce(made: argparse.ArgumentParser) -> None:
                       "to download, else synthetic (default)")  # fmt: skip
     made.add_argument("--seeds", type=int, help="number of seeds, from 0 (default: cpu 3, smoke 2; other scales: as "
                       "many replicates as the trial needs to decide, docs/science/trial.md)")  # fmt: skip
-    made.add_argument("--hours", type=float, help="of such a trial: stop after so many hours, with checkpoints")
-    made.add_argument("--record", action="store_true", help="of such a trial: count the runs of experiments/record "
-                      "too, and add the new ones to it")  # fmt: skip
+    made.add_argument("--hours", type=float, help="sequential trial only (laptop and paper without --seeds): stop "
+                      "after so many hours; checkpoints are kept")  # fmt: skip
+    made.add_argument("--record", action="store_true", help="sequential trial only: also count the runs of "
+                      "experiments/record, and add the new ones to it")  # fmt: skip
     made.add_argument("--experiments", default="core", help=f"comma-separated names; core: {core} "
                       "(default; for laptop and paper without --seeds: all comparisons of the trial); all: "
                       f"{everything}")  # fmt: skip
@@ -64,7 +65,7 @@ def _report(made: argparse.ArgumentParser) -> None:
     made.add_argument("--record", action="store_true", help="make page, verdicts, figures and the READMEs' tables of "
                         "this checkout from experiments/record instead; needs no runs")  # fmt: skip
     made.add_argument("--add-to-record", metavar="SCALE", help="first add this scale's finished runs to "
-                        "experiments/record; can be repeated")  # fmt: skip
+                        "experiments/record")  # fmt: skip
     made.add_argument("--checkout", type=Path, default=conf_files.conf_dir().parent, help="the checkout with "
                       "experiments/record and READMEs (default: this one)")  # fmt: skip
     made.add_argument("--watch", action="store_true", help="rewrite the page whenever a run has made progress, "

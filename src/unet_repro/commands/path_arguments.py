@@ -10,7 +10,9 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 # Settings that are paths.
-KEYS = {"run", "runs_dir", "input", "output", "network", "init", "record", "data.root", "hydra.run.dir"}
+KEYS = {
+    "run", "runs_dir", "input", "output", "network", "init", "record", "packages", "data.root", "hydra.run.dir",
+}  # fmt: skip
 _LISTS = {"run"}  # of these, those that may be lists
 _NEVER_SWEPT = {"runs_dir", "output", "hydra.run.dir"}
 _EMPTY = {"", "null", "???"}

@@ -160,7 +160,7 @@ def _trainable(experiments: list[str], data: str) -> list[str]:
     if data == "isbi2012" and not missing:
         return experiments
     why = f"they need real data, not {data}" if data != "isbi2012" else f"fetch {' and '.join(missing)} first"
-    print(f"EXPERIMENTS=all leaves out seed_runs: {why}", flush=True)
+    print(f"--experiments all leaves out seed_runs: {why}", flush=True)
     return [name for name in experiments if name != "seed_runs"]
 
 
@@ -168,5 +168,5 @@ def _choose_data(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     name, why = sources.auto()
-    print(f"DATA=auto uses {name!r}: {why}", flush=True)
+    print(f"--data auto uses {name}: {why}", flush=True)
     return name

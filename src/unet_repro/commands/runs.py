@@ -1,6 +1,7 @@
 """``unet-repro runs``: lists the runs of a folder. Imports nothing slow."""
 
 from unet_repro.commands.options import parser
+from unet_repro.files import counted
 from unet_repro.sweep.listing import listed, table
 from unet_repro.sweep.status import terminal
 from unet_repro.sweep.summary import EXPLAINED
@@ -12,4 +13,4 @@ def main(arguments: list[str]) -> None:
     runs = listed(asked.folder, state=asked.state, sort=asked.sort)
     console = terminal()
     console.print(table(runs))
-    console.print(f"{len(runs)} runs. {EXPLAINED}", soft_wrap=True)
+    console.print(f"{counted(len(runs), 'run')}. {EXPLAINED}", soft_wrap=True)

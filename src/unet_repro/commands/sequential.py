@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from unet_repro.errors import RunError, Stopped, SweepFailed
+from unet_repro.files import counted
 from unet_repro.trial.claims import CLAIMS
 from unet_repro.trial.contrasts import Claim
 from unet_repro.trial.judge import judge
@@ -50,8 +51,10 @@ def settle(records: Records, train: Train, *, scale: str, experiments: Sequence[
             return trial
         waiting = [part for part in _by_need(trial) if part.missing != trained.get(part.part.id)]
         if not waiting:
+            first = trial.missing[0]
             raise failure or RunError(
-                f"{len(trial.missing)} runs are still missing after they were trained, the first: {trial.missing[0]}",
+                f"{counted(len(trial.missing), 'result')} still missing after training, the first: "
+                f"{first.experiment}: {first.arm}, seed {first.seed}",
                 hint="look at them with `unet-repro runs`; remove their folders to train them again",
             )
         part = waiting[0]

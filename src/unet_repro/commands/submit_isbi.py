@@ -13,6 +13,7 @@ from unet_repro.data.sources.isbi2012 import NUM_SLICES
 from unet_repro.errors import ConfigError
 from unet_repro.evaluation.groups import runs_of
 from unet_repro.evaluation.isbi_submission import predict_test_slices, write_volume
+from unet_repro.files import counted
 from unet_repro.inference.rotations import Views
 from unet_repro.runs.network import Checkpoint
 
@@ -49,5 +50,5 @@ def task(config: DictConfig) -> None:
         write_volume(volume, settings.output)
         print(
             f"written: {settings.output}, {volume.shape[0]} slices of {volume.shape[1]} x {volume.shape[2]}, float32, "
-            f"0 = membrane, 1 = not membrane; mean of {len(runs)} runs, {settings.views} views"
+            f"0 = membrane, 1 = not membrane; mean of {counted(len(runs), 'run')}, {counted(settings.views, 'view')}"
         )

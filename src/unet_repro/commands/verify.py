@@ -1,6 +1,7 @@
 """``unet-repro verify``: README and page agree with the record, and a run of it can be trained again."""
 
 import random
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> None:
     wrong = published.disagreements()
     if wrong:
         raise DataError(
-            f"not what the record says: {', '.join(str(path.relative_to(asked.checkout)) for path in wrong)}",
+            f"{', '.join(str(path.relative_to(asked.checkout)) for path in wrong)} do not agree with the record",
             hint="rewrite them with `unet-repro report --record`",
         )
     num_runs = sum(map(len, published.records.values()))
@@ -42,12 +43,18 @@ def main(arguments: list[str]) -> None:
         return
     if not published.scales:
         raise RunError(f"{published.folder} has no runs", hint="add some: unet-repro report --add-to-record SCALE")
-    scale = asked.scale or published.scales[0]
+    if asked.scale not in (None, *published.scales):
+        raise RunError(f"the record has no scale {asked.scale!r}", hint=f"use {' or '.join(published.scales)}")
+    candidates = [
+        record for scale in published.scales if asked.scale in (None, scale) for record in published.records[scale]
+    ]
+    if asked.run is None:
+        candidates = [record for record in candidates if record.scale == candidates[0].scale]
     seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
-    record = chosen(published.records.get(scale, []), seed=seed, run_id=asked.run)
+    record = chosen(candidates, seed=seed, run_id=asked.run)
     arms = ", ".join(f"{experiment}: {arm}" for experiment, arm in record.arms.items())
     how = "" if asked.run else f" (--seed {seed})"
-    print(f"training run {record.run_id} again{how}: {arms}; seed {record.seed}, scale {scale}", flush=True)
+    print(f"training run {record.run_id} again{how}: {arms}; seed {record.seed}, scale {record.scale}", flush=True)
     _train_again(record, asked.overrides)
 
 
@@ -55,6 +62,9 @@ def _train_again(record: RunRecord, overrides: list[str]) -> None:
     from unet_repro.train import train  # noqa: PLC0415  (imports torch)
 
     config = _config_of(record, overrides)
+    folder = RunFolder(RUNS_DIR / record.run_id)
+    if folder.state == "done":
+        shutil.rmtree(folder.path)  # of an earlier check: a finished run would not be trained again
     result = train(config)
     if result["run_id"] != record.run_id:
         code = (
@@ -64,7 +74,6 @@ def _train_again(record: RunRecord, overrides: list[str]) -> None:
             f"the same settings give run {result['run_id']}, not {record.run_id}: {code}other data or settings",
             hint="use the data and the version of the record",
         )
-    folder = RunFolder(RUNS_DIR / record.run_id)
     outcome = folder.outcome() or {}
     machine = {**outcome, **outcome["made_by"]}
     found = compared(record, folder.curves(), result["weights"]["last"], machine)

@@ -12,7 +12,7 @@ from rich.progress import track
 from unet_repro.commands.options import parser
 from unet_repro.commands.wandb_sync import selected_runs
 from unet_repro.errors import RunError, UserError
-from unet_repro.files import write_atomically
+from unet_repro.files import counted, write_atomically
 from unet_repro.report.made_with import question_of
 from unet_repro.report.verdict_files import to_markdown
 from unet_repro.runs.folder import RunFolder
@@ -120,7 +120,8 @@ def _build(
     write_atomically(runs_dir / MADE, json.dumps(made, indent=1))
     print(f"workspace: {view.url}\nreport: {report.url}")
     if missing:
-        print(f"{len(missing)} runs are not in {where} yet: upload them with `unet-repro wandb-sync`, then repeat this")
+        number = counted(len(missing), "run")
+        print(f"{number} not in {where} yet: upload them with `unet-repro wandb-sync`, then repeat this")
 
 
 def _made(runs_dir: Path) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> None:
     labelled = {key: sample.labels for key, sample in samples.items() if sample.labels is not None}
     key = asked.key or data.split.train[0]
     if key not in labelled:
-        raise DataError(f"there is no labelled sample {key!r}", hint=f"use one of {', '.join(list(labelled)[:5])} ...")
+        some = ", ".join(list(labelled)[:5]) + (" ..." if len(labelled) > 5 else "")
+        raise DataError(f"there is no labelled sample {key!r}", hint=f"use one of {some}")
     maps = all_weight_maps(data, key)
     draw_weights(channels_first(samples[key].image)[0], labelled[key], maps, asked.out, crop_px=asked.crop)
     print(f"written: {asked.out}")

@@ -273,8 +273,8 @@ class TileData(LightningDataModule):
         images = WholeImages(self.samples[part], self.normalisation)
         if len(images) == 0:
             raise DataError(
-                f"the {part} part has no images with public labels",
-                hint="use part=val, or a data set with public test labels",
+                f"the {part} part has no labelled images",
+                hint="use part=val; test images of your own and their labels belong in test/images and test/labels",
             )
         return images
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unet_repro.errors import DataError
+from unet_repro.files import counted
 
 Pixels = npt.NDArray[np.float32]
 
@@ -33,7 +34,10 @@ class Normalisation:
         mean = sum(pixels.sum(1) for pixels in flat) / number
         std = np.sqrt(sum(((pixels.T - mean) ** 2).sum(0) for pixels in flat) / number)
         if not (std > 0).all():
-            raise DataError("a channel of the training images is constant", hint="use images with varying grey values")
+            raise DataError(
+                f"channel {int(np.argmin(std))} of the training images is constant",
+                hint="leave it out with data.channels=, or use other images",
+            )
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, image: npt.NDArray[np.generic]) -> Pixels:
@@ -74,5 +78,6 @@ def _channels(image: npt.NDArray[np.generic]) -> int:
 def _check_channels(number: int, wanted: int) -> None:
     if number != wanted:
         raise DataError(
-            f"an image has {number} channels, the training images have {wanted}", hint="use images of the same kind"
+            f"an image has {counted(number, 'channel')}, but the training images have {wanted}",
+            hint="use images of the same kind",
         )

@@ -258,8 +258,9 @@ def checked(split: Split, name: str) -> Split:
     """
     for part in ("train", "val"):
         if not getattr(split, part):
+            of_part = "training" if part == "train" else "validation"
             raise DataError(
-                f"split={name} leaves no {part} samples",
+                f"split={name} leaves no {of_part} images",
                 hint="use more labelled images, a smaller split.gap, or split=within, which divides each image",
             )
     return split

@@ -122,8 +122,10 @@ def assess_trained(
             found = _predict(trained, part, views, image_done)
             if both := seen.keys() & found.keys():
                 raise DataError(
-                    f"two runs of seed {seed} in {name} hold out {sorted(both)[0]}",
-                    hint="select runs of one setting whose folds do not overlap",
+                    f"two runs of seed {seed} in {name} have {sorted(both)[0]} in their {part} part",
+                    hint="select runs of one setting whose folds do not overlap"
+                    if part == "val"
+                    else f"evaluate them one by one: run=RUN part={part}",
                 )
             seen |= found
             for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())

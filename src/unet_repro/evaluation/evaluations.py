@@ -114,7 +114,7 @@ def check_sections(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name not in SECTIONS:
             raise ConfigError(
-                f"experiment.evaluations: there is no {name!r}", hint=f"use some of {', '.join(SECTIONS)}"
+                f"experiment.evaluations: unknown section {name!r}", hint=f"use one or more of {', '.join(SECTIONS)}"
             )
     return names
 

@@ -92,9 +92,7 @@ def rows_of(assessment: Assessment) -> list[Row]:
         for of, members in parts
         for measure, table in _tables(members).items()
     ]
-    if assessment.data != Folder.name:
-        return rows
-    return [row if row.num_images >= FEWEST else replace(row, low=None, high=None) for row in rows]
+    return [row if _has_intervals(assessment, row.num_images) else replace(row, low=None, high=None) for row in rows]
 
 
 def differences(assessment: Assessment, baseline: Assessment) -> list[Difference]:
@@ -113,8 +111,14 @@ def differences(assessment: Assessment, baseline: Assessment) -> list[Difference
     for measure in (name for name in ours if name in theirs):
         values_SI = ours[measure].values - theirs[measure].values
         one = estimate(values_SI if len(values_SI) > 1 else values_SI.T)
-        found.append(Difference(assessment.group, baseline.group, measure, one.mean, one.low, one.high, len(values_SI)))
+        low, high = (one.low, one.high) if _has_intervals(assessment, ours[measure].num_images) else (None, None)
+        found.append(Difference(assessment.group, baseline.group, measure, one.mean, low, high, len(values_SI)))
     return found
+
+
+def _has_intervals(assessment: Assessment, num_images: int) -> bool:
+    """Whether a measure has an interval: of own data not from few images."""
+    return assessment.data != Folder.name or num_images >= FEWEST
 
 
 def _seeds(assessment: Assessment) -> dict[str, list[ImageMeasures]]:

@@ -86,6 +86,8 @@ def open_trained(
         RunError: If the folder is not a run, has no such checkpoint, or its data have changed.
     """
     folder = open_run(run)
+    if data_root is None and not folder.manifest.exists():  # a package: its images cannot be told from others
+        raise DataError(f"{run} has no list of its images", hint="add data.root=FOLDER, where they are")
     settings = folder.settings()
     if (root := settings["data"].get("root")) is not None or data_root is not None:
         settings["data"]["root"] = str(data_root or _moved_with(folder.path, Path(root)))
@@ -95,7 +97,8 @@ def open_trained(
     except DataError as error:
         if data_root is None and root is not None and not Path(settings["data"]["root"]).exists():
             raise DataError(
-                f"the images that {run} was trained on are not in {root}", hint="add data.root=, the folder they are in"
+                f"the images that {run} was trained on are not in {root}",
+                hint="add data.root=FOLDER, where they are now",
             ) from error
         raise
     folder.check_manifest(source.manifest)

@@ -101,7 +101,7 @@ def check_publisher(author: str, licence: str) -> None:
         ConfigError: If one of them is not valid.
     """
     if not author.strip() or "/" in author or "\\" in author:
-        raise ConfigError(f"author={author!r} is not a name of an author", hint="use a name without / and \\")
+        raise ConfigError(f"author={author!r} is not a valid author name", hint="use a name without / and \\")
     v0_5 = needed("bioimageio.spec.model.v0_5")
     try:
         v0_5.LicenseId(licence)

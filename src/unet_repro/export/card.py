@@ -38,8 +38,8 @@ def card(network: Network, checkpoint: Checkpoint, *, cover_of: str | None) -> s
         _tiling(network),
         "# Validation",
         *_scores(network, checkpoint),
-        "When it was written, both kinds of weights were compared with the original run at several image sizes, and "
-        f"gave its probabilities. The network's halo is {geometry.halo_px} pixels, its step {geometry.step_px}.",
+        "When it was written, its weights were compared with the original run at several image sizes, and gave its "
+        f"probabilities. The network's halo is {geometry.halo_px} pixels, its step {geometry.step_px}.",
         "# Data",
         *_credit(network, cover_of),
     ]

@@ -97,16 +97,16 @@ def fetch(package: Package) -> bytes:
         return archive
     npm = shutil.which("npm")
     if npm is None:
-        raise ConfigError(f"a page needs the package {package}, which npm brings; npm is not installed", hint=_hint())
+        raise ConfigError(f"a page requires the npm package {package}, but npm is not installed", hint=_hint())
     with tempfile.TemporaryDirectory() as scratch:
         command = [npm, "pack", str(package), "--pack-destination", scratch, "--ignore-scripts", "--fetch-retries=0"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=scratch)
         except subprocess.TimeoutExpired as error:
-            raise RunError(f"npm did not bring the package {package} in {TIMEOUT_S} s", hint=_hint()) from error
+            raise RunError(f"npm did not download {package} within {TIMEOUT_S} s", hint=_hint()) from error
         found = Path(scratch) / package.file_name
         if done.returncode or not found.exists():
-            raise RunError(f"npm cannot bring the package {package}: {_reason(done.stderr)}", hint=_hint())
+            raise RunError(f"npm could not download {package}: {_reason(done.stderr)}", hint=_hint())
         archive = _checked(package, found)
     write_atomically(package.cached, archive)
     return archive

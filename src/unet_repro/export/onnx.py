@@ -95,7 +95,8 @@ def _recorded(network: Network, module: nn.Module, name: str, example: Pixels) -
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise RunError(
             f"{type(network.net).__name__} of run {network.run_id} cannot be exported as ONNX: {reason}",
-            hint="use operations of torch.onnx.export (docs/how-to/extending.md); `unet-repro predict` needs none",
+            hint="use only operations that torch.onnx.export supports (docs/how-to/extending.md); `unet-repro predict` "
+            "works without an export",
         ) from error
     assert program is not None, "the dynamo exporter returns a program"
     model = program.model_proto

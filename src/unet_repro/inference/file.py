@@ -193,7 +193,7 @@ class _Work:
 
         def normalise(block: Block) -> npt.NDArray[np.float32]:
             if block.dtype.kind == "f" and not np.isfinite(block).all():
-                where = str(stack.path) if stack.num_planes == 1 else f"plane {position.plane} of {stack.path}"
+                where = str(stack.path) if stack.num_planes == 1 else f"plane {position.plane + 1} of {stack.path}"
                 raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")
             return to_float(block)
 

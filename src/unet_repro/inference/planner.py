@@ -24,6 +24,7 @@ from unet_repro.models.unet import UNet
 from unet_repro.tile_geometry import TileGeometry
 
 FLOAT_BYTES = 4
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
 # Ratio of measured to counted memory (1.1 to 2.5): reordered copies, and the allocator's cache and rounding.
 MEMORY_FACTOR = 2.5
 SHARE_OF_FREE = 0.5  # share of the free memory; the rest is for images, results and other programs
@@ -189,9 +190,10 @@ def free_bytes(device: torch.device | None = None) -> int:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # cached for new tensors
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     free = [int(psutil.virtual_memory().available)]
-    limit, used = (Path("/sys/fs/cgroup", f"memory.{name}") for name in ("max", "current"))
+    limit, used, parts = (_CONTROL_GROUP / f"memory.{name}" for name in ("max", "current", "stat"))
     if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        free.append(int(text) - int(used.read_text()))
+        stat = dict(line.split() for line in parts.read_text().splitlines()) if parts.exists() else {}
+        free.append(int(text) - int(used.read_text()) + int(stat.get("inactive_file", 0)))  # cached files give way
     return max(0, min(free))
 
 

@@ -64,20 +64,23 @@ def image_section(samples: Sequence[Sample], number: int) -> str:
 
 
 def weight_section(data: TileData, config: TrainConfig) -> str:
-    """Weight maps of the first training images: that of the configuration, or the paper's if it has none."""
+    """Weight maps of the first training images: those of the training, or the paper's if it has none."""
     has_map = config.weight_map["_target_"] != f"{none.__module__}.{none.__name__}"
-    weight_map = data.weight_map if has_map else paper
     train = [(one, one.labels) for one in data.samples["train"] if one.labels is not None]
-    counts = np.mean(
-        [class_counts(classes_of(labels, one.classes), len(data.class_names)) for one, labels in train], axis=0
-    )
+    if has_map:
+        assert data.train_tiles is not None, "setup makes them"
+        maps = [weights.reshape(-1, *weights.shape[-2:])[0] for weights in data.train_tiles.weights]
+    else:
+        classes = [classes_of(labels, one.classes) for one, labels in train]
+        counts = np.mean([class_counts(each, len(data.class_names)) for each in classes], axis=0)
+        shown = train[:NUM_MAPS] if counts.all() else []
+        maps = [cached(paper, labels, counts, classes=one.classes) for one, labels in shown]
     figures = []
-    for one, labels in train[:NUM_MAPS] if counts.all() else []:
-        weights = cached(weight_map, labels, counts, classes=one.classes)
+    for (one, _), weights in zip(train, maps[:NUM_MAPS], strict=False):
         highest = float(weights.max())
         scaled = (255 * weights / max(highest, 1e-9)).astype(np.uint8)
-        shown = np.asarray(cv2.applyColorMap(scaled, cv2.COLORMAP_VIRIDIS)[..., ::-1], np.uint8)
-        figures.append(_figure(shown[_centre(*labels.shape)], f"{one.key}: up to {highest:.3g}"))
+        colours = np.asarray(cv2.applyColorMap(scaled, cv2.COLORMAP_VIRIDIS)[..., ::-1], np.uint8)
+        figures.append(_figure(colours[_centre(*weights.shape)], f"{one.key}: up to {highest:.3g}"))
     title = "Weight maps" if has_map else "Weight maps of weight_map=paper; this training has none, all pixels weigh 1"
     return _section(title, figures)
 

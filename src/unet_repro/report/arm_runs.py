@@ -114,9 +114,11 @@ def runs_on_disk(runs_dir: Path, experiments: Sequence[str] | None = None) -> li
     Of several comparisons with one name (the data or a shared setting have changed), only the newest is returned.
 
     Raises:
-        RunError: If a run's folder is damaged.
+        RunError: If a named comparison has no runs, or a run's folder is damaged.
     """
     ledger = Ledger(runs_dir)
+    if experiments:
+        ledger.entries(experiments)  # an error for one without runs
     return [
         _of_entry(entry, runs_dir)
         for experiment in experiments or ledger.experiments()

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
 from unet_repro.evaluation.measured import Assessment, ImageMeasures
 from unet_repro.inference.instances import to_instances
-
-CROP_PX = 192
+from unet_repro.objects.crop import best_crop
 
 # Okabe and Ito's blue and vermilion, which colour-blind readers can distinguish.
 FALSE_CELL, MISSED_CELL = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
@@ -49,7 +47,7 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
     for row, (assessment, label, measured) in zip(axes, chosen, strict=True):
         image_CHW, truth, probability, seeds = assessment.cases[measured.key]
         objects = to_instances(probability, measured.settings, seeds)
-        part = _most_wrong((objects > 0) != (truth > 0))
+        part = best_crop((objects > 0) != (truth > 0), share=1.0)
         shown = image_CHW[0][part]
         low, high = np.percentile(shown, (0.5, 99.5))
         row[0].imshow(shown, cmap="gray", vmin=low, vmax=high)
@@ -74,15 +72,6 @@ def _cases(assessment: Assessment) -> list[tuple[str, ImageMeasures]]:
     if len(ordered) < 3:
         return [("case", image) for image in ordered]
     return [("worst", ordered[0]), ("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
-
-
-def _most_wrong(wrong: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The square crop, at most half the image's side, that contains the most wrong pixels."""
-    side = min(CROP_PX, *(extent // 2 for extent in wrong.shape))
-    density = ndimage.uniform_filter(wrong.astype(np.float32), side, mode="constant")
-    inside = density[side // 2 : wrong.shape[0] - side + side // 2, side // 2 : wrong.shape[1] - side + side // 2]
-    top, left = np.unravel_index(int(inside.argmax()), inside.shape)
-    return np.s_[int(top) : int(top) + side, int(left) : int(left) + side]
 
 
 def _outlined(

@@ -39,7 +39,7 @@ def check_final(arms: Sequence[Arm], seeds: Sequence[int]) -> None:
         labelled = {sample.key for sample in data.samples if sample.labels is not None}
         if seeds and labelled.isdisjoint(data.split.test):
             raise DataError(
-                f"the test part of {data.name} has no images with public labels, so nothing can be measured on it",
+                f"the test part of {data.name} has no labelled images, so nothing can be measured on it",
                 hint="use split=held_out, or hydra.sweeper.final_seeds=[]",
             )
 

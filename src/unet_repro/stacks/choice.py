@@ -102,6 +102,6 @@ def series_required(path: Path, described: Sequence[str]) -> DataError:
     """The error for a file with several images that are not alike, of which none is chosen."""
     listed = ", ".join(f"{number}: {each}" for number, each in enumerate(described[:5]))
     return DataError(
-        f"the pages of {path} differ, it has {len(described)} images: {listed}",
+        f"{path} contains {len(described)} images that differ in shape or type: {listed}",
         hint="choose one by number or name, such as series=0, or save them as separate files",
     )

@@ -146,7 +146,8 @@ def _check_channels(path: Path, image: Opened, given: int, taken: int, channels:
         some = "" if taken == given else f", of which {taken} are taken"
         pick = f"choose {channels} of them with channels=[...]"
         raise DataError(
-            f"{path} has {counted(given, 'channel')} ({named}){some}, the run was trained on {channels}",
+            f"{path} has {counted(given, 'channel')} ({named}){some}, but the run was trained on "
+            f"{counted(channels, 'channel')}",
             hint=pick if given > channels else "save it with that number of channels, without transparency",
         )
     if image.alpha and taken == given and channels is None:

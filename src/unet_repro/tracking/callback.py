@@ -75,7 +75,7 @@ def validation_panel(
     predicted = [
         task.shown[item.key]
         if item.key in task.shown
-        else task.predict_image(item.image).argmax(0).to("cpu", torch.uint8)
+        else task.predict_image(item.image)[: task.head.num_classes].argmax(0).to("cpu", torch.uint8)
         for item in items
     ]
     return Panel(

@@ -19,10 +19,10 @@ from unet_repro.errors import ConfigError
         ("hydra/launcher=locl", "there is no hydra/launcher=locl", "did you mean local?"),
         ("model.width=[1,2", r"cannot read 'model.width=\[1,2'", "quote"),
         ("a=b=c", "cannot read 'a=b=c'", "KEY=VALUE"),
-        ("foo", "cannot read 'foo': there is no =", "KEY=VALUE"),
+        ("foo", "cannot read 'foo': \"=\" is missing", "KEY=VALUE"),
         ("model.norm=none,batch", "model.norm=none,batch has several values", "add -m"),
         ("seed=choice(1,2)", r"seed=choice\(1,2\) has several values", "add -m"),
-        ("+optimizer.lr=2", "optimizer.lr has a value already", "without +"),
+        ("+optimizer.lr=2", "optimizer.lr already has a value", "without +"),
         ("experiment=null", "a group's option must be a name", "unet-repro train --help"),
         ("data=[null]", "a group's option must be a name", "unet-repro train --help"),
         ("+data=isbi2012", "Multiple values for data", "unet-repro train --help"),
@@ -76,8 +76,8 @@ def test_flags_may_stand_anywhere(given, taken):
     ("flags", "says", "hint"),
     [
         (["-c"], "-c has no value", "job, hydra"),
-        (["-c", "seed=1"], "-c has the value 'seed=1'", "job, hydra"),
-        (["--info=x"], "--info has the value 'x'", "searchpath"),
+        (["-c", "seed=1"], "'seed=1' is not a value of -c", "job, hydra"),
+        (["--info=x"], "'x' is not a value of --info", "searchpath"),
         (["--config-dir"], "--config-dir has no value", "--config-dir VALUE"),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_flag_without_a_valid_value_is_refused(flags, says, hint):
 
 @pytest.mark.parametrize(
     ("override", "says"),
-    [("a=[1,2", "not closed"), ("a='b", "not closed"), ("a={}{}", "special meaning"), ("a", "there is no =")],
+    [("a=[1,2", "not closed"), ("a='b", "not closed"), ("a={}{}", "special meaning"), ("a", '"=" is missing')],
 )
 def test_what_hydra_cannot_parse_is_told_in_plain_words(override, says):
     with pytest.raises(ConfigError, match=says):

@@ -53,7 +53,7 @@ def test_rounds_are_trained_until_nothing_is_missing(trained):
 
 
 def test_a_round_without_progress_ends_the_suite_with_its_failure(trained):
-    with pytest.raises(RunError, match="6 runs are still missing"):
+    with pytest.raises(RunError, match="6 results still missing after training, the first: split: a, seed 100"):
         settle(list, lambda overrides: None, scale="laptop", experiments=["split"])
 
     def fail(overrides):

@@ -325,7 +325,7 @@ def test_a_first_look_validates_on_the_first_images_only(make_samples):
 def test_a_part_without_public_truth_is_refused(make_samples):
     samples = make_samples(5) + make_samples(2, sequence="blind", part="test", labelled=False)
 
-    with pytest.raises(DataError, match="the test part has no images with public labels"):
+    with pytest.raises(DataError, match="the test part has no labelled images"):
         tile_data(samples).whole_images("test")
 
 

@@ -40,5 +40,5 @@ def test_constant_training_images_are_refused(image):
 def test_an_image_of_other_channels_is_refused():
     normalisation = Normalisation.of([np.arange(12).reshape(3, 2, 2)])
 
-    with pytest.raises(DataError, match="has 1 channels, the training images have 3"):
+    with pytest.raises(DataError, match="has 1 channel, but the training images have 3"):
         normalisation.apply(np.zeros((2, 2)))

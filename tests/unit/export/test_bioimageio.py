@@ -12,8 +12,9 @@ from trained import random_run
 
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.export.bioimageio import _reasons, check_publisher, export_bioimageio
-from unet_repro.export.cover import Example, most_mixed
+from unet_repro.export.cover import Example
 from unet_repro.export.parity import TOLERANCE
+from unet_repro.objects.crop import best_crop
 from unet_repro.runs.network import open_network
 from unet_repro.runs.package import run_of
 
@@ -55,7 +56,7 @@ def test_a_package_of_three_classes_takes_any_size_with_both_kinds_of_weights(tm
 def test_a_cover_shows_at_most_half_of_an_image_where_both_classes_are():
     foreground = np.zeros((100, 60), bool)
     foreground[70:, 15:] = True
-    rows, columns = most_mixed(foreground)
+    rows, columns = best_crop(foreground, share=0.5)
     assert (rows.stop - rows.start, columns.stop - columns.start) == (30, 30)
     assert foreground[rows, columns].mean() == pytest.approx(0.5, abs=0.05)
 

@@ -100,3 +100,14 @@ def test_costs_default_to_input_pixels_as_validation_has_them():
 
 def test_cost_of_a_tile_is_still_the_published_one():
     assert round(tile_cost(572, 4).gflop, 1) == 300.9
+
+
+def test_cached_files_of_a_control_group_count_as_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(planner, "_CONTROL_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    assert planner.free_bytes() > 1_000_000
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert planner.free_bytes() == 100_000
+    (tmp_path / "memory.stat").write_text("anon 100000\ninactive_file 800000\nactive_file 5\n")
+    assert planner.free_bytes() == 900_000

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from made_trial import SETTINGS, made_trial
 
+from unet_repro.errors import RunError
 from unet_repro.report.arm_runs import runs_of_record, runs_on_disk
 from unet_repro.report.arms import arms_of, comparisons_of, cost_of
 from unet_repro.report.figures import draw_all
@@ -57,6 +58,11 @@ def finish(folder, pooled, seed, *, evaluated):
 
 def arms(folder):
     return arms_of(runs_on_disk(folder))
+
+
+def test_a_comparison_without_runs_is_an_error(runs):
+    with pytest.raises(RunError, match="no runs of 'optimiser'"):
+        runs_on_disk(runs, ["optimiser"])
 
 
 def test_arms_have_the_scores_of_their_finished_seeds(runs):

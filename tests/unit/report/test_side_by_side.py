@@ -48,6 +48,19 @@ def test_only_common_seeds_and_images_count():
     assert differences(arm("other", {7: {"a": 0.5}}), none) == []
 
 
+def test_few_images_of_ones_own_have_no_interval_in_differences_either():
+    def own(found):
+        return replace(found, data="folder")
+
+    two = [own(arm(name, images)) for name, images in (("paper", A_LITTLE_BETTER), ("none", HARD_AND_EASY))]
+    (one,) = differences(*two)
+    assert (one.mean, one.low, one.high) == (pytest.approx(0.015), None, None)
+    many = {0: {str(number): 0.5 + 0.01 * number for number in range(6)}}
+    more = {0: {key: value + 0.1 + value / 9 for key, value in many[0].items()}}
+    (one,) = differences(own(arm("paper", more)), own(arm("none", many)))
+    assert one.low < one.mean < one.high
+
+
 def test_images_of_two_data_sets_are_not_paired_by_their_keys():
     hela = arm("HeLa", {0: {"01/t000": 0.7, "01/t001": 0.8}})
     u373 = replace(arm("U373", {0: {"01/t000": 0.5}}), data="u373")

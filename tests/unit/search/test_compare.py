@@ -33,7 +33,7 @@ def arm(monkeypatch, *, test_labels):
 def test_a_comparison_needs_a_test_part_with_labels(monkeypatch):
     unlabelled = arm(monkeypatch, test_labels=None)
     final.check_final([unlabelled], [])
-    with pytest.raises(DataError, match=r"no images with public labels(.|\n)*split=held_out"):
+    with pytest.raises(DataError, match=r"no labelled images(.|\n)*split=held_out"):
         final.check_final([unlabelled], [0])
     final.check_final([arm(monkeypatch, test_labels=np.zeros((4, 4), np.int32))], [0, 1])
 

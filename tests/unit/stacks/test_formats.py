@@ -175,7 +175,7 @@ def test_one_of_several_images_is_chosen_and_alike_ones_are_planes(name, write, 
 def test_images_that_differ_need_a_choice(name, write, tmp_path):
     arrays = [grey(20, 30), grey(10, 15)]
     write(tmp_path / name, arrays)
-    with pytest.raises(DataError, match="differ, it has 2 images") as caught:
+    with pytest.raises(DataError, match="contains 2 images that differ in shape or type") as caught:
         read_pages(tmp_path / name)
     assert "series=0" in caught.value.hint
     np.testing.assert_array_equal(read_image(tmp_path / name, Choice(series=1)), arrays[1])

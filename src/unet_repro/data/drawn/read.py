@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from unet_repro.data.drawn import json_files, roi_files
-from unet_repro.data.drawn.shapes import Drawn, Pixels, paint, pixels_of
+from unet_repro.data.drawn.shapes import Drawn, paint, pixels_of, reaches_into
 from unet_repro.data.labels import Labels
 from unet_repro.errors import DataError
+from unet_repro.files import counted
 from unet_repro.stacks.damage import reading
 from unet_repro.stacks.names import stem
 
@@ -45,7 +46,7 @@ def read_drawn_labels(
             the objects.
 
     Returns:
-        One ``(H, W)`` int32 array per page, 0 = background; and a sentence for what is not taken, and why.
+        One ``(H, W)`` int32 array per page, 0 = background; and a sentence for what is skipped, and why.
 
     Raises:
         DataError: If the file is damaged, has no areas, objects outside of the image, or classes without a number.
@@ -56,21 +57,31 @@ def read_drawn_labels(
         raise DataError(f"{path} has {others} drawn objects, but none is an area", hint="draw polygons, not points")
     notes = []
     if others:
-        notes.append(f"{path}: {others} drawn objects are not taken: they are points, lines, boxes or searched regions")
+        notes.append(f"{path}: skipped {counted(others, 'drawn object')} (points, lines, boxes or searched regions)")
     if num_pages > 1 and any(each.page is None for each in drawn):
         raise DataError(
             f"{path} does not say to which of the image's {num_pages} pages its objects belong",
             hint="save each page as a separate file, with labels of its own",
         )
+    last_page = max((each.page for each in drawn if each.page is not None), default=0)
+    if num_pages > 1 and last_page >= num_pages:
+        raise DataError(
+            f"{path} has objects on page {last_page + 1}, but the image has {num_pages} pages",
+            hint="save the ROIs with the positions of this image; of several channels, count one",
+        )
     values = _values(path, drawn, classes)
     pages = []
     for page in range(num_pages):
         own = [number for number, each in enumerate(drawn) if num_pages == 1 or each.page == page]
-        pixels = [pixels_of(drawn[number], image_hw) for number in own]
-        _check_inside(path, [drawn[number] for number in own], pixels, image_hw)
-        pages.append(labels := paint(pixels, [values[number] for number in own], image_hw))
-        if classes is None and (hidden := len(own) - np.count_nonzero(np.unique(labels))):
-            notes.append(f"{path}: {hidden} objects are not taken: smaller ones cover them")
+        pixels = {number: pixels_of(drawn[number], image_hw) for number in own}
+        _check_inside(path, [drawn[number] for number in own], image_hw)
+        drawable = [number for number in own if len(pixels[number][0])]
+        if tiny := len(own) - len(drawable):
+            notes.append(f"{path}: skipped {counted(tiny, 'object')} without the centre of any pixel")
+        labels = paint([pixels[each] for each in drawable], [values[each] for each in drawable], image_hw)
+        pages.append(labels)
+        if classes is None and (hidden := len(drawable) - int(np.count_nonzero(np.unique(labels)))):
+            notes.append(f"{path}: skipped {counted(hidden, 'object')} that smaller ones cover")
     return pages, notes
 
 
@@ -117,14 +128,16 @@ def _values(path: Path, drawn: Sequence[Drawn], classes: Sequence[str] | None) -
     return [numbers[each.name] for each in drawn]
 
 
-def _check_inside(path: Path, drawn: Sequence[Drawn], pixels: Sequence[Pixels], image_hw: tuple[int, int]) -> None:
-    """Checks that each object has pixels: objects drawn at another magnification lie outside of the image."""
-    sizes = {each.mask.shape for each in drawn if each.mask is not None}
-    beyond = sum(len(rows) == 0 for rows, _ in pixels)
-    if beyond or sizes - {image_hw}:
+def _check_inside(path: Path, drawn: Sequence[Drawn], image_hw: tuple[int, int]) -> None:
+    """Checks that each object reaches into the image: those drawn at another magnification do not."""
+    height, width = image_hw
+    sizes = {each.mask.shape for each in drawn if each.mask is not None} - {image_hw}
+    beyond = sum(not reaches_into(each, image_hw) for each in drawn)
+    if beyond or sizes:
+        masks = " and ".join(f"{rows} x {columns}" for rows, columns in sorted(sizes))
         raise DataError(
-            f"{path}: {beyond} of {len(drawn)} objects lie outside of the image of {image_hw[0]} x {image_hw[1]} pixels"
+            f"{path}: {beyond} of {len(drawn)} objects lie outside of the image of {height} x {width} pixels"
             if beyond
-            else f"{path} has masks for an image of {sizes}, the image is {image_hw}",
+            else f"{path} has masks of {masks} pixels, but the image has {height} x {width}",
             hint="export them at the image's own magnification, in pixels",
         )

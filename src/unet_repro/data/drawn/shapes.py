@@ -56,6 +56,14 @@ def paint(objects: Sequence[Pixels], values: Sequence[int], image_hw: tuple[int,
     return labels
 
 
+def reaches_into(drawn: Drawn, image_hw: tuple[int, int]) -> bool:
+    """Whether a part of an object is inside the image, be it smaller than a pixel."""
+    if drawn.mask is not None:
+        return bool(drawn.mask[: image_hw[0], : image_hw[1]].any())
+    rings = [ring for part in drawn.parts for ring in part if len(ring)]
+    return any((ring.max(0) >= 0).all() and (ring.min(0) <= image_hw[::-1]).all() for ring in rings)
+
+
 def pixels_of(drawn: Drawn, image_hw: tuple[int, int]) -> Pixels:
     """Rows and columns of an object's pixels inside the image."""
     if drawn.mask is not None:

@@ -12,7 +12,6 @@ from unet_repro.data.meaning.evidence import Evidence, distinct, some
 from unet_repro.data.meaning.many_values import as_classes, classes_or_instances, refuse_outlines
 from unet_repro.data.meaning.meaning import BACKGROUND_AND_CELL, Meaning, listed
 from unet_repro.errors import DataError
-from unet_repro.files import counted
 
 LabelKind = Literal["auto", "binary", "instances", "classes"]
 
@@ -118,8 +117,8 @@ def _refuse_mixture(evidence: Sequence[Evidence]) -> None:
     numbered = [one for one in evidence if len(one.values) > _MOST_OF_MIXED]
     if masks and numbered:
         raise DataError(
-            f"{counted(len(masks), 'label')} are masks of 0 and {masks[0].values[0]}, {len(numbered)} have "
-            f"{len(numbered[0].values)} values or more",
+            f"labels are of two kinds: {len(masks)} with 0 and {masks[0].values[0]} only, {len(numbered)} with more "
+            f"than {_MOST_OF_MIXED} values",
             hint="save all labels alike: as masks of 0 and 255, or with a number for each object",
         )
 

@@ -88,7 +88,7 @@ class Folder:
         if not self.root.is_dir():
             raise DataError(f"folder {self.root} is missing", hint="check the path; it must contain images and labels")
         notes = [
-            f"{folder} has files that are not taken: {', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
+            f"skipped files in {folder}: {', '.join(others[:5])}{' ...' if len(others) > 5 else ''}"
             for folder, also in ((self.root / "images", ()), (self.root / "labels", DRAWN))
             if (others := left_out(folder, also))
         ]
@@ -213,9 +213,7 @@ def _known(samples: list[Sample], notes: list[str]) -> list[Sample]:
     """The samples without those of which every pixel is ignored."""
     left = [one.key for one in samples if one.classes is not None and (one.classes == IGNORED).all()]
     if left:
-        notes.append(
-            f"{counted(len(left), 'image')} without any pixel that is not ignored: left out: {', '.join(left[:5])}"
-        )
+        notes.append(f"left out {counted(len(left), 'image')} in which every pixel is ignored: {', '.join(left[:5])}")
     return [one for one in samples if one.key not in left]
 
 

@@ -52,7 +52,8 @@ def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path],
         if path.suffix.lower() in DRAWN and (names := images_of(path)) is not None:
             of_several |= {name: path for name in images if name in names}
             if others := sorted(set(names) - set(images)):
-                notes.append(f"{path} also annotates {len(others)} images that are not there: {_some(others)}")
+                number = counted(len(others), "image")
+                notes.append(f"{path} also annotates {number} not found in the folder: {_some(others)}")
         elif is_image(path) or path.suffix.lower() in DRAWN:
             paths.append(path)
     if of_several and not paths:

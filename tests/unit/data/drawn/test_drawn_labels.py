@@ -10,7 +10,9 @@ from PIL import Image
 from scipy import ndimage
 from skimage.draw import disk, ellipse
 
+from unet_repro.data.drawn import read
 from unet_repro.data.drawn.read import images_of, read_drawn_labels
+from unet_repro.data.drawn.shapes import Drawn
 from unet_repro.errors import DataError
 
 HW = (60, 80)
@@ -224,7 +226,7 @@ def test_qupath_regions_around_detections_are_no_objects_and_alone_they_are(tmp_
     (found,), notes = read_drawn_labels(tmp_path / "a.geojson", "", HW, 1)
     np.testing.assert_array_equal(found, labels)
     assert len(notes) == 1
-    assert "2 drawn objects are not taken" in notes[0]
+    assert "skipped 2 drawn objects (points" in notes[0]
     (tmp_path / "a.geojson").write_text(json.dumps([region]))
     assert read_drawn_labels(tmp_path / "a.geojson", "", HW, 1)[0][0].all()
 
@@ -245,7 +247,26 @@ def test_an_object_under_others_is_reported(tmp_path):
     shapes = [{"label": "cell", "points": square}, {"label": "cell", "points": square}]
     (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes, "imageHeight": 60, "imageWidth": 80}))
     _, notes = read_drawn_labels(tmp_path / "a.json", "", HW, 1)
-    assert "1 objects are not taken: smaller ones cover them" in notes[0]
+    assert "skipped 1 object that smaller ones cover" in notes[0]
+
+
+def test_an_object_without_the_centre_of_a_pixel_is_skipped_with_a_note(tmp_path):
+    shapes = [
+        {"label": "cell", "points": [[2, 2], [8, 2], [8, 8], [2, 8]]},
+        {"label": "cell", "points": [[20, 20], [20.2, 20], [20, 20.2]]},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes, "imageHeight": 60, "imageWidth": 80}))
+    (labels,), notes = read_drawn_labels(tmp_path / "a.json", "", HW, 1)
+    assert np.unique(labels).tolist() == [0, 1]
+    assert "skipped 1 object without the centre of any pixel" in notes[0]
+
+
+def test_objects_on_pages_that_the_image_lacks_are_refused(tmp_path, monkeypatch):
+    square = np.array([[2.0, 2], [8, 2], [8, 8], [2, 8]])
+    drawn = [Drawn("", [[square]], page=page) for page in (0, 5)]
+    monkeypatch.setattr(read, "_read", lambda path, name: (drawn, 0))
+    with pytest.raises(DataError, match="objects on page 6, but the image has 3 pages"):
+        read_drawn_labels(tmp_path / "a.zip", "", HW, 3)
 
 
 def test_objects_of_another_magnification_are_refused(tmp_path):

@@ -179,7 +179,7 @@ def test_interpolated_instance_numbers_are_refused(spoil: str) -> None:
 @pytest.mark.parametrize("value", [1, 255, 65535])
 def test_masks_beside_numbered_objects_are_refused(value: int) -> None:
     pages = [*SCENES[:3], *(mask * value for mask in MASKS[3:])]
-    with pytest.raises(DataError, match=f"2 labels are masks of 0 and {value}, 3 have") as caught:
+    with pytest.raises(DataError, match=f"of two kinds: 2 with 0 and {value} only, 3 with more than") as caught:
         decide(pages)
     assert "alike" in caught.value.hint
 

@@ -372,8 +372,8 @@ def test_labels_may_be_drawn_objects_or_label_images(tmp_path: Path) -> None:
         expected = np.zeros((12, 16), np.int32)
         expected[3:7, number + 2 : number + 6] = 1
         np.testing.assert_array_equal(labels[number + 1], expected)
-    assert any("coco.json also annotates 1 images that are not there: d" in note for note in source.notes)
-    assert not any("not taken" in note for note in source.notes)
+    assert any("coco.json also annotates 1 image not found in the folder: d" in note for note in source.notes)
+    assert not any("skipped" in note for note in source.notes)
 
 
 def test_drawn_classes_need_their_names(tmp_path: Path) -> None:

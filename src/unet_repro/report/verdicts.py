@@ -16,7 +16,7 @@ from unet_repro.trial.looks import FIRST_SEED, LOOKS
 from unet_repro.trial.measures import MEASURES
 from unet_repro.trial.results import ContrastResult, PartResult, Trial
 from unet_repro.trial.run_record import RunRecord, records_of, rounded
-from unet_repro.trial.sentences import capital, signed
+from unet_repro.trial.sentences import capital, seems_better, signed
 
 Plain = dict[str, Any]
 _UNSETTLED = ("open", "pending")
@@ -131,7 +131,7 @@ def in_short(result: PartResult) -> str:
     for one in result.contrasts:
         own = one.contrast.words or words
         found = {
-            "supported": own.supported,
+            "supported": own.supported + (f"; in these runs {own.better}" if seems_better(one, own) else ""),
             "refuted": own.opposite if one.opposite else own.refuted,
             "not testable here": f"not testable here: {premise.fails if premise else ''}",
         }

@@ -7,6 +7,7 @@ import numpy as np
 
 from unet_repro.files import counted
 from unet_repro.trial.claims import AT_THE_BASES_RATE, FAMILY
+from unet_repro.trial.contrasts import Words
 from unet_repro.trial.looks import FIRST_SEED, LEVELS, LOOKS
 from unet_repro.trial.results import ContrastResult, Figure, PartResult
 from unet_repro.trial.run_record import RunRecord
@@ -50,8 +51,7 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
     figures = "no replicate counts" if result.figure is None else _figures(result.figure, contrast.margin)
     match result.word:
         case "supported":
-            low = result.figure.estimate.interval[0] if result.figure and result.figure.estimate.interval else 0.0
-            better = f"; the uncorrected interval even shows that {words.better}" if words.better and low > 0 else ""
+            better = f"; the uncorrected interval even shows that {words.better}" if seems_better(result, words) else ""
             return f"{capital(words.supported)}: {figures}{better}."
         case "refuted":
             return f"{capital(words.opposite if result.opposite else words.refuted)}: {figures}."
@@ -65,6 +65,12 @@ def _contrast(result: ContrastResult, of_part: PartResult) -> str:
             return f"Open: {figures}{leaning}."
         case _:
             return f"{capital(result.word)}: {figures}."
+
+
+def seems_better(result: ContrastResult, words: Words) -> bool:
+    """Whether the uncorrected interval of a supported ``N`` contrast is above 0, and the words have a name for that."""
+    interval = result.figure.estimate.interval if result.figure is not None else None
+    return bool(words.better) and interval is not None and interval[0] > 0
 
 
 def _failed_premise(result: PartResult) -> str:

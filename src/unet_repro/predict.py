@@ -18,7 +18,7 @@ from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, s
 from unet_repro.inference.result import Result
 from unet_repro.machine import autocast, memory_order, use_machine
 from unet_repro.models.protocol import first_width, normalises_tiles
-from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, page_of, write_page
+from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, overview_of, write_overview
 from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, precision_of, suffix_of
 from unet_repro.runs.network import Network, open_network
 from unet_repro.runs.package import named
@@ -70,7 +70,7 @@ def predict(settings: PredictSettings) -> Outcome:
     suffix = functools.partial(suffix_of, settings, result, len(network.class_names))
     targets = name_targets(inputs, settings.output, suffix)
     outcome, jobs = Outcome(notes=[*_first_notes(settings, result, network, targets), *notes, *of_objects]), []
-    page = page_of(settings.output, targets, result.extras, wanted=settings.page)
+    overview = overview_of(settings.output, targets, result.extras, wanted=settings.page)
     known = {path.resolve() for path in inputs}
     for path, target in zip(inputs, targets, strict=True):
         try:
@@ -79,9 +79,10 @@ def predict(settings: PredictSettings) -> Outcome:
             jobs.append(plan_job(path, target, predictor, network, settings, shape=shape))
         except UserError as error:
             outcome.failures.append(f"{path}: {error}")
+    if jobs and not settings.overwrite:
+        overview.check_new(resumes=any(job.start is not None for job in jobs))
     outcome.notes += _dependence_on_tiles(settings, network, jobs)
-    for plan in list(dict.fromkeys(job.plan for job in jobs))[:3]:
-        tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, shape)}")
+    _say_plans(jobs, shape)
     if settings.precision == "auto":
         tqdm.write(f"precision: {precision_of(settings, device)}")
     with tqdm(total=sum(job.tiles_left for job in jobs), desc="predict", unit="tile", smoothing=0.1) as bar:
@@ -93,14 +94,21 @@ def predict(settings: PredictSettings) -> Outcome:
                 outcome.failures.append(f"{job.path}: {error}")
             else:
                 outcome.written.append(job.target)
-    if page is not None and outcome.written:
+    if outcome.written:
         written = set(outcome.written)
         finished = ((job.path.name, job.target, job.journal) for job in jobs if job.target in written)
-        write_page(page, finished, result.extras, title=f"Objects found by {network.run_id}", notes=outcome.notes)
+        write_overview(
+            overview, finished, result.extras, title=f"Objects found by {network.run_id}", notes=outcome.notes
+        )
     if not outcome.failures:  # after failures the records are kept, so that the same command skips finished images
         for job in jobs:
             job.journal.forget()
     return outcome
+
+
+def _say_plans(jobs: list[Job], shape: NetworkShape | OtherNetwork) -> None:
+    for plan in list(dict.fromkeys(job.plan for job in jobs))[:3]:
+        tqdm.write(f"{plan.image_hw[0]} x {plan.image_hw[1]} pixels: {describe(plan, shape)}")
 
 
 def _predict(job: Job, predictor: Predictor, network: Network, outcome: Outcome, bar: "tqdm[Any]") -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -89,8 +89,37 @@ def _check_distinct(targets: Iterable[Path]) -> None:
         )
 
 
-def page_of(output: Path, targets: list[Path], extras: Collection[Extra], *, wanted: bool) -> Path | None:
-    """The page of a batch: ``index.html`` in an output folder, ``NAME.html`` beside a single output.
+@dataclass(frozen=True)
+class Overview:
+    """The files about the objects of a batch.
+
+    Attributes:
+        page: ``index.html`` in an output folder, ``NAME.html`` beside a single output; ``None`` if it is not wanted.
+        table: ``objects.csv`` in an output folder; ``None`` if it is not wanted.
+    """
+
+    page: Path | None
+    table: Path | None
+
+    def check_new(self, *, resumes: bool) -> None:
+        """Checks that it would not replace the files of another batch.
+
+        Args:
+            resumes: Whether an earlier process has begun this batch.
+
+        Raises:
+            ConfigError: If it would.
+        """
+        for path in (self.page, self.table):
+            if path is not None and path.exists() and not resumes:
+                raise ConfigError(
+                    f"the output {path} already exists, with other images",
+                    hint="add overwrite=true, choose another output, or add objects=false",
+                )
+
+
+def overview_of(output: Path, targets: list[Path], extras: Collection[Extra], *, wanted: bool) -> Overview:
+    """The files about the objects of a batch.
 
     Args:
         output: The setting.
@@ -99,36 +128,30 @@ def page_of(output: Path, targets: list[Path], extras: Collection[Extra], *, wan
         wanted: Whether a page is written if there are objects.
 
     Raises:
-        ConfigError: If it would replace somebody else's file, or two images have the same files about objects.
+        ConfigError: If the page would replace somebody else's file, or two images have the same files about objects.
     """
     if not extras:
-        return None
+        return Overview(None, None)
     _check_distinct(targets)
-    if not wanted:
-        return None
-    page = output.with_name(f"{stem(output)}.html") if targets == [output] else output / "index.html"
-    check_own(page)
-    table = _table_of(page, extras)
-    if table is not None and table.exists() and not page.exists():
-        raise ConfigError(
-            f"the output {table} already exists, and no page of this program is beside it",
-            hint="choose another output, or add page=false",
-        )
-    return page
+    is_file = targets == [output]
+    page = (output.with_name(f"{stem(output)}.html") if is_file else output / "index.html") if wanted else None
+    if page is not None:
+        check_own(page)
+    return Overview(page, output / "objects.csv" if "table" in extras and not is_file else None)
 
 
-def write_page(
-    page: Path,
+def write_overview(
+    overview: Overview,
     finished: Iterable[tuple[str, Path, Journal]],
     extras: frozenset[Extra],
     *,
     title: str,
     notes: list[str],
 ) -> None:
-    """Writes the page of a batch and, in an output folder, the table of all of its objects.
+    """Writes the page of a batch and the table of all of its objects, if they are wanted.
 
     Args:
-        page: See ``page_of``.
+        overview: See ``overview_of``.
         finished: Name, output and record of each finished image.
         extras: The files about objects that were written.
         title: Title of the page.
@@ -137,14 +160,10 @@ def write_page(
     Raises:
         RunError: If a file cannot be written.
     """
-    table = _table_of(page, extras)
+    if overview == Overview(None, None):
+        return
     cards = (card for each in finished if (card := _card(*each, extras)) is not None)
-    write_batch(page, table, cards, title=title, notes=notes)
-
-
-def _table_of(page: Path, extras: Collection[Extra]) -> Path | None:
-    """The table of the objects of all images in an output folder, if tables are written."""
-    return page.with_name("objects.csv") if page.name == "index.html" and "table" in extras else None
+    write_batch(overview.page, overview.table, cards, title=title, notes=notes)
 
 
 def _card(name: str, target: Path, journal: Journal, extras: frozenset[Extra]) -> Card | None:

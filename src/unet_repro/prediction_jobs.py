@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from unet_repro.errors import ConfigError
-from unet_repro.inference.file import Predictor
+from unet_repro.inference.file import Predictor, scratch_of
 from unet_repro.inference.instance_settings import InstanceOverrides
 from unet_repro.inference.journal import Journal, Position
 from unet_repro.inference.overlap_tile import TilePlan, plan_with
@@ -25,6 +25,7 @@ from unet_repro.runs.network import Checkpoint, Network
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import written_suffix
 from unet_repro.stacks.reading import open_stack
+from unet_repro.stacks.writer import partial_of, remove
 
 Format = Literal["auto", "tif", "ome.tif", "zarr", "npy", "png"]
 
@@ -100,6 +101,11 @@ def plan_job(
         sizes, num_planes = predictor.sizes(stack), stack.num_planes
     journal = Journal(target, _signature(path, network, settings, predictor))
     start = journal.read()
+    if start is not None and start.complete and target.exists() and not partial_of(target).exists():
+        start.done = True  # killed after its output had its name
+        for scratch in scratch_of(target):
+            remove(partial_of(scratch))
+        journal.write(start)
     if target.exists() and not (start is not None and start.done) and not settings.overwrite:
         raise ConfigError(f"the output {target} already exists", hint="add overwrite=true, or choose another output")
     if start is not None and start.done and not target.exists():
@@ -152,12 +158,16 @@ def _choice(network: Network, settings: PredictSettings) -> Choice:
 def _signature(path: Path, network: Network, settings: PredictSettings, predictor: Predictor) -> dict[str, Any]:
     """Everything that an output's content depends on."""
     weights = network.folder.best if settings.checkpoint == "best" else network.folder.last
-    stat = path.stat()
+    files = [each.stat() for each in (path.rglob("*") if path.is_dir() else [path])]  # a Zarr is a folder
     return {
         "version": 3,
         "run": network.run_id,
         "weights": _file_hash(weights, weights.stat().st_mtime_ns),
-        "input": [str(path.resolve()), stat.st_size, stat.st_mtime_ns],
+        "input": [
+            str(path.resolve()),
+            sum(each.st_size for each in files),
+            max(each.st_mtime_ns for each in files),
+        ],
         "choice": asdict(_choice(network, settings)),
         "kind": predictor.result.kind,
         "dtype": settings.dtype,
@@ -166,6 +176,7 @@ def _signature(path: Path, network: Network, settings: PredictSettings, predicto
         "views": settings.views,
         "precision": precision_of(settings, predictor.device),
         "stitching": settings.stitching,
+        "memory_gb": settings.memory_gb,
     }
 
 

@@ -124,6 +124,7 @@ def test_the_settings_that_evaluation_chose_are_used_and_given_ones_win(run, tmp
         ({"objects": []}, set()),
         ({"objects": ["table"]}, {"a.objects.csv", "index.html", "objects.csv"}),
         ({"objects": ["rois"], "page": False}, {"a.rois.zip"}),
+        ({"objects": ["table"], "page": False}, {"a.objects.csv", "objects.csv"}),
         ({"kind": "classes"}, set()),
     ],
 )
@@ -138,9 +139,42 @@ def test_a_table_of_somebody_else_is_not_replaced(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/objects.csv").write_text("mine")
     with pytest.raises(ConfigError, match=r"objects\.csv already exists"):
-        predict(settings(run, tmp_path / "a.tif", tmp_path / "out", overwrite=True))
+        predict(settings(run, tmp_path / "a.tif", tmp_path / "out"))
     assert (tmp_path / "out/objects.csv").read_text() == "mine"
-    assert not predict(settings(run, tmp_path / "a.tif", tmp_path / "out", page=False)).failures
+    assert not predict(settings(run, tmp_path / "a.tif", tmp_path / "out", overwrite=True)).failures
+
+
+def test_the_page_of_another_batch_is_not_replaced(run, tmp_path):
+    for number in range(2):
+        tifffile.imwrite(tmp_path / f"{number}.tif", grey(60, 50, seed=number))
+    assert not predict(settings(run, tmp_path / "0.tif", tmp_path / "out")).failures
+    before = (tmp_path / "out/objects.csv").read_bytes()
+    with pytest.raises(ConfigError, match=r"index\.html already exists, with other images"):
+        predict(settings(run, tmp_path / "1.tif", tmp_path / "out"))
+    assert (tmp_path / "out/objects.csv").read_bytes() == before
+    assert not (tmp_path / "out/1.tif").exists()
+
+
+def test_a_prediction_killed_after_its_output_has_its_name_is_finished(run, tmp_path, monkeypatch):
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, grey(60, 50))
+    honest = Journal.write
+
+    def killed(self, position):
+        if position.done:
+            raise KeyboardInterrupt
+        honest(self, position)
+
+    monkeypatch.setattr(Journal, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        predict(settings(run, image, tmp_path / "out"))
+    monkeypatch.undo()
+    labels = (tmp_path / "out/a.tif").read_bytes()
+    outcome = predict(settings(run, image, tmp_path / "out"))
+    assert (outcome.failures, outcome.written) == ([], [tmp_path / "out/a.tif"])
+    assert (tmp_path / "out/a.tif").read_bytes() == labels
+    assert (tmp_path / "out/index.html").exists()
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
 def test_a_batch_has_one_page_and_one_table_also_after_a_failure(run, tmp_path):

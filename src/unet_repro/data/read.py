@@ -79,7 +79,7 @@ def _pages(path: Path, choice: Choice, *, labels: bool) -> Iterator[tuple[Image,
 def _image(page: Image, where: str) -> Image:
     if page.dtype == np.bool_:
         page = page.astype(np.uint8)
-    elif page.dtype not in (np.uint8, np.uint16):
+    elif page.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         page = page.astype(np.float32)
         if not np.isfinite(page).all():
             raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")

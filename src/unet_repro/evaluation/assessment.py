@@ -18,7 +18,7 @@ import torch
 
 from unet_repro.config import make
 from unet_repro.data.datamodule import WholeImage
-from unet_repro.data.labels import IGNORED, Labels, instances_from_classes
+from unet_repro.data.labels import IGNORED, Labels
 from unet_repro.data.sample import GoldSource
 from unet_repro.data.sources.folder import Folder
 from unet_repro.errors import DataError
@@ -26,7 +26,7 @@ from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instance_settings import InstanceSettings
-from unet_repro.inference.instances import candidates, each_candidate, foreground, to_instances, without_small
+from unet_repro.inference.instances import candidates, each_candidate, foreground, to_instances
 from unet_repro.inference.rotations import Views
 from unet_repro.metrics.cell_tracking import det_counts, seg_both_ways, seg_scores
 from unet_repro.metrics.isbi import slice_measures
@@ -169,6 +169,9 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
             num_classes = len(trained.data.class_names)
             maps_KHW = trained.maps(image, views)
             mean_KHW, others = maps_KHW[:num_classes], maps_KHW[num_classes:]
+            ignored = torch.from_numpy(image.classes == IGNORED).to(mean_KHW.device)
+            mean_KHW[:, ignored] = 0  # in no measure: background
+            mean_KHW[0, ignored] = 1
             is_gold = image.key in gold
             seen[image.key] = _Seen(
                 image=image,
@@ -239,14 +242,8 @@ def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
 def _measure(
     seen: _Seen, settings: InstanceSettings, class_names: Sequence[str], *, warping: bool, membranes: bool
 ) -> ImageMeasures:
-    known = seen.image.classes != IGNORED
-    probability = seen.probability if known.all() else np.where(known, seen.probability, 0)
-    if seen.by_class is None:
-        likely = probability > 0.5
-        objects = to_instances(probability, settings, seen.seeds) if seen.objects is None else seen.objects
-    else:
-        likely = np.where(known, seen.by_class.argmax(0), 0)
-        objects = without_small(instances_from_classes(likely.astype(np.uint8)), settings.min_size_px)
+    likely = seen.probability > 0.5 if seen.by_class is None else seen.by_class.argmax(0)
+    objects = to_instances(seen.probability, settings, seen.seeds) if seen.objects is None else seen.objects
     counts = None if seen.markers is None else det_counts(seen.markers, objects)
     if seen.judged_by is None:
         return ImageMeasures(seen.image.key, seen.run_id, {}, {}, settings, np.empty(0), counts)
@@ -256,7 +253,7 @@ def _measure(
     return ImageMeasures(
         key=seen.image.key,
         run_id=seen.run_id,
-        sweep=slice_measures(seen.truth, probability, warping=warping) if has_membranes else {},
+        sweep=slice_measures(seen.truth, seen.probability, warping=warping) if has_membranes else {},
         pixel={name: float(value) for name, value in pixel.items()},
         settings=settings,
         seg=seg_scores(seen.truth, objects),

@@ -154,11 +154,13 @@ def _tables(members: list[list[ImageMeasures]]) -> dict[str, _Table]:
         best = [int((sign * one.mean(0)).argmax()) for one in sweeps_IT]
         values = [one[:, index] for one, index in zip(sweeps_IT, best, strict=True)]
         found[measure] = table(values, tuple(THRESHOLDS[index] for index in best))
-    if any(image.seg.size for image in drawn[0]):
+    if all(any(image.seg.size for image in images) for images in drawn):
         found["SEG"] = table([_seg_by_image(images) for images in drawn])
-    sequences = sorted({image.key.split("/")[0] for image in members[0] if image.det is not None})
-    if sequences:
-        found["DET"] = table([[_det(images, sequence) for sequence in sequences] for images in members])
+    sequences = [sorted({image.key.split("/")[0] for image in each if image.det is not None}) for each in members]
+    if all(sequences):
+        found["DET"] = table(
+            [[_det(images, one) for one in own] for images, own in zip(members, sequences, strict=True)]
+        )
     return found
 
 

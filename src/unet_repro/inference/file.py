@@ -125,15 +125,15 @@ def predict_file(
         output = opened_output(target, layout)
         maps = None
         if (sizes := predictor.sizes(stack)).differ:
-            maps = opened_output(target.with_name(f".{target.name}.maps.npy"), _of_maps(layout, predictor.head, sizes))
+            maps = opened_output(scratch_of(target)[0], _of_maps(layout, predictor.head, sizes))
         if not output.resumed:
             position.numbered = 0
         if result.kind != "instances":
             work.predict(output, maps)
-            output.finish()
+            work.finish(output)
         else:
             of_mask = replace(layout, channels=1 + predictor.head.has_seeds, dtype=np.dtype(np.uint8))
-            mask = opened_output(target.with_name(f".{target.name}.mask.npy"), of_mask)
+            mask = opened_output(scratch_of(target)[1], of_mask)
             work.predict(mask, maps)
             for plane in range(position.numbered, stack.num_planes):
                 _number_objects(mask, output, plane, result.instances)
@@ -142,12 +142,17 @@ def predict_file(
             if result.extras:
                 objects = _objects(stack, mask, output, result)
                 position.summary = asdict(write_objects(target, objects, result.extras))
-            output.finish()
+            work.finish(output)
             mask.discard()
         if maps is not None:
             maps.discard()
     position.done = True
     journal.write(position)
+
+
+def scratch_of(target: Path) -> tuple[Path, Path]:
+    """Hidden outputs beside an output, removed at its end: maps at the working resolution, and masks of objects."""
+    return target.with_name(f".{target.name}.maps.npy"), target.with_name(f".{target.name}.mask.npy")
 
 
 @dataclass
@@ -167,6 +172,12 @@ class _Work:
         output.flush()
         self.journal.write(self.position)
         self.noted = time.monotonic()
+
+    def finish(self, output: Writer) -> None:
+        """Gives the output its name; a process that is killed between that and the last record is not repeated."""
+        self.position.complete = True
+        self.note(output)
+        output.finish()
 
     def predict(self, output: Writer, maps: Writer | None) -> None:
         """Predicts all planes into the output; at a working resolution into maps first, which are then enlarged."""

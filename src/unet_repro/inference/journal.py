@@ -19,6 +19,7 @@ class Position:
         plane: The current plane.
         row: Finished rows of tiles of that plane.
         numbered: Planes whose objects are numbered, if the result is instances.
+        complete: Whether all of its content is on disk, and only the output's name is left.
         done: Whether the output is finished.
         summary: Fields of the ``Summary`` of its objects, if they are measured.
         unlike: Why the image is unlike the training images, if it is.
@@ -28,6 +29,7 @@ class Position:
     plane: int = 0
     row: int = 0
     numbered: int = 0
+    complete: bool = False
     done: bool = False
     summary: dict[str, Any] | None = None
     unlike: str | None = None

@@ -106,8 +106,11 @@ def predict_plane(
         raise ConfigError(f"views={views} is not supported", hint=f"use {', '.join(map(str, get_args(TileViews)))}")
     rows = [list(offsets) for _, offsets in groupby(plan.offsets, key=lambda offset: offset[0])]
     averaging = _Averaging(plan, rows, num_classes) if stitching == "average" else None
-    # Overlapping tiles of the previous row extend into the first row: they are predicted again, but not passed on.
-    begin = max(0, first_row - 1) if averaging else first_row
+    # Overlapping tiles of earlier rows extend into the first row: they are predicted again, but not passed on.
+    output = plan.tile_hw[0] - 2 * plan.halo_px
+    begin = first_row
+    while averaging and 0 < begin < len(rows) and rows[begin - 1][0][0] + output > rows[first_row][0][0]:
+        begin -= 1
     jobs = [(row, *batch) for row in range(begin, len(rows)) for batch in batches(rows[row], plan.tile_hw)]
     bands = _Bands(plane, plan)
     with torch.inference_mode(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:

@@ -1,6 +1,7 @@
 """The files of a batch: the page of all images, and one table of all objects."""
 
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,11 +11,13 @@ from unet_repro.files import replacing, writing
 from unet_repro.objects.sheet import Card, write_sheet
 
 
-def write_batch(page: Path, table: Path | None, cards: Iterable[Card], *, title: str, notes: Sequence[str]) -> None:
+def write_batch(
+    page: Path | None, table: Path | None, cards: Iterable[Card], *, title: str, notes: Sequence[str]
+) -> None:
     """Writes both, image by image; memory does not grow with their number.
 
     Args:
-        page: The page, see ``sheet``.
+        page: The page, see ``sheet``, if one is wanted.
         table: The table of the objects of all images, if one is wanted.
         cards: The images.
         title: Title of the page.
@@ -25,7 +28,11 @@ def write_batch(page: Path, table: Path | None, cards: Iterable[Card], *, title:
     """
     with writing(table), ExitStack() as opened:
         file = None if table is None else opened.enter_context(replacing(table))
-        write_sheet(page, cards if file is None else _copied(cards, file), title=title, notes=notes)
+        copied = cards if file is None else _copied(cards, file)
+        if page is not None:
+            write_sheet(page, copied, title=title, notes=notes)
+        else:
+            deque(copied, maxlen=0)
 
 
 def _copied(cards: Iterable[Card], file: BinaryIO) -> Iterator[Card]:

@@ -17,6 +17,7 @@ from unet_repro.stacks.opened import COLOURS, Opened
 Pixels = npt.NDArray[np.generic]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"  # JPEG's markers of compressed data, which cannot contain them, and their end
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE, _GREY_ALPHA = 3, 4  # colour types in a PNG's header
 
@@ -51,7 +52,7 @@ def _decode(suffix: str, data: bytes, *, labels: bool) -> Pixels:
         bits = _check_bmp(data)
         if labels and bits <= 8:
             return _palette_numbers(data)
-    elif not data.rstrip(b"\x00").endswith(b"\xff\xd9"):
+    elif data.rfind(_END) < data.rfind(_SCAN):  # more data, such as a phone's, may follow the image
         raise ValueError(f"the file is truncated after {len(data)} bytes")
     return _rgb(_opencv(data))
 

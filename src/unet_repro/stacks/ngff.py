@@ -1,5 +1,6 @@
 """Zarr arrays and OME-Zarr images, including the folders that bioformats2raw writes; read by regions at level 0."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from unet_repro.stacks.choice import Series
 from unet_repro.stacks.opened import Opened, one_of
 
 MARKS = ("zarr.json", ".zarray", ".zgroup")
+_AXES = {"t": "T", "time": "T", "z": "Z", "c": "C", "channel": "C", "channels": "C", "s": "S", "y": "Y", "x": "X"}
+_UM = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6, "angstrom": 1e-4}
 
 
 def is_zarr(path: Path) -> bool:
@@ -72,7 +75,11 @@ def _image_names(group: zarr.Group) -> list[str]:
 def _open_array(array: "zarr.Array[Any]") -> Opened:
     names = [str(name or "").lower() for name in getattr(array.metadata, "dimension_names", None) or []]
     named = {"y", "x"} <= set(names) and all(names)
-    return Opened(array, "".join(name[0].upper() for name in names) if named else "")
+    return Opened(array, _letters(names) if named else "")
+
+
+def _letters(names: list[str]) -> str:
+    return "".join(_AXES.get(name.lower(), "Q") for name in names)
 
 
 def _open_multiscale(group: zarr.Group) -> Opened:
@@ -81,11 +88,24 @@ def _open_multiscale(group: zarr.Group) -> Opened:
     array = group[level["path"]]
     if not isinstance(array, zarr.Array):
         raise ValueError(f"its level {level['path']} is not an array")  # noqa: TRY004  # reported as a damaged file
-    named = [axis["name"] if isinstance(axis, dict) else axis for axis in scale.get("axes", "tczyx")]
-    size = None
-    for transform in level.get("coordinateTransformations", []):
-        if transform.get("type") == "scale":
-            size = (float(transform["scale"][-2]), float(transform["scale"][-1]))
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scale.get("axes", "tczyx")]
     channels = _metadata(group).get("omero", {}).get("channels", [])
     labels = tuple(str(channel.get("label", "")) for channel in channels)
-    return Opened(array, "".join(name[0].upper() for name in named), labels if all(labels) else (), size)
+    names = [str(axis["name"]) for axis in axes]
+    return Opened(array, _letters(names), labels if all(labels) else (), _pixel_size_um(scale, axes[-2:]))
+
+
+def _pixel_size_um(scale: dict[str, Any], axes: list[dict[str, Any]]) -> tuple[float, float] | None:
+    """Height and width of a pixel of level 0; ``None`` without a scale or a known unit."""
+    transforms = [
+        *scale["datasets"][0].get("coordinateTransformations", []),
+        *scale.get("coordinateTransformations", []),
+    ]
+    factors = [each["scale"][-2:] for each in transforms if each.get("type") == "scale"]
+    units = [_UM.get(str(axis.get("unit"))) for axis in axes]
+    if not factors or None in units:
+        return None
+    height, width = (
+        float(unit or 0) * math.prod(each) for unit, each in zip(units, zip(*factors, strict=True), strict=True)
+    )
+    return height, width

@@ -104,7 +104,7 @@ def axes_by_shape(path: Path, shape: Sequence[int], channels: int | None, *, cho
     if len(shape) > 2:
         if chosen:
             return first if shape[-3] <= shape[-1] else last
-        if channels is None and shape[-1] in (3, 4):
+        if channels in (None, 1) and shape[-1] in (3, 4):  # colour, which a network of one channel then refuses
             return last
         if channels is not None and channels > 1 and shape[-3] == channels:
             return first

@@ -58,7 +58,8 @@ def check_tiff(tif: tifffile.TiffFile) -> None:
 
 def _open_series(path: Path, tif: tifffile.TiffFile, number: int, opened: ExitStack) -> Opened:
     series = tif.series[number]
-    if series.dataoffset is not None and series.dtype is not None:  # uncompressed and in one piece
+    in_this_file = not tif.is_ome or all(page is None or page.parent is tif for page in series.pages)
+    if in_this_file and series.dataoffset is not None and series.dtype is not None:  # uncompressed and in one piece
         array: Any = np.memmap(path, series.dtype.newbyteorder(tif.byteorder), "r", series.dataoffset, series.shape)
     else:
         store = opened.enter_context(series.aszarr(level=0))

@@ -85,13 +85,13 @@ class Writer(Closing):
     """
 
     def __init__(self, target: Path, layout: Layout, *, resume: bool) -> None:
-        self.target, self.partial, self.layout = target, target.with_name(f".{target.name}.partial"), layout
+        self.target, self.partial, self.layout = target, partial_of(target), layout
         self.array: Any = None
         with self._writing():
             target.parent.mkdir(parents=True, exist_ok=True)
             self.resumed = resume and self._reopen()
             if not self.resumed:
-                _remove(self.partial)
+                remove(self.partial)
                 self._check_space()
                 self._begin()
 
@@ -157,17 +157,22 @@ class Writer(Closing):
         self.close()
         with self._writing():
             if self.partial.is_dir() or self.target.is_dir():  # `replace` cannot overwrite a folder
-                _remove(self.target)
+                remove(self.target)
             self.partial.replace(self.target)
 
     def discard(self) -> None:
         """Removes what was written."""
         self.close()
-        _remove(self.partial)
+        remove(self.partial)
 
     def close(self) -> None:
         """Closes the file; an unfinished output is kept for the next process."""
         self.array = None
+
+
+def partial_of(target: Path) -> Path:
+    """Where an output is stored until it is finished."""
+    return target.with_name(f".{target.name}.partial")
 
 
 def allocate(path: Path) -> None:
@@ -177,7 +182,8 @@ def allocate(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file or folder, if there is one."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -32,7 +32,7 @@ class _Tiff(Writer):
     def _begin(self) -> None:
         layout = self.layout
         ome = self.target.name.lower().endswith((".ome.tif", ".ome.tiff"))
-        metadata: dict[str, Any] = {"axes": layout.all_axes.replace("Q", "Z", 1) if ome else layout.all_axes}
+        metadata: dict[str, Any] = {"axes": _ome_axes(self.target, layout) if ome else layout.all_axes}
         if ome and layout.pixel_size_um is not None:
             for axis, size in zip("YX", layout.pixel_size_um, strict=True):
                 metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
@@ -50,6 +50,20 @@ class _Tiff(Writer):
 
     def _open(self) -> Any:
         return tifffile.memmap(self.partial, mode="r+").reshape(self.layout.shape)  # it drops axes of length 1
+
+
+def _ome_axes(target: Path, layout: Layout) -> str:
+    """The axes with a name of OME-TIFF for each.
+
+    Raises:
+        ConfigError: If they are too many, or one has no name there.
+    """
+    axes = layout.all_axes
+    for free in (letter for letter in "ZT" if letter not in axes):
+        axes = axes.replace("Q", free, 1)
+    if len(set(axes)) < len(axes) or not set(axes) <= set("TZCYX"):
+        raise ConfigError(f"OME-TIFF has no names for the axes {layout.all_axes} of {target}", hint="use format=tif")
+    return axes
 
 
 class _Png(_Npy):
@@ -75,12 +89,15 @@ class _Zarr(Writer):
         group = zarr.open_group(self.partial, mode="w", zarr_format=3)
         names = [{"T": "t", "Z": "z", "C": "c", "Y": "y", "X": "x"}.get(axis, "z") for axis in layout.all_axes]
         kinds = {"t": "time", "c": "channel"}
+        axes = [{"name": name, "type": kinds.get(name, "space")} for name in names]
+        if layout.pixel_size_um is not None:
+            axes[-2:] = [{**axis, "unit": "micrometer"} for axis in axes[-2:]]
         scale = [*[1.0] * (len(names) - 2), *(layout.pixel_size_um or (1.0, 1.0))]
         group.attrs["ome"] = {
             "version": "0.5",
             "multiscales": [
                 {
-                    "axes": [{"name": name, "type": kinds.get(name, "space")} for name in names],
+                    "axes": axes,
                     "datasets": [
                         {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]},
                     ],

@@ -92,6 +92,14 @@ def test_what_float32_can_hold_comes_as_float32(tmp_path: Path, dtype: type[np.g
     np.testing.assert_array_equal(image, pixels)
 
 
+def test_big_endian_pixels_keep_their_type(tmp_path: Path) -> None:
+    pixels = noise(12, 16, dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, byteorder=">")
+    image = read_image(tmp_path / "a.tif")
+    assert image.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(image, pixels)
+
+
 @pytest.mark.parametrize("compression", [cv2.IMWRITE_TIFF_COMPRESSION_NONE, cv2.IMWRITE_TIFF_COMPRESSION_LZW])
 def test_every_page_comes_in_order(tmp_path: Path, compression: int) -> None:
     pages = [noise(12, 16, seed=seed) for seed in range(12)]
@@ -159,7 +167,7 @@ def test_separate_channels_come_first(tmp_path: Path) -> None:
 
 
 def test_pages_of_different_sizes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"pages of .* differ"):
+    with pytest.raises(DataError, match="differ in shape or type"):
         read_pages(write_pages(tmp_path / "a.tif", [noise(12, 16), noise(12, 18)]))
 
 

@@ -128,6 +128,19 @@ def test_a_prediction_begun_in_the_middle_gives_the_same_rest(stitching):
     np.testing.assert_array_equal(rest[~done], full[~done])
 
 
+def test_averaged_rows_begun_in_the_middle_get_every_tile_that_reaches_them():
+    image = grey(80, 40)
+    net, plan = network("instance"), plan_with((80, 40), (34, 44), 1, overlap=True)
+    tops = sorted({top for top, _ in plan.offsets})
+    output = plan.tile_hw[0] - 2 * plan.halo_px
+    row = len(tops) - 1
+    assert tops[row - 2] + output > tops[row], "two rows before it reach into it"
+    full = predicted(image, plan, net, stitching="average")
+    rest = predicted(image, plan, net, stitching="average", first_row=row)
+    done = np.isnan(rest)
+    np.testing.assert_array_equal(rest[~done], full[~done])
+
+
 def test_rows_are_told_in_order_after_their_pieces():
     net, image, told = network(), grey(90, 90), []
     plan = plan_tiles((90, 90), 1, max_tile_pixels=42 * 42)
@@ -173,5 +186,5 @@ def test_the_table_of_grey_values_gives_the_same_numbers(dtype):
     statistics = Normalisation((3.7, 100.1), (1.9, 33.3))
     image = np.random.default_rng(0).integers(0, 250, (2, 20, 30)).astype(dtype)
     np.testing.assert_array_equal(normaliser(statistics, image.dtype)(image), statistics.apply(image))
-    with pytest.raises(DataError, match="channels"):
+    with pytest.raises(DataError, match="1 channel, but"):
         normaliser(statistics, image.dtype)(image[:1])

@@ -11,6 +11,7 @@ from unet_repro.evaluation.measured import Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import differences, rows_of
 from unet_repro.files import csv_text
 from unet_repro.inference.instance_settings import InstanceSettings
+from unet_repro.metrics.cell_tracking import DetCounts
 from unet_repro.report.side_by_side import arm_rows, side_by_side
 
 SETTINGS = InstanceSettings(threshold=0.5, method="watershed", min_size_px=1, seed_distance_px=1)
@@ -59,6 +60,22 @@ def test_few_images_of_ones_own_have_no_interval_in_differences_either():
     more = {0: {key: value + 0.1 + value / 9 for key, value in many[0].items()}}
     (one,) = differences(own(arm("paper", more)), own(arm("none", many)))
     assert one.low < one.mean < one.high
+
+
+def test_measures_of_objects_are_of_every_members_own_images():
+    def of(key, *, seg=(), det=None):
+        return ImageMeasures(key, "run", {}, {"iou": 0.5}, SETTINGS, np.array(seg, float), det)
+
+    tracked = {
+        "seed 0": [of("02/a", det=DetCounts(4, 2, 0, 0), seg=[0.5])],
+        "seed 1": [of("01/a", det=DetCounts(4, 4, 0, 0), seg=[0.2])],
+    }
+    rows = {row.measure: row for row in rows_of(Assessment("a", "hela", ("b", "c"), tracked, "gold", "validation"))}
+    assert rows["DET"].mean == pytest.approx((0.5 + 0.0) / 2)
+    assert rows["SEG"].mean == pytest.approx(0.35)
+    blank = {**tracked, "seed 1": [of("01/a")]}
+    found = rows_of(Assessment("a", "hela", ("b", "c"), blank, "gold", "validation"))
+    assert {row.measure for row in found} == {"iou"}
 
 
 def test_images_of_two_data_sets_are_not_paired_by_their_keys():

@@ -21,7 +21,7 @@ def grey(*shape, dtype=np.uint8, seed=0):
     return values.astype(dtype)
 
 
-def ome_zarr(path, array, axes, version):
+def ome_zarr(path, array, axes, version, unit="micrometer"):
     group = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
     group.create_array("0", data=array)
     scale = [1.0] * (len(axes) - 2) + [0.5, 0.25]
@@ -29,7 +29,7 @@ def ome_zarr(path, array, axes, version):
         "multiscales": [
             {
                 "version": version,
-                "axes": [{"name": name, "type": "space"} for name in axes],
+                "axes": [{"name": name, "type": "space", **({"unit": unit} if unit else {})} for name in axes],
                 "datasets": [
                     {
                         "path": "0",
@@ -142,6 +142,47 @@ def test_an_ome_zarr_is_read_at_its_finest_level(version, tmp_path):
         np.testing.assert_array_equal(stack.read(2, 1, 2, 30, 40)[0], array[2, 0, 1:31, 2:42])
 
 
+@pytest.mark.parametrize(("unit", "size"), [("nanometer", (0.0005, 0.00025)), (None, None), ("parsec", None)])
+def test_the_pixel_size_of_an_ome_zarr_has_a_known_unit_or_is_unknown(unit, size, tmp_path):
+    ome_zarr(tmp_path / "a.zarr", grey(40, 50), "yx", "0.5", unit)
+    with open_stack(tmp_path / "a.zarr") as stack:
+        assert stack.pixel_size_um == (None if size is None else pytest.approx(size))
+
+
+def test_dimensions_of_a_zarr_whose_names_begin_alike_are_told_apart(tmp_path):
+    names = ["slice", "y", "x"]
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(5, 40, 50), dtype="uint8", dimension_names=names)
+    array[:] = grey(5, 40, 50)
+    with open_stack(tmp_path / "a.zarr", channels=1) as stack:
+        assert stack.leading == (5,)
+
+
+def test_each_position_of_an_ome_tiff_in_several_files_has_its_own_pixels(tmp_path):
+    names = [f"urn:uuid:00000000-0000-0000-0000-00000000000{number}" for number in range(2)]
+    images = "".join(
+        f'<Image ID="Image:{n}"><Pixels ID="Pixels:{n}" DimensionOrder="XYZCT" Type="uint8" SizeX="8" SizeY="6" '
+        f'SizeZ="3" SizeC="1" SizeT="1"><Channel ID="Channel:{n}:0" SamplesPerPixel="1"/>'
+        f'<TiffData IFD="0" PlaneCount="3"><UUID FileName="p{n}.ome.tif">{names[n]}</UUID></TiffData></Pixels></Image>'
+        for n in range(2)
+    )
+    schema = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    for n in range(2):
+        xml = f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{schema}" UUID="{names[n]}">{images}</OME>'
+        planes = np.stack([np.full((6, 8), 10 * n + z, np.uint8) for z in range(3)])
+        how = {"photometric": "minisblack", "metadata": None, "description": xml}
+        tifffile.imwrite(tmp_path / f"p{n}.ome.tif", planes, ome=False, **how)
+    for n in range(2):
+        with open_stack(tmp_path / f"p{n}.ome.tif") as stack:
+            found = [int(stack.read(plane, 0, 0, 6, 8)[0, 0, 0]) for plane in range(stack.num_planes)]
+            assert found == [0, 1, 2, 10, 11, 12]
+
+
+def test_a_colour_array_is_not_read_as_a_stack_of_narrow_planes(tmp_path):
+    np.save(tmp_path / "a.npy", grey(50, 60, 3))
+    with pytest.raises(DataError, match="has 3 channels"):
+        open_stack(tmp_path / "a.npy", channels=1)
+
+
 @pytest.fixture(scope="module")
 def striped(tmp_path_factory):
     array = grey(120, 90, seed=3)
@@ -201,6 +242,18 @@ def test_a_truncated_jpeg_is_refused(tmp_path):
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
     with pytest.raises(DataError, match="truncated"):
         open_stack(tmp_path / "a.jpg", channels=1)
+
+
+def test_data_after_a_jpeg_do_not_matter(tmp_path):
+    imageio.imwrite(tmp_path / "a.jpg", grey(80, 80))
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(whole + b"made with a phone")
+    with open_stack(tmp_path / "a.jpg") as a, open_stack(tmp_path / "b.jpg") as b:
+        np.testing.assert_array_equal(a.read(0, 0, 0, 80, 80), b.read(0, 0, 0, 80, 80))
+    start = whole[:2] + b"\xff\xe1\x00\x06\xff\xda\xff\xd9"  # with a thumbnail that is complete
+    (tmp_path / "c.jpg").write_bytes(start + whole[2:-200])
+    with pytest.raises(DataError, match="truncated"):
+        open_stack(tmp_path / "c.jpg")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "a.jpg"])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -63,6 +64,28 @@ def test_our_own_reader_finds_the_same_planes(name, tmp_path):
         assert (stack.leading, stack.axes) == ((2, 3), "TZ")
         np.testing.assert_array_equal(stack.read(4, 0, 0, 40, 50), array[1, 1])
         assert stack.pixel_size_um == (None if name == "a.tif" else (0.5, 0.25))
+
+
+def test_a_pixel_size_that_is_unknown_stays_unknown(tmp_path):
+    with create(tmp_path / "a.zarr", layout(np.ones((1, 40, 50), np.uint8))) as writer:
+        writer.finish()
+    with open_stack(tmp_path / "a.zarr") as stack:
+        assert stack.pixel_size_um is None
+
+
+def test_the_axes_of_an_ome_tiff_have_different_names(tmp_path):
+    array = np.random.default_rng(0).integers(0, 200, (2, 3, 1, 40, 50)).astype(np.uint8)
+    positions = replace(layout(array), axes="QZ")
+    with create(tmp_path / "a.ome.tif", positions) as writer:
+        write_by_blocks(writer, array)
+        writer.finish()
+    with open_stack(tmp_path / "a.ome.tif") as stack:
+        assert (stack.axes, stack.leading) == ("TZ", (2, 3))
+        np.testing.assert_array_equal(stack.read(4, 0, 0, 40, 50), array[1, 1])
+    for axes, channels in (("QQQ", 1), ("C", 2)):
+        shape = (*[1] * len(axes), channels, 8, 9)
+        with pytest.raises(ConfigError, match="OME-TIFF has no names for the axes"):
+            create(tmp_path / "b.ome.tif", Layout(shape[:-3], axes, channels, 8, 9, np.dtype(np.uint8)))
 
 
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (1, np.uint16), (3, np.uint8)])

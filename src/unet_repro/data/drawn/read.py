@@ -33,7 +33,13 @@ def images_of(path: Path) -> list[str] | None:
 
 
 def read_drawn_labels(
-    path: Path, image_name: str, image_hw: tuple[int, int], num_pages: int, classes: Sequence[str] | None = None
+    path: Path,
+    image_name: str,
+    image_hw: tuple[int, int],
+    num_pages: int,
+    classes: Sequence[str] | None = None,
+    *,
+    leading: Sequence[tuple[str, int]] = (),
 ) -> tuple[list[Labels], list[str]]:
     """Reads the drawn objects of an image as label images.
 
@@ -44,6 +50,7 @@ def read_drawn_labels(
         num_pages: Its pages. Only ImageJ ROIs of a stack say which page they are drawn on.
         classes: Names of the classes, background first, for labels that are the numbers of classes; ``None`` to number
             the objects.
+        leading: Names and lengths of the axes that its pages are counted along.
 
     Returns:
         One ``(H, W)`` int32 array per page, 0 = background; and a sentence for what is skipped, and why.
@@ -52,7 +59,7 @@ def read_drawn_labels(
         DataError: If the file is damaged, has no areas, objects outside of the image, or classes without a number.
     """
     with reading(path):
-        drawn, others = _read(path, image_name)
+        drawn, others = _read(path, image_name, leading)
     if not drawn and others:
         raise DataError(f"{path} has {others} drawn objects, but none is an area", hint="draw polygons, not points")
     notes = []
@@ -85,9 +92,9 @@ def read_drawn_labels(
     return pages, notes
 
 
-def _read(path: Path, image_name: str) -> tuple[list[Drawn], int]:
+def _read(path: Path, image_name: str, leading: Sequence[tuple[str, int]]) -> tuple[list[Drawn], int]:
     if path.suffix.lower() in roi_files.SUFFIXES:
-        return roi_files.read_rois(path)
+        return roi_files.read_rois(path, leading)
     content = _load(path)
     if _is_coco(content):
         images = json_files.coco_images(content)

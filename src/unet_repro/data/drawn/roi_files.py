@@ -1,5 +1,6 @@
 """ImageJ regions of interest: a single ``.roi``, or the ``.zip`` of the ROI Manager."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from unet_repro.errors import DataError, install_extra
 SUFFIXES = (".zip", ".roi")
 
 
-def read_rois(path: Path) -> tuple[list[Drawn], int]:
+def read_rois(path: Path, leading: Sequence[tuple[str, int]] = ()) -> tuple[list[Drawn], int]:
     """Reads the areas of a file.
+
+    Args:
+        path: The file.
+        leading: Names and lengths of the axes that the image's pages are counted along.
 
     Returns:
         The areas in the order of the file, and the number of other ROIs (points, lines).
 
     Raises:
         DataError: If the package roifile is missing.
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged, or a position is not in the image.
     """
     try:
         import roifile  # noqa: PLC0415  # optional
@@ -38,9 +43,24 @@ def read_rois(path: Path) -> tuple[list[Drawn], int]:
             continue
         coordinates = _oval(roi) if roi.roitype == kinds.OVAL else roi.coordinates(multi=True)
         rings = coordinates if isinstance(coordinates, list) else [coordinates]
-        page = max(roi.position, roi.z_position, roi.t_position) - 1  # counted from 1; 0: on every page
-        drawn.append(Drawn("", [[np.asarray(ring, np.float64) for ring in rings]], page=page if page >= 0 else None))
+        drawn.append(Drawn("", [[np.asarray(ring, np.float64) for ring in rings]], page=_page(roi, leading)))
     return drawn, len(rois) - len(drawn)
+
+
+def _page(roi: Any, leading: Sequence[tuple[str, int]]) -> int | None:
+    """The page of a ROI, from 0; ``None`` if it is on every page. ImageJ counts from 1, 0 being every position."""
+    along = {"Z": roi.z_position, "T": roi.t_position}
+    if roi.position > 0 or max(along.values()) <= 0:
+        return roi.position - 1 if roi.position > 0 else None
+    longer = [(axis, length) for axis, length in leading if length > 1]
+    if len(longer) <= 1:
+        return int(max(along.values())) - 1
+    page = 0
+    for axis, length in longer:
+        if not 1 <= along.get(axis, 0) <= length:
+            raise ValueError(f"a ROI has the position {along}, which is not in an image of {dict(leading)}")
+        page = page * length + along[axis] - 1
+    return int(page)
 
 
 def _oval(roi: Any) -> np.ndarray[Any, Any]:

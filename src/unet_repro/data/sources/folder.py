@@ -18,6 +18,7 @@ from unet_repro.errors import DataError
 from unet_repro.files import counted
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import left_out, stem
+from unet_repro.stacks.reading import open_stack
 
 JPEG = (".jpg", ".jpeg")
 
@@ -94,7 +95,7 @@ class Folder:
         ]
         pages = _annotated(self._read_part(self.root, "train", notes), self.ignore, notes)
         if (self.root / "test").is_dir():
-            pages += self._read_part(self.root / "test", "test", notes)
+            pages += _annotated(self._read_part(self.root / "test", "test", notes), self.ignore, notes)
         _check_alike(pages)
         truths = {page.truth.suffix.lower() for page in pages if page.truth is not None}
         is_drawn = self.labels == "auto" and bool(truths) and truths <= set(DRAWN)
@@ -148,7 +149,9 @@ class Folder:
             )
         classes = self.classes if self.labels == "classes" else None
         height, width = images[0].shape[-2:]
-        stored, more = read_drawn_labels(truth, path.name, (height, width), len(images), classes)
+        with open_stack(path, choice=self.choice) as stack:
+            leading = tuple(zip(stack.axes, stack.leading, strict=True))
+        stored, more = read_drawn_labels(truth, path.name, (height, width), len(images), classes, leading=leading)
         notes += more
         return stored
 

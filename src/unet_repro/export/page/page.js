@@ -53,7 +53,7 @@ async function work() {
     showAll();
     try {
       await openPages(entry);
-      const result = await ask("segment", { id: entry.id, file: entry.file, page: entry.page });
+      const result = isWanted(entry) ? await ask("segment", { id: entry.id, file: entry.file, page: entry.page }) : { stopped: true };
       if (result.stopped) entry.state = "stopped";
       else {
         entry.result = result;
@@ -76,14 +76,21 @@ async function work() {
 async function openPages(entry) {
   if (entry.page > 0) return;
   const { pages } = await ask("open", { file: entry.file });
+  if (!isWanted(entry)) return;
   entry.pages = pages;
   const further = Array.from({ length: pages - 1 }, (_, index) => ({ id: nextId++, file: entry.file, page: index + 1, pages, state: "waiting" }));
   entries.splice(entries.indexOf(entry) + 1, 0, ...further);
   showAll();
 }
 
+/** Whether an image has been neither stopped nor removed while it was read. */
+const isWanted = (entry) => !entry.isStopped && entries.includes(entry);
+
 function stop() {
-  for (const entry of entries) if (entry.state === "waiting") entry.state = "stopped";
+  for (const entry of entries) {
+    if (entry.state === "waiting") entry.state = "stopped";
+    if (entry.state === "running") entry.isStopped = true;
+  }
   askToStop();
   showAll();
 }

@@ -264,7 +264,7 @@ def test_an_object_without_the_centre_of_a_pixel_is_skipped_with_a_note(tmp_path
 def test_objects_on_pages_that_the_image_lacks_are_refused(tmp_path, monkeypatch):
     square = np.array([[2.0, 2], [8, 2], [8, 8], [2, 8]])
     drawn = [Drawn("", [[square]], page=page) for page in (0, 5)]
-    monkeypatch.setattr(read, "_read", lambda path, name: (drawn, 0))
+    monkeypatch.setattr(read, "_read", lambda path, name, leading: (drawn, 0))
     with pytest.raises(DataError, match="objects on page 6, but the image has 3 pages"):
         read_drawn_labels(tmp_path / "a.zip", "", HW, 3)
 

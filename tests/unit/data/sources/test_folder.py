@@ -215,6 +215,15 @@ def test_pages_of_a_stack_without_any_label_are_left_out_and_named(
     assert "s/000" in source.notes[-1]
 
 
+def test_pages_of_a_test_stack_without_any_label_are_left_out_too(tmp_path: Path) -> None:
+    fill(tmp_path, ("a.png", "b.png"))
+    write_pages(tmp_path / "test/images/s.tif", [noise(12, 16, seed=i) for i in range(3)])
+    write_pages(tmp_path / "test/labels/s.tif", [np.zeros((12, 16), np.uint8), disc(), np.zeros((12, 16), np.uint8)])
+    source = Folder(root=tmp_path)
+    assert [sample.key for sample in source.samples() if sample.part == "test"] == ["test/s/001"]
+    assert "2 pages without any label left out" in source.notes[-1]
+
+
 def test_a_single_image_without_objects_and_a_blank_stack_among_others_stay(tmp_path: Path) -> None:
     fill(tmp_path, ("a.png", "b.png"))
     write(tmp_path / "labels/b.png", np.zeros((12, 16), np.uint8))

@@ -45,15 +45,16 @@ class Closing(ABC):
 
 
 @contextmanager
-def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, previous: Path | None = None, durable: bool = True) -> Iterator[BinaryIO]:
     """Opens a binary file that replaces ``path`` at the end of the block: no reader ever sees a partial file.
 
-    After an error in the block or in writing, the old file, if any, is unchanged, and no other file is left. With
-    ``previous``, the new bytes are synced to disk before the old file is moved.
+    After an error in the block or in writing, the old file, if any, is unchanged, and no other file is left.
 
     Args:
         path: The file to write; its folder is created.
         previous: Where to move the existing file.
+        durable: Whether the new file is complete after a power failure too: its bytes are synced to disk before it gets
+            its name, and its name after that.
 
     Raises:
         OSError: If the file cannot be written.
@@ -63,14 +64,26 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]
     try:
         with temporary.open("xb") as file:
             yield file
-            if previous is not None:
+            if durable:
                 file.flush()
                 os.fsync(file.fileno())
         if previous is not None and path.exists():
             path.replace(previous)
         temporary.replace(path)
+        if durable:
+            _sync_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_names(folder: Path) -> None:
+    """Syncs the names of a folder's files to disk, where the system can."""
+    with suppress(OSError):  # Windows does not open folders, and some network file systems do not sync them
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 @contextmanager
@@ -90,13 +103,18 @@ def writing(what: object, *, hint: str = "free some space, or choose a writable 
         raise RunError(f"cannot write {what}: {error.strerror or error}", hint=hint) from error
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Writes a file atomically.
+
+    Args:
+        path: The file.
+        content: Its content.
+        durable: See ``replacing``.
 
     Raises:
         RunError: If the folder is not writable or the disk is full; the old file, if any, is then unchanged.
     """
-    with writing(path), replacing(path) as file:
+    with writing(path), replacing(path, durable=durable) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

@@ -38,8 +38,8 @@ def instruction_set() -> str:
 
 def multiplies_bf16(device: str = "cpu") -> bool:
     """Whether a device multiplies bfloat16 natively; CPUs do with AVX512_BF16, AMX or ARM's BF16."""
-    if device == "cuda":
-        return True
+    if device == "cuda":  # without a GPU here, the one of a cluster's node is assumed to be recent
+        return not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # on ARM, this queries the CPU
         return False
     is_arm = platform.machine().lower() in ("arm64", "aarch64")

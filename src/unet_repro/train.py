@@ -90,12 +90,14 @@ def _attempt(
             fit(training, recorder, mirrors=[*opened, *bar], loggers=loggers)
             recorder.write_best()
         result = _result(training, recorder)
+        lease.confirm()
         proven = {**recorder.provenance(), **folder.placement(), "made_by": provenance(config.trainer.accelerator)}
         mirror_finished(training, recorder, {**proven, **result})
         folder.finish(result, proven)
     except (Abandoned, RunHeld):
         raise
     except Exception as error:
+        lease.confirm()  # a run that another process has taken over has not failed
         folder.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
         raise
     return result

@@ -85,6 +85,10 @@ def test_two_processes_stop_together_and_go_on(tmp_path, monkeypatch):
         (["tiles.budget=3x84"], "cannot divide 3 tiles"),
         (["trainer.devices=7"], "cannot divide"),
         (["tiles.budget=4x84", "trainer.devices=4"], "cannot divide 2 validation images"),
+        (
+            ["tiles.budget=2x84", "trainer.devices=2", "trainer.threshold_images=1"],
+            "cannot divide 1 training images",
+        ),
         (["model.norm=batch"], "batch norm over several CPU processes"),
     ],
 )

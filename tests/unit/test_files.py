@@ -1,4 +1,6 @@
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,25 @@ def test_a_file_appears_whole_in_a_folder_that_is_made(tmp_path: Path) -> None:
         file.write(b"second half")
     assert path.read_bytes() == b"first half, second half"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("durable", "synced"), [(True, ["file", "folder"]), (False, [])])
+def test_a_file_that_must_last_is_synced_before_and_after_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, synced: list[str]
+) -> None:
+    done, honest = [], os.fsync
+
+    def fsync(number: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file"
+        assert (tmp_path / "a").exists() is (kind == "folder")
+        done.append(kind)
+        honest(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with replacing(tmp_path / "a", durable=durable) as file:
+        file.write(b"content")
+    assert done == synced
+    assert (tmp_path / "a").read_bytes() == b"content"
 
 
 def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class SlurmLauncher(SubmititLauncher):  # type: ignore[misc]  # the plugin has n
         from hydra_plugins.unet_repro_launchers._jobs import run_id_of  # noqa: PLC0415
         from unet_repro.sweep.slurm_orders import live_orders  # noqa: PLC0415
 
-        live = live_orders(Path(str(self.config.runs_dir)))
+        live = live_orders(Path(str(self.config.runs_dir)), required=True)
         names = {index: run_id_of(overrides) for index, overrides in enumerate(orders.overrides)}
         known = {index: live[name][0] for index, name in names.items() if name in live}
         return {

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
                 orders = live_orders(asked.runs_dir)
             found = look(asked.runs_dir, asked.experiments, orders)
             live.update(_page(found), refresh=True)
-            if all(run.state == "done" for run in found):
+            if all(run.state in ("done", "failed") for run in found) and not orders:
                 return
             time.sleep(WATCH_EVERY_S)
 

@@ -1,7 +1,7 @@
 """From a source to batches: normalised arrays, weight maps, and tiles drawn as a function of (seed, step, index)."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,9 +198,7 @@ class TileData(LightningDataModule):
         self.target, self.scale = target, scale
         self.max_steps, self.batches_per_step = max_steps, batches_per_step
         self.seed, self.num_workers = seed, num_workers
-        for sample in self.samples["train"]:
-            height, width = sizes_at(sample.image.shape[-2:], scale).working_hw
-            tiles.check_fits(height, width, sample.key, depth)
+        check_fits(tiles, self.samples["train"], scale, depth)
         self.normalisation = Normalisation.of([sample.image for sample in self.samples["train"]])
         self.in_channels = len(self.normalisation.mean)
         self.train_tiles: TrainTiles | None = None
@@ -327,6 +325,17 @@ class TileData(LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """Rank of this device, and the number of devices of the run."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def check_fits(tiles: Tiles, samples: Iterable[Sample], scale: float | None, depth: Depth) -> None:
+    """Checks that every image is large enough for the tiles; see ``Tiles.check_fits``.
+
+    Raises:
+        GeometryError: If one is not.
+    """
+    for sample in samples:
+        height, width = sizes_at(sample.image.shape[-2:], scale).working_hw
+        tiles.check_fits(height, width, sample.key, depth)
 
 
 def _one_thread(_: int) -> None:

@@ -48,6 +48,18 @@ def classes_from_instances(instances: Labels) -> npt.NDArray[np.uint8]:
     return np.asarray((instances > 0) & (highest == lowest), np.uint8)
 
 
+def compacted(instances: Labels) -> Labels:
+    """The same objects with numbers from 1, if theirs are so large that lists by number would be.
+
+    >>> compacted(np.array([[0, 7, 2_000_000_000]], np.int32))
+    array([[0, 1, 2]], dtype=int32)
+    """
+    if instances.max() <= instances.size:
+        return instances
+    numbers = np.unique(instances[instances > 0])
+    return np.searchsorted(numbers, instances, side="right").astype(np.int32)
+
+
 def instances_from_classes(classes: npt.NDArray[np.uint8]) -> Labels:
     """Numbers the 4-connected pieces of every class but 0 and ``IGNORED``, class by class.
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from scipy import ndimage
 from torch import Tensor
 
-from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, two_within
+from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, compacted, two_within
 from unet_repro.errors import ConfigError
 from unet_repro.heads import Head
 
@@ -124,6 +124,7 @@ class Distance:
         array([[0. , 0.5, 1. , 0.5, 0. , 1. , 1. ]], dtype=float32)
         """
         values = np.zeros(instances.shape, np.float32)
+        instances = compacted(instances)  # find_objects returns a list as long as the highest id
         for number, box in enumerate(ndimage.find_objects(instances), start=1):
             if box is None:
                 continue

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pooch
 
+from unet_repro.data import weight_maps
 from unet_repro.data.labels import Labels
 from unet_repro.data.weight_maps import Classes, Counts, WeightMap, Weights, class_balance, none
 from unet_repro.files import replacing, sha256
@@ -33,10 +34,10 @@ def cached(
     """Computes a map, or reads it from the cache.
 
     A damaged file is recomputed; if the folder cannot be written, a warning is logged and the map is not cached. Maps
-    that are faster to compute than to read, and functions without an importable name, are always computed.
+    that are faster to compute than to read, and functions of other modules, which may change, are always computed.
 
     Args:
-        weight_map: A function of ``weight_maps``, or a ``functools.partial`` of one.
+        weight_map: A function, usually of ``weight_maps``, or a ``functools.partial`` of one.
         instances: ``(H, W)`` int32.
         class_counts: ``(K,)`` float64.
         classes: ``(H, W)`` uint8; ``None`` if they follow from the instances.
@@ -50,7 +51,7 @@ def cached(
     """
     given = {} if classes is None else {"classes": classes}
     bound = weight_map if isinstance(weight_map, partial) else partial(weight_map)
-    if bound.func in (none, class_balance) or "<" in getattr(bound.func, "__qualname__", "<"):
+    if bound.func in (none, class_balance) or bound.func.__module__ != weight_maps.__name__:
         return weight_map(instances, class_counts, **given)
     folder = Path(pooch.os_cache("unet-repro")) / "weights" if cache_dir is None else cache_dir
     path = folder / f"{_key(bound, instances, class_counts, *given.values())}.npy"

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, classes_of, two_within
+from unet_repro.data.labels import IGNORED, NUM_CLASSES, Labels, classes_of, compacted, two_within
 from unet_repro.data.labels import class_counts as counted
 from unet_repro.errors import DataError
 
@@ -260,9 +260,7 @@ def _two_nearest(instances: Labels, reach_px: int) -> tuple[Weights, Weights]:
 
     Each instance is considered only in its bounding box extended by the reach, so distant pixels may be infinite.
     """
-    if instances.max() > instances.size:  # find_objects returns a list as long as the highest id
-        ids = np.unique(instances[instances > 0])
-        instances = np.searchsorted(ids, instances, side="right").astype(np.int32)
+    instances = compacted(instances)  # find_objects returns a list as long as the highest id
     nearest = np.full(instances.shape, np.inf, np.float32)
     second = nearest.copy()
     for number, box in enumerate(ndimage.find_objects(instances), start=1):

@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from unet_repro.config import TrainConfig
 from unet_repro.data.labels import NUM_CLASSES
 from unet_repro.errors import ConfigError, DataError
 from unet_repro.evaluation.sections import SECTIONS, Predictions, Record
@@ -64,16 +65,7 @@ def _evaluate(run: Path, wanted: set[str]) -> Record:
     if not missing:
         return record
     trained = open_trained(run, "last")
-    if len(trained.data.class_names) != NUM_CLASSES:
-        raise DataError(
-            f"the trial's measures are of two classes; {trained.data_name} has {len(trained.data.class_names)}",
-            hint="set experiment.evaluations=[]",
-        )
-    if trained.config.target is not None or trained.config.data_scale is not None:
-        raise DataError(
-            f"the trial's measures are of runs without target and data.scale, unlike {run}",
-            hint="set experiment.evaluations=[]; `unet-repro evaluate` measures such runs",
-        )
+    check_measurable(trained.config, trained.data_name, len(trained.data.class_names))
     with torch.inference_mode():
         predictions = Predictions(trained)
         for name in missing:
@@ -85,6 +77,24 @@ def _evaluate(run: Path, wanted: set[str]) -> Record:
         _write_classes(path.with_suffix(".npz"), predictions, record["thresholds"]["1"]["iou"])
     write_atomically(path, json.dumps(record, indent=1, sort_keys=True))
     return record
+
+
+def check_measurable(config: TrainConfig, data: str, num_classes: int) -> None:
+    """Checks that the trial's measures apply to runs of a configuration.
+
+    Raises:
+        DataError: If they do not.
+    """
+    if num_classes != NUM_CLASSES:
+        raise DataError(
+            f"the trial's measures are of two classes; {data} has {num_classes}",
+            hint="set experiment.evaluations=[]; `unet-repro evaluate` measures such runs",
+        )
+    if config.target is not None or config.data_scale is not None:
+        raise DataError(
+            "the trial's measures are of runs without target and data.scale",
+            hint="set experiment.evaluations=[]; `unet-repro evaluate` measures such runs",
+        )
 
 
 def read_evaluation(run: Path) -> Record | None:

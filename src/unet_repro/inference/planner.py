@@ -197,6 +197,15 @@ def free_bytes(device: torch.device | None = None) -> int:
     return max(0, min(free))
 
 
+def total_bytes(device: torch.device | None = None) -> int:
+    """Memory of the GPU, or of the machine as far as its control group allows; the same at any time."""
+    if device is not None and device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    limit, total = _CONTROL_GROUP / "memory.max", int(psutil.virtual_memory().total)
+    allowed = limit.read_text().strip() if limit.exists() else "max"
+    return total if allowed == "max" else min(total, int(allowed))
+
+
 def cache_bytes() -> int:
     """Size of the last-level cache of the first core; that of the measured processor if it cannot be read."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size") if sys.platform == "linux" else ()

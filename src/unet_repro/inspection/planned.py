@@ -11,7 +11,7 @@ from unet_repro.config import TrainConfig, check, make
 from unet_repro.data.sample import Sample
 from unet_repro.data.split_auto import is_within
 from unet_repro.errors import ConfigError
-from unet_repro.inference.planner import free_bytes
+from unet_repro.inference.planner import total_bytes
 from unet_repro.inspection.facts import Facts, facts_of
 from unet_repro.inspection.training_plan import Conditions, Plan, plan_of
 from unet_repro.training.build import DataReader
@@ -70,7 +70,7 @@ def plan_for(composed: DictConfig, config: TrainConfig, samples: list[Sample], f
         budget=None if _is_planned(composed, _SETTINGS["budget"]) else make("tiles", config.tiles),
         on_gpu=on_gpu,
         finds_objects=config.target is not None,
-        free_bytes=free_bytes(torch.device("cuda") if on_gpu and torch.cuda.is_available() else None),
+        memory_bytes=total_bytes(torch.device("cuda") if on_gpu and torch.cuda.is_available() else None),
     )
     return plan_of(facts, conditions, _given(composed, config))
 

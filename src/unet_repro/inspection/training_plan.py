@@ -21,7 +21,7 @@ STEP_ROUNDING = 100  # steps between two validations
 # Measured peak of a training step in float32 over its convolutions' outputs (3.9 at depth 3): normalised and rectified
 # copies, and gradients; 2.6 in bfloat16.
 TRAINING_MEMORY_FACTOR = 4.0
-SHARE_OF_FREE = 0.5
+SHARE_OF_MEMORY = 0.5
 LEAST_SCALE = 0.125
 TOUCHING_SHARE = 0.25  # assumed: from this share of touching objects on, ``experiment=own_objects`` is recommended
 AS_SET = "as set"  # the reason of a value that the user has set
@@ -63,7 +63,7 @@ class Conditions:
         budget: Tiles with the budget that the user has set; ``None`` to choose it.
         on_gpu: Whether a GPU trains.
         finds_objects: Whether the network has a target for touching objects.
-        free_bytes: Memory that is free on the device.
+        memory_bytes: Memory of the device. Not the free memory: the plan, and with it the run's id, must not change.
     """
 
     divides_images: bool = False
@@ -72,7 +72,7 @@ class Conditions:
     budget: Tiles | None = None
     on_gpu: bool = False
     finds_objects: bool = False
-    free_bytes: float = math.inf
+    memory_bytes: float = math.inf
 
 
 def plan_of(facts: Facts, conditions: Conditions, given: Mapping[str, float]) -> Plan:
@@ -185,10 +185,10 @@ def _tile(facts: Facts, conditions: Conditions, depth: int, width: int, reasons:
         reasons["tile"] = f"{shown}: one tile covers the {side} pixels that train"
     else:
         reasons["tile"] = f"{shown}: the largest that {side} pixels allow, mirrored once at each border"
-    allowed = SHARE_OF_FREE * conditions.free_bytes / 1e9
+    allowed = SHARE_OF_MEMORY * conditions.memory_bytes / 1e9
     while tile > geometry.smallest_px and memory_gb(tile, 1, depth, width) > allowed:
         tile -= geometry.step_px
-        reasons["tile"] = f"{tile} -> {output_size(tile, depth)}: the largest within half of the free memory"
+        reasons["tile"] = f"{tile} -> {output_size(tile, depth)}: the largest within half of the memory"
     return tile
 
 

@@ -150,7 +150,9 @@ class RunFolder:
 
     def progress_now(self) -> dict[str, float] | None:
         """``step``, ``of`` and training ``seconds`` so far; ``None`` before the first step."""
-        return self.read(self.progress)
+        with contextlib.suppress(RunError):  # only for display, so it is not synced: a power failure may damage it
+            return self.read(self.progress)
+        return None
 
     def placement(self) -> dict[str, Any]:
         """The content written by ``place``; empty before the first attempt."""

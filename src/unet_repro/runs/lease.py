@@ -123,11 +123,23 @@ class Lease:
             RunHeld: If the record belongs to another worker.
         """
         if self._lost:
-            raise RunHeld(
-                f"{read_holder(self.folder) or 'another process'} has taken over {self.folder}: this process was "
-                f"silent for more than {SILENT_S:g} s",
-                hint="let it finish the run; the same command resumes once it has ended",
-            )
+            raise self._taken()
+
+    def confirm(self) -> None:
+        """``check``, after reading the record again: for a process that may have been suspended.
+
+        Raises:
+            RunHeld: If the record belongs to another worker.
+        """
+        self._lost = self._lost or self._is_lost()
+        self.check()
+
+    def _taken(self) -> RunHeld:
+        return RunHeld(
+            f"{read_holder(self.folder) or 'another process'} has taken over {self.folder}: this process was "
+            f"silent for more than {SILENT_S:g} s",
+            hint="let it finish the run; the same command resumes once it has ended",
+        )
 
     def take(self, *, locked: bool) -> None:
         """Writes the record.
@@ -180,12 +192,21 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._end.wait(BEAT_S):
-            seen = read_holder(self.folder)
-            if seen is None or seen.token != self.holder.token:
+            if self._is_lost():
                 self._lost = True
                 return
             with contextlib.suppress(OSError):
                 os.utime(self.record)
+
+    def _is_lost(self) -> bool:
+        """Whether the record is gone or another's; a file system that fails to answer says neither."""
+        try:
+            content = self.record.read_text()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return self.holder.token not in content
 
 
 def _mtime(path: Path) -> int | None:

@@ -239,6 +239,7 @@ class Recorder(Callback):
     def _write(self, content: dict[str, Any]) -> None:
         if self.lease is None:
             return
+        self.lease.confirm()
         started = time.monotonic()
         write_checkpoint(self.folder.last, content, previous=self.folder.previous)
         self._saved = time.monotonic()
@@ -259,7 +260,7 @@ class Recorder(Callback):
             return
         self._reported_at = time.monotonic()
         progress = {"step": trainer.global_step, "of": trainer.max_steps, "seconds": round(self.seconds, 1)}
-        write_atomically(self.folder.progress, json.dumps(progress))
+        write_atomically(self.folder.progress, json.dumps(progress), durable=False)
 
     def _write_history(self) -> None:
         if self.lease is None:

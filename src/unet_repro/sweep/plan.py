@@ -8,8 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from unet_repro.config import TrainConfig, make
 from unet_repro.config_nodes import Plain
+from unet_repro.data.datamodule import check_fits
 from unet_repro.errors import ConfigError
-from unet_repro.evaluation.evaluations import check_sections
+from unet_repro.evaluation.evaluations import check_measurable, check_sections
 from unet_repro.files import sha256
 from unet_repro.inspection.planned import plan_overrides, planned
 from unet_repro.inspection.text import say_inspected
@@ -100,8 +101,16 @@ def entry_of(
         keys: Keys of these that are swept.
         shared: What all arms share, in place of the numbers of ``base`` and its data.
         tuning_trials: Number of trials that chose the arm's settings.
+
+    Raises:
+        DataError: If its evaluations do not apply to the data or the configuration.
+        GeometryError: If an image is too small for its tiles.
     """
-    data = read(config)
+    data, train = read(config), set(read(config).split.train)
+    tiles, geometry = make("tiles", config.tiles), geometry_of_model(config)
+    check_fits(tiles, (one for one in data.samples if one.key in train), config.data_scale, geometry)
+    if config.experiment is not None and config.experiment.evaluations:
+        check_measurable(config, data.name, len(data.class_names))
     return Entry(
         experiment=config.experiment.name if config.experiment else "single",
         arm=arm,
@@ -115,9 +124,7 @@ def entry_of(
             *plan_overrides(config.plan),
             f"trainer.precision={config.trainer.precision}",
         ),  # auto must not be resolved again on a node
-        cost=float(
-            make("tiles", config.tiles).batch(geometry_of_model(config)).input_pixels * config.trainer.max_steps
-        ),
+        cost=float(tiles.batch(geometry).input_pixels * config.trainer.max_steps),
         comparison=sha256(json.dumps(shared or _shared(base, read(base)), sort_keys=True))[:12],
         speed_class=sha256(json.dumps(_speed(config), sort_keys=True))[:12],
         evaluations=check_sections(config.experiment.evaluations) if config.experiment else (),

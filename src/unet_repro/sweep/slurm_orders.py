@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unet_repro.errors import RunError
+
 FILE = "order.json"
 # States of a job that is not over; all other states are final.
 LIVE = {
@@ -54,15 +56,28 @@ def read_orders(runs_dir: Path) -> list[Order]:
     return orders
 
 
-def live_orders(runs_dir: Path) -> dict[str, tuple[Order, str]]:
+def live_orders(runs_dir: Path, *, required: bool = False) -> dict[str, tuple[Order, str]]:
     """Orders in SLURM's queue that have no answer yet, with the job's state, by run id.
 
-    Empty where there is no SLURM, or while it does not respond.
+    Args:
+        runs_dir: Folder of the runs.
+        required: Whether an answer of SLURM is needed: without, there are no orders while it does not respond.
+
+    Returns:
+        Empty where there is no SLURM.
+
+    Raises:
+        RunError: If an answer is needed and SLURM does not respond.
     """
     orders = [order for order in read_orders(runs_dir) if not order.is_answered]
     if not orders or shutil.which("squeue") is None:
         return {}
-    states = queue_states(order.job_id for order in orders) or {}
+    states = queue_states(order.job_id for order in orders)
+    if states is None and required:
+        raise RunError(
+            "SLURM does not respond: it is unknown which runs have a job already", hint="repeat the command in a minute"
+        )
+    states = states or {}
     return {order.run_id: (order, states[order.job_id]) for order in orders if states.get(order.job_id) in LIVE}
 
 

@@ -13,9 +13,9 @@ class StepBar(Callback):
         """Opens the bar; a resumed run starts at the step of its checkpoint."""
         self.bar = tqdm(total=trainer.max_steps, initial=pl_module.global_step, unit="step", desc="train")
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Advances the bar."""
-        self.bar.update()
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Advances the bar; several batches may make one step."""
+        self.bar.update(trainer.global_step - self.bar.n)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Shows the latest measures."""

@@ -235,6 +235,12 @@ def _check_share(config: TrainConfig, tiles: TileData, net: nn.Module) -> None:
             f"trainer.devices={devices} cannot divide {len(tiles.samples['val'])} validation images",
             hint="use fewer devices, or more validation images",
         )
+    if 0 < len(tiles.threshold_samples) < devices:
+        raise ConfigError(
+            f"trainer.devices={devices} cannot divide {len(tiles.threshold_samples)} training images for the choice of "
+            "the threshold",
+            hint="use fewer devices, or trainer.threshold_images=0",
+        )
     has_batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
     if has_batch_norm and config.trainer.accelerator == "cpu":
         raise ConfigError(

@@ -6,6 +6,7 @@ The original process is the first; it spawns the others, which run the same func
 import contextlib
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -93,5 +94,8 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
 
 def _run(function: Callable[..., None], arguments: tuple[Any, ...], rank: int) -> None:
     os.environ["LOCAL_RANK"] = str(rank)
+    for name in ("SIGUSR1", "SIGUSR2"):  # a scheduler may warn every process; the first device decides what follows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: None)
     with contextlib.suppress(Stopped):  # the first device reports it
         function(*arguments, rank)

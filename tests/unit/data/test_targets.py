@@ -43,6 +43,12 @@ def test_distances_peak_at_one_in_every_object_and_are_those_of_scipy():
     assert values[TOUCHING == 0].max() == 0
 
 
+def test_numbers_of_objects_may_be_large():
+    instances = np.array([[0, 0, 0, 0, 0], [0, 3, 3, 0, 9], [0, 3, 3, 0, 9]], np.int32)
+    large = np.where(instances == 9, 2_000_000_000, instances).astype(np.int32)
+    np.testing.assert_array_equal(Distance().values(large), Distance().values(instances))
+
+
 def test_an_object_that_the_image_cuts_has_no_outline_there():
     labels = np.zeros((9, 9), np.int32)
     labels[:, :4] = 1

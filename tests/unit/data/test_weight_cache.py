@@ -110,11 +110,15 @@ def test_a_failed_write_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cheap_and_nameless_maps_are_not_stored(two_cells: Labels, tmp_path: Path) -> None:
+def of_ones_own(instances: Labels, class_counts: npt.NDArray[np.float64]) -> weight_maps.Weights:
+    return paper(instances, class_counts)
+
+
+def test_cheap_maps_and_those_of_ones_own_are_not_stored(two_cells: Labels, tmp_path: Path) -> None:
     def nameless(instances: Labels, class_counts: npt.NDArray[np.float64]) -> weight_maps.Weights:
         return paper(instances, class_counts)
 
-    for weight_map in (none, class_balance, nameless):
+    for weight_map in (none, class_balance, nameless, of_ones_own):
         cached(weight_map, two_cells, COUNTS, cache_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -109,5 +109,6 @@ def test_cached_files_of_a_control_group_count_as_free(tmp_path, monkeypatch):
     assert planner.free_bytes() > 1_000_000
     (tmp_path / "memory.max").write_text("1000000\n")
     assert planner.free_bytes() == 100_000
+    assert planner.total_bytes() == 1_000_000
     (tmp_path / "memory.stat").write_text("anon 100000\ninactive_file 800000\nactive_file 5\n")
     assert planner.free_bytes() == 900_000

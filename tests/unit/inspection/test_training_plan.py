@@ -80,8 +80,8 @@ def test_many_images_are_trained_on_longer_up_to_a_limit():
 
 
 def test_a_tile_stays_within_half_of_the_free_memory():
-    assert plan(conditions=Conditions(free_bytes=2e9)).tile == 396
-    found = plan(conditions=Conditions(free_bytes=2e8))
+    assert plan(conditions=Conditions(memory_bytes=2e9)).tile == 396
+    found = plan(conditions=Conditions(memory_bytes=2e8))
     assert is_legal(found.tile, 3)
     assert found.tile < 396
     assert found.memory_gb / found.batch <= 0.1 < memory_gb(found.tile + 8, 1, 3, 16)

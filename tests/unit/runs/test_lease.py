@@ -1,9 +1,11 @@
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -128,6 +130,37 @@ def test_a_holder_that_lost_its_place_is_told_and_leaves_the_new_record(tmp_path
         with pytest.raises(RunHeld, match="node7.* has taken over"):
             mine.check()
     assert read_holder(tmp_path).token == "theirs"
+
+
+def test_a_file_system_that_fails_to_answer_costs_no_worker_its_place(tmp_path, monkeypatch):
+    honest, failing = Path.read_text, threading.Event()
+
+    def read_text(self, *arguments, **options):
+        if failing.is_set() and self.name == RECORD:
+            raise OSError(errno.ESTALE, "stale file handle")
+        return honest(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    with hold(tmp_path) as held:
+        failing.set()
+        time.sleep(0.2)
+        held.check()
+        held.confirm()
+        failing.clear()
+        before = (tmp_path / RECORD).stat().st_mtime_ns
+        time.sleep(0.3)
+        assert (tmp_path / RECORD).stat().st_mtime_ns > before  # the heart still beats
+
+
+def test_a_worker_that_was_suspended_notices_its_successor_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_S", 60.0)
+    with hold(tmp_path) as held:
+        write_record(tmp_path)
+        held.check()
+        with pytest.raises(RunHeld, match="process .* on node7 has taken over"):
+            held.confirm()
+        with pytest.raises(RunHeld):
+            held.check()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):

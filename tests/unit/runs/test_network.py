@@ -65,7 +65,7 @@ def test_arrays_that_cannot_be_predicted_are_refused(run):
     network = open_network(run[0].path)
     image = np.zeros((3, 40, 40))
     for wrong, message in (
-        (image[0], "has 1 channels"),
+        (image[0], "has 1 channel, but"),
         (image[:, :0], "shape"),
         (image[None], "shape"),
         (image + np.nan, "NaN"),

@@ -2,7 +2,7 @@ import pytest
 
 from unet_repro.commands.hydra_app import compose
 from unet_repro.config import check
-from unet_repro.errors import ConfigError
+from unet_repro.errors import ConfigError, DataError, GeometryError
 from unet_repro.runs.ledger import Entry, unique
 from unet_repro.sweep.plan import once_for_all_seeds, plan
 
@@ -68,8 +68,15 @@ def test_runs_know_what_is_to_be_measured_on_them():
 
 
 def test_an_unknown_evaluation_is_refused_before_any_work():
-    with pytest.raises(ConfigError, match="there is no 'nonsense'"):
+    with pytest.raises(ConfigError, match="unknown section 'nonsense'"):
         planned("experiment=overlap_tile", "experiment.evaluations=[nonsense]")
+
+
+def test_what_no_run_can_do_is_refused_before_any_is_trained():
+    with pytest.raises(GeometryError, match="larger than the mirrored image allows"):
+        planned("data.size_px=96", "tiles.size=572", "tiles.budget=1x572")
+    with pytest.raises(DataError, match="of runs without target and data.scale"):
+        planned("experiment=overlap_tile", "data.scale=0.5", "tiles.size=188", "tiles.budget=1x188")
 
 
 def test_seeds_of_one_comparison_belong_together_although_each_holds_out_another_fold():

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from unet_repro.commands.sweep_status import look
+from unet_repro.errors import RunError
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.sweep.slurm_orders import live_orders, read_orders, remove_orders, write_order
@@ -42,6 +43,8 @@ def test_jobs_in_the_queue_without_an_answer_are_live(runs_dir):
 def test_without_slurm_or_its_response_nothing_is_live(runs_dir, monkeypatch):
     (runs_dir.parent / "bin" / "squeue").write_text("#!/bin/sh\nexit 1\n")
     assert live_orders(runs_dir) == {}
+    with pytest.raises(RunError, match="SLURM does not respond"):  # before submitting, which would be a second job
+        live_orders(runs_dir, required=True)
     monkeypatch.setenv("PATH", "")
     assert live_orders(runs_dir) == {}
 

@@ -1,3 +1,4 @@
+import multiprocessing
 import signal
 import time
 
@@ -7,9 +8,10 @@ from tiny import tiny
 from torch._dynamo.utils import counters
 
 from unet_repro.config import check
-from unet_repro.errors import ConfigError, Stopped
+from unet_repro.errors import ConfigError, Stopped, TrainingError
 from unet_repro.train import train
 from unet_repro.training.build import run_folder
+from unet_repro.training.ranks import beside
 from unet_repro.training.task import SegmentationTask
 
 ONE = ["split.val_share=0.34", "trainer.precision=64-true", "trainer.max_steps=4"]  # two validation images
@@ -22,6 +24,22 @@ TWO = [
     "trainer.threads=1",
     "trainer.progress=false",
 ]
+
+
+def fails(rank):
+    raise MemoryError(f"of device {rank}")
+
+
+def test_the_failure_of_another_process_is_the_reason(capfd):
+    def lose_connection():
+        multiprocessing.active_children()[0].join(60)
+        raise RuntimeError("connection closed by peer")
+
+    with pytest.raises(TrainingError, match="the process of device 1 of 2 failed"), beside(fails, (), 2):
+        lose_connection()
+    assert "MemoryError: of device 1" in capfd.readouterr().err
+    with pytest.raises(ConfigError, match="ours"), beside(fails, (), 2):
+        raise ConfigError("ours", hint="none")
 
 
 @pytest.mark.slow

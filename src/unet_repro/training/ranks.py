@@ -8,14 +8,15 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from unet_repro.errors import Stopped
+from unet_repro.errors import Stopped, TrainingError, UserError
 
 _PLACE = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
 
@@ -63,6 +64,9 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
         function: A module-level function, so that a new process can import it.
         arguments: Its arguments; they must be picklable.
         num_devices: Number of devices; 1 starts no further processes.
+
+    Raises:
+        TrainingError: If the block fails because one of the processes has failed.
     """
     if num_devices == 1:
         yield
@@ -79,6 +83,13 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
             process.start()
         os.environ["LOCAL_RANK"] = "0"
         yield
+    except Exception as error:
+        # Errors that are not ours are those of a lost connection; of a diverged loss, every process has the same.
+        if not isinstance(error, UserError) and (failed := _failed(others)) is not None:
+            raise TrainingError(
+                f"the process of device {failed} of {num_devices} failed; its message is above", hint="see there"
+            ) from error
+        raise
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
@@ -90,6 +101,13 @@ def beside(function: Callable[..., None], arguments: tuple[Any, ...], num_device
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _failed(processes: Sequence[SpawnProcess]) -> int | None:
+    """The rank of a process that has ended with an error, if there is one."""
+    for process in processes:
+        process.join(0.5)
+    return next((rank for rank, process in enumerate(processes, start=1) if process.exitcode), None)
 
 
 def _run(function: Callable[..., None], arguments: tuple[Any, ...], rank: int) -> None:

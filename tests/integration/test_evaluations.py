@@ -173,7 +173,7 @@ def test_how_it_was_measured_is_on_record(record):
 
 
 def test_unknown_sections_and_damaged_files_are_refused(run, tmp_path):
-    with pytest.raises(ConfigError, match="no 'nonsense'"):
+    with pytest.raises(ConfigError, match="unknown section 'nonsense'"):
         evaluate(run, ["nonsense"])
     with pytest.raises(RunError, match="not a run's folder"):
         evaluate(tmp_path, ["scores"])

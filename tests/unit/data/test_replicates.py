@@ -88,7 +88,7 @@ def test_tuning_never_sees_the_held_out_block_and_keeps_its_gaps(sizes, fold, ga
 def test_tuning_needs_a_share_and_something_to_train_on():
     with pytest.raises(DataError, match=r"judge_share=1.0 must be between 0 and 1"):
         tune(stack(30), judge_share=1.0)
-    with pytest.raises(DataError, match="split=tune leaves no train samples"):
+    with pytest.raises(DataError, match="split=tune leaves no training images"):
         tune(stack(4), fold=0)
 
 

@@ -124,7 +124,7 @@ def test_more_folds_than_samples_leave_one_empty():
 def test_a_part_that_would_be_empty_is_refused(splitter):
     with pytest.raises(DataError, match=f"split={splitter.__name__} leaves no (training|validation) images"):
         splitter(stack(1))
-    with pytest.raises(DataError, match=f"split={splitter.__name__} leaves no train samples"):
+    with pytest.raises(DataError, match=f"split={splitter.__name__} leaves no training images"):
         splitter(stack(4, part="test"))
 
 

@@ -10,7 +10,7 @@ from unet_repro.report.credits import TITLES
 from unet_repro.report.record import RecordOfScale, published_record, scales_of
 from unet_repro.runs.ledger import Entry, Ledger
 from unet_repro.trial.claims import EXPERIMENTS
-from unet_repro.trial.contrasts import Contrast
+from unet_repro.trial.contrasts import Contrast, Words
 from unet_repro.trial.judge import judge
 from unet_repro.trial.looks import FIRST_SEED, LOOKS
 from unet_repro.trial.measures import MEASURES
@@ -131,13 +131,16 @@ def in_short(result: PartResult) -> str:
     for one in result.contrasts:
         own = one.contrast.words or words
         found = {
-            "supported": own.supported + (f"; in these runs {own.better}" if seems_better(one, own) else ""),
+            "supported": own.supported,
             "refuted": own.opposite if one.opposite else own.refuted,
             "not testable here": f"not testable here: {premise.fails if premise else ''}",
         }
         clauses.setdefault(found.get(one.word, left), []).append(one)
     clauses |= {left: clauses.pop(left)} if left in clauses else {}  # last
-    return f"{capital('; '.join(_clause(clause, members) for clause, members in clauses.items()))}."
+    said = [
+        text for clause, members in clauses.items() for text in (_clause(clause, members), *_better(members, words))
+    ]
+    return f"{capital('; '.join(said))}."
 
 
 def _clause(clause: str, members: Sequence[ContrastResult]) -> str:
@@ -154,6 +157,17 @@ def _clause(clause: str, members: Sequence[ContrastResult]) -> str:
         least, most = (signed(mean) for mean in (min(found.values()), max(found.values())))
         differences = f"{len(found)} differences, the smallest {least} {unit}, the largest {most} {unit}"
     return f"{clause} ({differences})"
+
+
+def _better(members: Sequence[ContrastResult], words: Words) -> list[str]:
+    """What some of the supported differences of a clause seem to show beyond it, with their number."""
+    found = [
+        own.better
+        for one in members
+        if one.word == "supported" and seems_better(one, own := one.contrast.words or words)
+    ]
+    number = f" ({len(found)} of {len(members)})" if len(found) < len(members) else ""
+    return [f"in these runs {better}{number}" for better in dict.fromkeys(found)]
 
 
 def parts_of(trial: Mapping[str, Any]) -> list[Plain]:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.draw import disk, ellipse
 
-from unet_repro.data.drawn import read
+from unet_repro.data.drawn import read, roi_files
 from unet_repro.data.drawn.read import images_of, read_drawn_labels
 from unet_repro.data.drawn.shapes import Drawn
 from unet_repro.errors import DataError
@@ -201,6 +202,28 @@ def test_rois_of_a_stack_are_on_their_pages(tmp_path):
     roifile.roiwrite(tmp_path / "a.zip", rois)
     pages, _ = read_drawn_labels(tmp_path / "a.zip", "", HW, 3)
     assert [page[4, 4] for page in pages] == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("position", "z", "t", "leading", "page"),
+    [
+        (0, 0, 0, [("T", 3)], None),
+        (2, 0, 0, [("Q", 3)], 1),
+        (0, 1, 3, [("T", 3)], 2),
+        (0, 2, 1, [("T", 1), ("Z", 5)], 1),
+        (0, 2, 3, [("T", 3), ("Z", 5)], 11),
+        (0, 2, 3, [("Z", 5), ("T", 3)], 5),
+    ],
+)
+def test_rois_of_a_hyperstack_are_at_their_depth_and_time(position, z, t, leading, page):
+    roi = SimpleNamespace(position=position, z_position=z, t_position=t)
+    assert roi_files._page(roi, leading) == page
+
+
+def test_a_roi_at_a_position_that_the_image_lacks_is_refused():
+    roi = SimpleNamespace(position=0, z_position=6, t_position=1)
+    with pytest.raises(ValueError, match="which is not in an image of"):
+        roi_files._page(roi, [("T", 3), ("Z", 5)])
 
 
 def test_the_classes_of_objects_are_their_values_if_classes_are_given(tmp_path):

@@ -3,11 +3,14 @@
 import csv
 import json
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+import torch
+import zarr
 from skimage.measure import regionprops_table
 from tiny import tiny
 from trained import GREY, random_run
@@ -16,9 +19,10 @@ from unet_repro.data.drawn.read import read_drawn_labels
 from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.inference.instance_settings import InstanceOverrides, InstanceSettings
 from unet_repro.inference.journal import Journal
+from unet_repro.inference.result import Result
 from unet_repro.objects import planes
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction_jobs import PredictSettings, _signature
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import describe_network, open_network
 from unet_repro.runs.object_settings import read_choice, write_choice
@@ -153,6 +157,21 @@ def test_the_page_of_another_batch_is_not_replaced(run, tmp_path):
         predict(settings(run, tmp_path / "1.tif", tmp_path / "out"))
     assert (tmp_path / "out/objects.csv").read_bytes() == before
     assert not (tmp_path / "out/1.tif").exists()
+
+
+def test_another_memory_limit_and_a_rewritten_zarr_are_another_prediction(run, tmp_path):
+    network = open_network(run)
+    predictor = SimpleNamespace(result=Result("classes", "float32", InstanceSettings()), device=torch.device("cpu"))
+    array = zarr.create_array(tmp_path / "a.zarr", data=grey(60, 50), chunks=(30, 50))
+
+    def signature(**options):
+        return _signature(tmp_path / "a.zarr", network, settings(run, "", tmp_path / "out", **options), predictor)
+
+    before = signature()
+    assert signature() == before
+    assert signature(memory_gb=0.1) != before
+    array[:30] = 7
+    assert signature() != before
 
 
 def test_a_prediction_killed_after_its_output_has_its_name_is_finished(run, tmp_path, monkeypatch):

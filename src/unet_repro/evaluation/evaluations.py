@@ -85,14 +85,14 @@ def check_measurable(config: TrainConfig, data: str, num_classes: int) -> None:
     Raises:
         DataError: If they do not.
     """
+    why = ""
     if num_classes != NUM_CLASSES:
+        why = f"of two classes; {data} has {num_classes}"
+    elif config.target is not None or config.data_scale is not None:
+        why = "of runs without target and data.scale"
+    if why:
         raise DataError(
-            f"the trial's measures are of two classes; {data} has {num_classes}",
-            hint="set experiment.evaluations=[]; `unet-repro evaluate` measures such runs",
-        )
-    if config.target is not None or config.data_scale is not None:
-        raise DataError(
-            "the trial's measures are of runs without target and data.scale",
+            f"the trial's measures are {why}",
             hint="set experiment.evaluations=[]; `unet-repro evaluate` measures such runs",
         )
 

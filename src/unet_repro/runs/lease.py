@@ -123,7 +123,11 @@ class Lease:
             RunHeld: If the record belongs to another worker.
         """
         if self._lost:
-            raise self._taken()
+            raise RunHeld(
+                f"{read_holder(self.folder) or 'another process'} has taken over {self.folder}: this process was "
+                f"silent for more than {SILENT_S:g} s",
+                hint="let it finish the run; the same command resumes once it has ended",
+            )
 
     def confirm(self) -> None:
         """``check``, after reading the record again: for a process that may have been suspended.
@@ -134,13 +138,6 @@ class Lease:
         self._lost = self._lost or self._is_lost()
         self.check()
 
-    def _taken(self) -> RunHeld:
-        return RunHeld(
-            f"{read_holder(self.folder) or 'another process'} has taken over {self.folder}: this process was "
-            f"silent for more than {SILENT_S:g} s",
-            hint="let it finish the run; the same command resumes once it has ended",
-        )
-
     def take(self, *, locked: bool) -> None:
         """Writes the record.
 
@@ -150,13 +147,17 @@ class Lease:
         Raises:
             RunHeld: If a live worker has a record.
         """
+        takes_over = False
         while True:
             try:
                 with self.record.open("x") as file:
                     json.dump(asdict(self.holder), file)
             except FileExistsError:
                 self._remove_if_dead(locked)
+                takes_over = True
             else:
+                if takes_over and not locked:
+                    self._settle()
                 self._thread.start()
                 return
 
@@ -175,11 +176,23 @@ class Lease:
             raise held(self.folder)
         # Moved aside first: of several workers that find a dead record only one moves it; a live record is put back.
         aside = self.record.with_name(f".{RECORD}.{uuid.uuid4().hex}.part")
+        if _read(self.record) != seen:  # another worker was quicker
+            return
         with contextlib.suppress(FileNotFoundError):
             self.record.rename(aside)
             if _read(aside) != seen and not self.record.exists():
                 aside.rename(self.record)
             aside.unlink(missing_ok=True)
+
+    def _settle(self) -> None:
+        """Waits for others that found the same dead record: one that was about to move it may have moved ours.
+
+        Raises:
+            RunHeld: If another worker has the run.
+        """
+        time.sleep(min(1.0, SILENT_S / 10))
+        if self._is_lost():
+            raise held(self.folder)
 
     def _is_silent(self) -> bool:
         """Watches another machine's record, by this machine's monotonic clock."""

@@ -106,8 +106,8 @@ def entry_of(
         DataError: If its evaluations do not apply to the data or the configuration.
         GeometryError: If an image is too small for its tiles.
     """
-    data, train = read(config), set(read(config).split.train)
-    tiles, geometry = make("tiles", config.tiles), geometry_of_model(config)
+    data, tiles, geometry = read(config), make("tiles", config.tiles), geometry_of_model(config)
+    train = set(data.split.train)
     check_fits(tiles, (one for one in data.samples if one.key in train), config.data_scale, geometry)
     if config.experiment is not None and config.experiment.evaluations:
         check_measurable(config, data.name, len(data.class_names))

@@ -16,7 +16,7 @@ from unet_repro.report.open_table import FOLDER, table
 from unet_repro.report.page import render
 from unet_repro.report.page_data import page_data
 from unet_repro.report.record import RecordOfScale, digest, scales_of
-from unet_repro.report.table import EXPLAINED, table_texts
+from unet_repro.report.table import EXPLAINED_WIDE, table_texts
 from unet_repro.report.table import to_markdown as arms_to_markdown
 from unet_repro.report.verdict_files import to_markdown, verdict_texts
 from unet_repro.report.verdicts import judged_record, parts_of
@@ -162,7 +162,7 @@ class Published:
         ]
         picture = f"![Curves and scores](../record/{trial['scale']}/figures/{experiment}.png)"
         shown = [picture] if any(arm.done for arm in arms) else []
-        return "\n\n".join([f"For {trial['scope']}:", *found, arms_to_markdown(arms) + f"\n{EXPLAINED}", *shown])
+        return "\n\n".join([f"For {trial['scope']}:", *found, arms_to_markdown(arms) + f"\n{EXPLAINED_WIDE}", *shown])
 
     @staticmethod
     def _filled(readme: Path, text: str) -> str:

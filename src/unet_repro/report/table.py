@@ -13,19 +13,16 @@ from unet_repro.report.arms import Arm, Score, arms_of, comparisons_of, measured
 
 REPORT_DIR = Path("reports/ablations")
 
-# Shown in narrow tables; the CSV has all. What their names mean is printed below them.
-_COLUMNS = ("iou", "iou_per_image", "iou_pooled", "val_loss")
+# The measures shown in the terminal and in Markdown; the CSV has all. What their names mean is printed below them.
+_NARROW = ("iou", "iou_per_image", "iou_pooled", "val_loss")
+_WIDE = ("iou", "iou_per_image", "iou_pooled", "v_rand", "val_loss")
 _MISSING = "-"
 EXPLAINED = (
     "iou: at the run's own threshold; iou_per_image, iou_pooled: of the most likely class, as a mean over the "
     "validation images, and of all their pixels together; after the last step, mean over the classes. val_loss: "
     "unweighted cross-entropy. Mean ± standard deviation over n seeds."
 )
-
-
-def columns_of(arms: Sequence[Arm]) -> list[str]:
-    """The measures of the narrow tables that any of these arms has."""
-    return [key for key in _COLUMNS if key in measured(arms)]
+EXPLAINED_WIDE = f"{EXPLAINED} v_rand: thinned V_rand at the run's own threshold, mean over the validation images."
 
 
 def cells(arm: Arm, columns: Sequence[str]) -> list[str]:
@@ -50,7 +47,7 @@ def title(arm: Arm) -> str:
 
 def to_markdown(arms: Sequence[Arm]) -> str:
     """One Markdown table with all comparisons; shared settings are in the last columns."""
-    columns = columns_of(arms)
+    columns = [key for key in _WIDE if key in measured(arms)]
     head = ["experiment", "arm", "n", *columns, "tiles a step", "steps", "data", "scale"]
     lines = []
     for arm in arms:
@@ -93,14 +90,14 @@ def write_tables(runs_dir: Path, experiments: Sequence[str] | None, report_dir: 
 
 def table_texts(arms: Sequence[Arm]) -> dict[str, str]:
     """The content of ``table.csv`` and ``table.md``."""
-    return {"table.csv": to_csv(arms), "table.md": f"{to_markdown(arms)}\n{EXPLAINED}\n"}
+    return {"table.csv": to_csv(arms), "table.md": f"{to_markdown(arms)}\n{EXPLAINED_WIDE}\n"}
 
 
 def print_tables(arms: Sequence[Arm]) -> None:
     """Prints one table for each comparison, narrow enough for 80 columns."""
     console = Console()
     for group in comparisons_of(arms).values():
-        columns = columns_of(group)
+        columns = [key for key in _NARROW if key in measured(group)]
         heading = title(next((arm for arm in group if arm.done), group[0]))
         table = Table("arm", "n", *columns, title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for arm in group:

@@ -88,6 +88,7 @@ def test_each_iou_has_its_own_name(runs):
 def test_record_and_folder_name_measures_alike():
     (arm, *_) = arms_of(runs_of_record(made_trial([100])))
     assert {"iou", "iou_per_image", "iou_pooled", "v_rand", "val_loss", "train_loss"} == set(arm.scores)
+    assert "| iou | iou_per_image | iou_pooled | v_rand | val_loss |" in to_markdown([arm])
 
 
 def test_arms_are_in_the_order_of_their_comparison():

@@ -67,6 +67,25 @@ _C5_FINAL = versus(
     ),
 )
 _C6 = (versus("with elastic", "without elastic", "S", _IOU),)
+_C7B = tuple(
+    versus(
+        "base",
+        "base",
+        "N",
+        _FINE,
+        measures=measures,
+        name=f"mirror − {other}",
+        words=Words(
+            f"mirroring is not worse than {other}",
+            f"mirroring is worse than {other}",
+            better=f"mirroring is better than {other}",
+        ),
+    )
+    for other, measures in (
+        ("zeros", ("border_mirror", "border_zeros")),
+        ("real surroundings", ("border_inner_mirror", "border_inner_real")),
+    )
+)
 _C9 = (versus("with neighbours", "without neighbours", "S", _IOU, name="with − without neighbours"),)
 _C10A = tuple(versus(norm, "none", "S", _IOU) for norm in _NORMS)
 
@@ -280,19 +299,7 @@ CLAIMS: tuple[Claim, ...] = (
                 "Near the border, is an image continued by its mirror image segmented at least as well as one "
                 "continued by zeros, or by what is really there?",
                 Words("mirroring is not worse", "mirroring is worse", better="mirroring is better"),
-                (
-                    versus(
-                        "base", "base", "N", _FINE, measures=("border_mirror", "border_zeros"), name="mirror − zeros"
-                    ),
-                    versus(
-                        "base",
-                        "base",
-                        "N",
-                        _FINE,
-                        measures=("border_inner_mirror", "border_inner_real"),
-                        name="mirror − real surroundings",
-                    ),
-                ),
+                _C7B,
             ),
         ),
     ),

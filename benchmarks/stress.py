@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from unet_repro.files import sha256
 from unet_repro.report.publish import renew
+from unet_repro.runs.checkpoint import weights_sha256
 from unet_repro.runs.lease import read_holder
 from unet_repro.runs.provenance import provenance
 
@@ -48,10 +49,10 @@ def fingerprints(runs_dir: Path) -> dict[str, tuple[str, ...]]:
     found = {}
     for result in sorted(runs_dir.glob("*/result.json")):
         folder = result.parent
-        weights = []
-        for name in ("last.ckpt", "best.ckpt"):
-            state = torch.load(folder / name, weights_only=True)["state_dict"]
-            weights.append(sha256(*(part for key in sorted(state) for part in (key, state[key].numpy()))))
+        weights = [
+            weights_sha256(torch.load(folder / name, weights_only=True)["state_dict"])
+            for name in ("last.ckpt", "best.ckpt")
+        ]
         texts = [sha256((folder / name).read_text()) for name in ("result.json", "history.csv")]
         found[folder.name] = (*texts, *weights)
     return found

@@ -76,6 +76,14 @@ def replacing(path: Path, *, previous: Path | None = None, durable: bool = True)
         temporary.unlink(missing_ok=True)
 
 
+def changed_ns(path: Path) -> int | None:
+    """When a file was last written, in ns; ``None`` if there is none, such as one that was removed just now."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def _sync_names(folder: Path) -> None:
     """Syncs the names of a folder's files to disk, where the system can."""
     with suppress(OSError):  # Windows does not open folders, and some network file systems do not sync them

@@ -112,7 +112,8 @@ def plan_job(
         start = None
     if start is None and not settings.overwrite:
         check_new(target, predictor.result.extras)
-    if predictor.result.kind == "instances" and predictor.result.instances.method != "components":
+    is_done = start is not None and start.done
+    if predictor.result.kind == "instances" and predictor.result.instances.method != "components" and not is_done:
         height, width = sizes.full_hw
         needed = WATERSHED_BYTES_PER_PIXEL * height * width
         if needed > free_bytes():

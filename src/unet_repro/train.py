@@ -9,10 +9,10 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
 from unet_repro.errors import Abandoned, RunHeld, Stopped
-from unet_repro.files import sha256
 from unet_repro.inspection.planned import planned
 from unet_repro.inspection.text import say_inspected
 from unet_repro.machine import check_device
+from unet_repro.runs.checkpoint import weights_sha256
 from unet_repro.runs.lease import Lease
 from unet_repro.runs.network import describe_network
 from unet_repro.runs.provenance import provenance
@@ -116,10 +116,5 @@ def _result(training: Training, recorder: Recorder) -> Result:
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "final": recorder.rows[-1],
         "best": recorder.best,
-        "weights": {"last": _hash(task.state_dict()), "best": _hash(recorder.best_weights)},
+        "weights": {"last": weights_sha256(task.state_dict()), "best": weights_sha256(recorder.best_weights)},
     }
-
-
-def _hash(weights: dict[str, Any]) -> str:
-    """SHA-256 over names and tensors."""
-    return sha256(*(part for name in sorted(weights) for part in (name, weights[name].detach().cpu().numpy())))

@@ -132,6 +132,16 @@ def test_settings_that_do_not_go_together_count_as_a_trial_and_are_told(tmp_path
     assert f"trial {refused[0].number} refused: input size 88 is not legal" in done.stdout
 
 
+def test_what_defines_an_arm_is_not_searched(tmp_path):
+    space = 'hydra.sweeper.space=["optimizer.lr=tag(log,interval(1e-4,1e-1))","model.norm=choice(batch,none)"]'
+    done = unet_repro(*SEARCH, "experiment=normalisation", space, cwd=tmp_path)
+    assert done.returncode != 0
+    assert (
+        "the arm 'batch' has model.norm=batch, but hydra.sweeper.space searches model.norm for all arms" in done.stderr
+    )
+    assert not list(tmp_path.glob("runs/*/config.yaml"))
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -1,1 +1,1 @@
-"""Hydra plugins of unet-repro: the sweeper over an experiment's arms."""
+"""Hydra plugins of unet-repro: the sweeper over an experiment's arms, and the search."""

@@ -4,7 +4,7 @@ Hydra finds it by the name of the namespace package. It works with any launcher:
 sweep resumes when it is started again, and finished runs are not launched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +103,7 @@ class ArmsSweeper(Sweeper):
         def is_done(entry: "Entry") -> bool:
             return is_evaluated(runs_dir / entry.run_id, entry.evaluations)
 
-        trained = [entry for entry in entries if RunFolder(runs_dir / entry.run_id).result_file.exists()]
+        trained = [entry for entry in entries if RunFolder(runs_dir / entry.run_id).is_done]
         distinct = {(entry.run_id, entry.evaluations): entry for entry in trained if not is_done(entry)}
         if not distinct:
             return []
@@ -119,17 +119,24 @@ class ArmsSweeper(Sweeper):
 
         def is_over(entry: "Entry") -> bool:
             run = RunFolder(runs_dir / entry.run_id)
-            return run.result_file.exists() and is_evaluated(run.path, entry.evaluations)
+            return run.is_done and is_evaluated(run.path, entry.evaluations)
 
         if (runs_dir / "slurm").is_dir():
             remove_orders(runs_dir, {entry.run_id for entry in entries if is_over(entry)})
 
-    def _launch(self, entries: Sequence["Entry"]) -> Sequence[JobReturn]:
-        overrides = [
-            [*entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}"] for entry in entries
-        ]
+    def _launch(
+        self, entries: Sequence["Entry"], more: Mapping[str, Sequence[str]] | None = None
+    ) -> Sequence[JobReturn]:
+        """Trains runs, with further overrides of some by run id; notes that were printed are not repeated."""
         from unet_repro.console import all_said  # noqa: PLC0415
 
+        overrides = [
+            [
+                *entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}",
+                *(more or {}).get(entry.run_id, ()),
+            ]
+            for entry in entries
+        ]  # fmt: skip
         with all_said():
             return self.launcher.launch(overrides, initial_job_idx=0)
 

@@ -96,15 +96,7 @@ class SearchSweeper(ArmsSweeper):
 
     def _launch_trials(self, entries: Sequence["Entry"], about: Mapping[str, str]) -> Sequence[JobReturn]:
         """Trains trials; each job receives its trial through an environment variable."""
-        from unet_repro.search.study import VARIABLE  # noqa: PLC0415
+        from unet_repro.search import TRIAL_VARIABLE  # noqa: PLC0415
 
-        return self.launcher.launch(
-            [
-                [
-                    *entry.overrides, "trainer.progress=false", f"hydra.job.name={entry.run_id}",
-                    f"+hydra.job.env_set.{VARIABLE}='{about[entry.run_id]}'",
-                ]
-                for entry in entries
-            ],
-            initial_job_idx=0,
-        )  # fmt: skip
+        more = {run_id: [f"+hydra.job.env_set.{TRIAL_VARIABLE}='{text}'"] for run_id, text in about.items()}
+        return self._launch(entries, more)

@@ -140,10 +140,9 @@ def _of_settings(verb: str, arguments: Sequence[str], word: str) -> list[str]:
     if conf_files.options(plain, folders):
         values = _listed(value, conf_files.options(plain, folders))
     elif plain == "run":
-        runs_dir = next((one.partition("=")[2] for one in arguments if one.startswith("runs_dir=")), "runs")
-        values = [f"{path.parent} " for path in sorted(Path(runs_dir).glob("*/config.yaml"))]
+        values = [f"{path.parent} " for path in sorted(_runs_dir(arguments).glob("*/config.yaml"))]
     elif plain == "comparison":
-        values = [f"{path.stem} " for path in sorted(Path("runs/ledger").glob("*.json"))]
+        values = [f"{path.stem} " for path in sorted(_runs_dir(arguments).glob("ledger/*.json"))]
     elif plain in settings and settings[plain].value in ("true", "false"):
         values = ["true ", "false "]
     elif plain in _FILES | _FOLDERS:
@@ -151,6 +150,10 @@ def _of_settings(verb: str, arguments: Sequence[str], word: str) -> list[str]:
     else:
         values = [f"{settings[plain].value} "] if plain in settings and "${" not in settings[plain].value else []
     return _starting(word, (f"{key}={one}" for one in values))
+
+
+def _runs_dir(arguments: Sequence[str]) -> Path:
+    return Path(next((one.partition("=")[2] for one in arguments if one.startswith("runs_dir=")), "runs"))
 
 
 def _listed(word: str, names: Iterable[str]) -> list[str]:

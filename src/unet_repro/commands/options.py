@@ -8,8 +8,8 @@ from pathlib import Path
 from unet_repro import conf_files
 from unet_repro.commands.argument_parser import Parser
 from unet_repro.commands.verbs import VERBS
+from unet_repro.report import REPORT_DIR
 
-REPORT_DIR = Path("reports/ablations")
 SHELLS = ("bash", "zsh", "fish")
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from unet_repro.commands.options import parser
 from unet_repro.errors import RunError
-from unet_repro.files import write_atomically, write_texts
+from unet_repro.files import changed_ns, write_atomically, write_texts
+from unet_repro.report import REPORT_DIR
 from unet_repro.report.arm_runs import ArmRun, runs_on_disk
 from unet_repro.report.arms import Arm, arms_of
 from unet_repro.report.page import render
 from unet_repro.report.page_data import page_data
 from unet_repro.report.record import RecordOfScale
-from unet_repro.report.table import REPORT_DIR, print_tables, table_texts
+from unet_repro.report.table import print_tables, table_texts
 from unet_repro.report.verdict_files import print_verdicts, write_verdicts
 from unet_repro.report.verdicts import judged_on_disk
 from unet_repro.runs.ledger import Ledger
@@ -160,7 +161,7 @@ def watch(runs_dir: Path, experiments: list[str] | None, out: Path, *, every_s: 
         time.sleep(every_s)
 
 
-def _state(runs_dir: Path) -> dict[str, int]:
+def _state(runs_dir: Path) -> dict[str, int | None]:
     """When each run's results and history were last written."""
     patterns = ("*/history.csv", "*/result.json", "*/error.txt", "*/evaluations/*.json", "ledger/*.json")
-    return {str(path): path.stat().st_mtime_ns for pattern in patterns for path in runs_dir.glob(pattern)}
+    return {str(path): changed_ns(path) for pattern in patterns for path in runs_dir.glob(pattern)}

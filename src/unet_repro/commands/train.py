@@ -17,9 +17,8 @@ from unet_repro.console import report_user_errors
 from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.machine import die_with_parent
 from unet_repro.runs.folder import SCORES_OF_SEEN, RunFolder
+from unet_repro.search import TRIAL_VARIABLE
 from unet_repro.train import Result, train
-
-TRIAL_VARIABLE = "UNET_REPRO_TRIAL"  # set for a job that is a trial of a search
 
 
 def main(arguments: list[str]) -> None:

@@ -54,7 +54,7 @@ def comparisons_of(runs_dir: Path, experiments: Sequence[str]) -> list[Compariso
     ledger = Ledger(runs_dir)
     found = []
     for name in experiments or [name for name in ledger.experiments() if name != "single"]:
-        entries = [entry for entry in ledger.read(name) if RunFolder(runs_dir / entry.run_id).result_file.exists()]
+        entries = [entry for entry in ledger.read(name) if RunFolder(runs_dir / entry.run_id).is_done]
         if entries:
             found.append(Comparison(name, question_of(name), {entry.run_id: entry.arm for entry in unique(entries)}))
     if not found:

@@ -52,7 +52,6 @@ class Difference:
 
     Attributes:
         group: The group.
-        baseline: The group that it is compared with.
         measure: Name of the measure.
         mean: Mean difference over their common seeds and images.
         low: Lower end of the 95 % interval; ``None`` if a single seed or image gives none.
@@ -61,7 +60,6 @@ class Difference:
     """
 
     group: str
-    baseline: str
     measure: str
     mean: float
     low: float | None
@@ -112,7 +110,7 @@ def differences(assessment: Assessment, baseline: Assessment) -> list[Difference
         values_SI = ours[measure].values - theirs[measure].values
         one = estimate(values_SI if len(values_SI) > 1 else values_SI.T)
         low, high = (one.low, one.high) if _has_intervals(assessment, ours[measure].num_images) else (None, None)
-        found.append(Difference(assessment.group, baseline.group, measure, one.mean, low, high, len(values_SI)))
+        found.append(Difference(assessment.group, measure, one.mean, low, high, len(values_SI)))
     return found
 
 

@@ -1,1 +1,1 @@
-"""Exports trained networks to ONNX and BioImage.IO."""
+"""Exports trained networks to BioImage.IO, ONNX, TorchScript, and a page for a browser."""

@@ -41,7 +41,6 @@ def write_page(path: Path, lines: Sequence[str], pictures: Sequence[str]) -> Non
     Raises:
         RunError: If it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = html.escape("\n".join(lines))
     write_atomically(
         path,

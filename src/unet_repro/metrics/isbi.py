@@ -28,7 +28,7 @@ def slice_measures(
 
     The challenge reports the best value over thresholds of the mean over slices. ``v_rand`` and ``v_info`` are measured
     after thinning the predicted borders (the final measures of the challenge); the others are its original measures:
-    ``warping_error``, ``rand_error`` and ``pixel_error`` (1 - F-score of the cells' pixels).
+    ``warping_error``, ``rand_error`` and ``pixel_error_f`` (1 - F-score of the cells' pixels).
 
     Args:
         truth: Instance numbers ``(H, W)``, 0 = membrane.

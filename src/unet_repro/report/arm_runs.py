@@ -148,7 +148,7 @@ def _of_entry(entry: Entry, runs_dir: Path) -> ArmRun:
 
 
 def _state(folder: RunFolder) -> State:
-    if folder.result_file.exists():
+    if folder.is_done:
         return "done"
     if folder.running:
         return "running"

@@ -8,10 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from unet_repro.files import csv_text, markdown_table, write_texts
+from unet_repro.report import REPORT_DIR
 from unet_repro.report.arm_runs import METRICS, runs_on_disk
 from unet_repro.report.arms import Arm, Score, arms_of, comparisons_of, measured, seeds_text
-
-REPORT_DIR = Path("reports/ablations")
 
 # The measures shown in the terminal and in Markdown; the CSV has all. What their names mean is printed below them.
 _NARROW = ("iou", "iou_per_image", "iou_pooled", "val_loss")

@@ -3,14 +3,15 @@
 import pickle
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unet_repro.errors import RunError, TrainingError
-from unet_repro.files import replacing
+from unet_repro.files import replacing, sha256
 from unet_repro.runs.folder import RunFolder
 
 _NET = "net."  # prefix of the network's weights in the task's state
@@ -79,6 +80,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise RunError(f"{path} is not a checkpoint of this program", hint="use a checkpoint of a run")
     return content
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the sorted names and the tensors of weights."""
+    return sha256(*(part for name in sorted(state) for part in (name, state[name].detach().cpu().numpy())))
 
 
 def _check_bytes(path: Path) -> None:

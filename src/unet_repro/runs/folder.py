@@ -8,7 +8,7 @@ progress.json    step, number of steps, seconds so far; rewritten while the run 
 last.ckpt        where a restarted run resumes; for a finished run, the end
 previous.ckpt    the checkpoint before, in case the last is damaged; exists only during training
 best.ckpt        weights at the best mean IoU on validation, written at the end
-placement.json   threads and instruction set of the latest attempt; a resumed run uses the same number of threads
+placement.json   code version, threads and instruction set of the latest attempt; a resumed run uses as many threads
 provenance.json  seconds, attempts, versions and machine: what may differ between two trainings of one run
 objects.json     settings for objects that evaluation chose, see ``object_settings``
 evaluations/     trial.json: the evaluation for the trial, see ``evaluation.evaluations``; trial.npz: predicted classes
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from unet_repro.errors import RunError
-from unet_repro.files import write_atomically
+from unet_repro.files import changed_ns, write_atomically
 from unet_repro.runs.lease import Holder, Lease, hold, is_running, read_holder
 
 if TYPE_CHECKING:  # slow to import, and lists of runs are fast
@@ -64,9 +64,14 @@ class RunFolder:
         return self.path.name
 
     @property
+    def is_done(self) -> bool:
+        """Whether it is finished: the result is written last."""
+        return self.result_file.exists()
+
+    @property
     def state(self) -> State:
         """The state of the run, from its files."""
-        if self.result_file.exists():
+        if self.is_done:
             return "done"
         if self.error.exists():
             return "failed"
@@ -80,10 +85,7 @@ class RunFolder:
     @property
     def checkpointed_at(self) -> int | None:
         """When the last checkpoint was written, in ns; ``None`` if there is none."""
-        try:
-            return self.last.stat().st_mtime_ns
-        except OSError:
-            return None
+        return changed_ns(self.last)
 
     def holder(self) -> Holder | None:
         """The worker that is training it, or that was killed while training it."""

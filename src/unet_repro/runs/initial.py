@@ -3,12 +3,11 @@
 import functools
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from unet_repro.errors import ConfigError, TrainingError
-from unet_repro.files import sha256
-from unet_repro.runs.checkpoint import check_architecture, load_network, read_checkpoint
-from unet_repro.runs.folder import RunFolder, open_run
+from unet_repro.runs.checkpoint import check_architecture, load_network, read_checkpoint, weights_sha256
+from unet_repro.runs.folder import open_run
 from unet_repro.runs.package import run_of
 
 
@@ -44,10 +43,9 @@ def start_from(net: nn.Module, init: str) -> None:
 
 
 def _weights(init: str) -> Path:
-    return RunFolder(open_run(run_of(init)).path).best
+    return open_run(run_of(init)).best
 
 
 @functools.lru_cache(maxsize=8)
 def _sha256(path: Path, _changed: int) -> str:
-    state: dict[str, Tensor] = read_checkpoint(path)["state_dict"]
-    return sha256(*(part for name in sorted(state) for part in (name, state[name].numpy())))
+    return weights_sha256(read_checkpoint(path)["state_dict"])

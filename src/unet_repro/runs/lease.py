@@ -112,7 +112,7 @@ class Lease:
         self.folder, self.record = folder, folder / RECORD
         pid = os.getpid()
         self.holder = Holder(socket.gethostname(), _boot(), pid, _born(pid) or 0.0, uuid.uuid4().hex)
-        self._lost = self._ended = False
+        self._lost = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
 

@@ -22,6 +22,7 @@ from unet_repro.runs.stopping import StopRequest
 Row = dict[str, float]
 OnRow = Callable[[Row], None]
 PROGRESS_EVERY_S = 2.0
+_SELECTS = "val/iou"  # its maximum selects the best weights
 SAVING_SHARE = 0.02  # largest share of the training time for intermediate checkpoints
 
 
@@ -68,7 +69,6 @@ class Recorder(Callback):
         val_every: Steps between validations.
         save_every_s: Seconds between checkpoints.
         on_row: Called with each row; an exception that it raises ends the training.
-        monitor: Measure whose maximum selects the best weights.
     """
 
     def __init__(
@@ -81,10 +81,9 @@ class Recorder(Callback):
         val_every: int,
         save_every_s: float,
         on_row: OnRow | None = None,
-        monitor: str = "val/iou",
     ) -> None:
         self.folder, self.lease, self.memory, self.stop = folder, lease, memory, stop
-        self.val_every, self.save_every_s, self.on_row, self.monitor = val_every, save_every_s, on_row, monitor
+        self.val_every, self.save_every_s, self.on_row = val_every, save_every_s, on_row
         self.rows: list[Row] = []
         self.seconds_at: list[float] = []  # training time at each row
         self.best: Row | None = None
@@ -157,7 +156,7 @@ class Recorder(Callback):
         row = {"step": trainer.global_step, **dict(sorted(measured.items()))}
         self.rows.append(row)
         self.seconds_at.append(self.seconds)
-        if self.best is None or row[self.monitor] > self.best[self.monitor]:
+        if self.best is None or row[_SELECTS] > self.best[_SELECTS]:
             self.best = row
             # As a checkpoint has them: a callback that validates averaged weights also saves these. Empty on further
             # devices, where there is no checkpoint.

@@ -14,7 +14,7 @@ from unet_repro.conf_files import PLACEMENT
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 # Not part of the words: columns of their own, or without effect on numbers.
 _ASIDE = {"data", "experiment", "logger", "scale", "seed", "arm", "runs_dir"}
-
+_LETTERS = 60  # of a run's name, after which the remaining overrides are only counted
 _ALONE = {"data_scale": "data.scale", "init": "init"}  # settings outside of groups, and how they are written
 
 
@@ -27,17 +27,16 @@ def in_words(settings: Mapping[str, Any]) -> str:
     return " ".join(_overrides(settings)) or "default"
 
 
-def shortened(settings: Mapping[str, Any], *, limit: int = 60) -> str:
+def shortened(settings: Mapping[str, Any]) -> str:
     """The same for a run's name: without the groups of the settings, where that is clear, and not much too long.
 
     Args:
         settings: A run's resolved configuration, as plain containers.
-        limit: Number of letters after which the remaining overrides are only counted.
     """
     overrides = _overrides(settings)
     names = Counter(map(_last_part, overrides))
     words = [one if names[_last_part(one)] > 1 else f"{_last_part(one)}={one.partition('=')[2]}" for one in overrides]
-    kept = [word for number, word in enumerate(words, 1) if number == 1 or len(", ".join(words[:number])) <= limit]
+    kept = [word for number, word in enumerate(words, 1) if number == 1 or len(", ".join(words[:number])) <= _LETTERS]
     more = [f"{len(words) - len(kept)} more"] if len(kept) < len(words) else []
     return ", ".join([*kept, *more]) or "default"
 

@@ -31,7 +31,8 @@ class StopRequest:
             self._before = {
                 signum: handler
                 for signum, handler in before.items()
-                if callable(handler) or (signum in _ALWAYS and handler is not signal.SIG_IGN)
+                # None: installed outside Python, which could not install it again
+                if callable(handler) or (signum in _ALWAYS and handler not in (signal.SIG_IGN, None))
             }
         self.listen()
         return self

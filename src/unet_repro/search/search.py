@@ -1,7 +1,7 @@
 """The studies of a search, one for each arm: suggests trials, trains them, records and shows the results."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from unet_repro.sweep.run_all import MAX_IN_VAIN, train_all
 from unet_repro.training.build import DataReader, run_folder
 
 Compose = Callable[[list[str]], DictConfig]
+_LEARNING_RATE = "optimizer.lr=tag(log,interval(1e-5,1e-2))"
 LOSSES = ("val/loss", "train/loss", "train/ce")  # measures of the history for which smaller is better
 
 
@@ -223,6 +224,17 @@ class Search:
         )
 
 
+def _check_not_searched(arm: str, own: Iterable[str], space: Iterable[str]) -> None:
+    """Refuses to search what defines an arm: a trial's value would replace the arm's."""
+    fixed = {text.partition("=")[0].lstrip("+"): text for text in own}
+    for key in space:
+        if key.lstrip("+") in fixed:
+            raise ConfigError(
+                f"the arm {arm!r} has {fixed[key.lstrip('+')]}, but hydra.sweeper.space searches {key} for all arms",
+                hint=f"give a search space without it, such as 'hydra.sweeper.space=[{_LEARNING_RATE}]'",
+            )
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -237,7 +249,9 @@ def arms_of(compose: Compose, given: Sequence[str], search: Search) -> list[Arm]
     named = base.experiment.arms if base.experiment else {}
     arms = []
     read = DataReader()
+    space = parse_space(search.space)
     for name, own in named.items() or [("search", [])]:
+        _check_not_searched(name, own, space)
         overrides = [*given, *own, *([f"arm={json.dumps(name)}"] if named else [])]
         config = planned(compose(overrides), read)
         shared = [
@@ -248,7 +262,7 @@ def arms_of(compose: Compose, given: Sequence[str], search: Search) -> list[Arm]
         journal = search.runs_dir / "search" / f"{study_name(name, digest)}.journal"
         arms.append(Arm(name, tuple(overrides), config, journal, compose, read))
     for arm in arms:
-        for key, distribution in parse_space(search.space).items():
+        for key, distribution in space.items():
             for value in values_of(distribution):
                 arm.entry([f"{key}={value}"])
     for arm in arms:

@@ -25,9 +25,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from unet_repro.errors import Abandoned, RunError, TrainingError
 from unet_repro.files import locked
+from unet_repro.search import TRIAL_VARIABLE
 
 Row = dict[str, float]
-VARIABLE = "UNET_REPRO_TRIAL"  # environment variable that identifies a job's trial
 
 
 def alone(journal: Path) -> AbstractContextManager[None]:
@@ -180,7 +180,7 @@ def reporter() -> Callable[[Row], None]:
     The environment variable has ``journal``, ``number``, ``measure``, ``startup_trials`` and ``warmup_steps``, encoded
     by ``packed``.
     """
-    about = json.loads(base64.urlsafe_b64decode(os.environ[VARIABLE]))
+    about = json.loads(base64.urlsafe_b64decode(os.environ[TRIAL_VARIABLE]))
     study = open_study(
         Path(about["journal"]), seed=0, startup_trials=about["startup_trials"], warmup_steps=about["warmup_steps"]
     )

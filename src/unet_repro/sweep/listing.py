@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unet_repro.errors import RunError, UserError
+from unet_repro.files import changed_ns
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.setting import in_words
 from unet_repro.sweep.status import STATES, empty_table, first_line, state_of
@@ -111,6 +112,6 @@ def _data(folder: RunFolder, settings: dict[str, Any]) -> str:
 
 
 def _when(folder: RunFolder) -> datetime:
-    files = (folder.result_file, folder.error, folder.progress, folder.config)
-    latest = max((path.stat().st_mtime for path in files[1:] if path.exists()), default=0.0)
-    return datetime.fromtimestamp(files[0].stat().st_mtime if files[0].exists() else latest).astimezone()
+    files = (folder.error, folder.progress, folder.config)
+    written = changed_ns(folder.result_file) or max(changed_ns(path) or 0 for path in files)
+    return datetime.fromtimestamp(written / 1e9).astimezone()

@@ -99,13 +99,15 @@ class SweepProgress:
         return f"{self._num_done} of {len(self.entries)} {self.doing}"
 
     def _count_done(self) -> int:
-        return sum(self._share_done(entry) == 1 for entry in self.entries)
+        return sum(self._is_done(entry) for entry in self.entries)
 
     def _cost_done(self) -> float:
         return sum(entry.cost * self._share_done(entry) for entry in self.entries)
 
+    def _is_done(self, entry: Entry) -> bool:
+        return self.folders[entry.run_id].is_done if self.is_done is None else self.is_done(entry)
+
     def _share_done(self, entry: Entry) -> float:
-        if self.is_done is not None:
-            return float(self.is_done(entry))
-        folder = self.folders[entry.run_id]
-        return 1.0 if folder.result_file.exists() else folder.share_done()
+        if self._is_done(entry):
+            return 1.0
+        return 0.0 if self.is_done is not None else self.folders[entry.run_id].share_done()

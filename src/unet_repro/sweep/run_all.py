@@ -43,7 +43,7 @@ def train_all(
     Raises:
         Submitted: If the launcher does not wait.
     """
-    is_done = is_done or (lambda entry: RunFolder(runs_dir / entry.run_id).result_file.exists())
+    is_done = is_done or (lambda entry: RunFolder(runs_dir / entry.run_id).is_done)
     failed: dict[str, str] = {}
     held: list[Entry] = []
     waiting = [entry for entry in entries if not is_done(entry)]

@@ -49,4 +49,4 @@ def scores(result: Mapping[str, Mapping[str, float]] | None) -> list[str]:
 
 def num_done(entries: Sequence[Entry], runs_dir: Path) -> int:
     """Number of distinct runs that have a result."""
-    return sum(RunFolder(runs_dir / entry.run_id).result_file.exists() for entry in unique(entries))
+    return sum(RunFolder(runs_dir / entry.run_id).is_done for entry in unique(entries))

@@ -1,1 +1,1 @@
-"""Weights and Biases: names, panels, offline runs."""
+"""Loggers: Weights & Biases (names, panels, offline runs), CSV, MLflow and Trackio."""

@@ -136,7 +136,7 @@ def _looks(part: Part, runs: Runs) -> PartResult:
         look=look,
         num_replicates=len(used) + (len(batch.used) if next_look else 0),
         next_look=next_look,
-        not_started=tuple(not_started),
+        not_started=tuple(sorted([*not_started, *(batch.not_started if next_look else ())])),
         missing=batch.missing if next_look else (),
     )
 

@@ -28,6 +28,10 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / "runs" / run_id / "config.yaml").write_text("{}\n")
     (tmp_path / "runs/ledger").mkdir()
     (tmp_path / "runs/ledger/optimizer.json").write_text("[]")
+    (tmp_path / "other/ledger").mkdir(parents=True)
+    (tmp_path / "other/ledger/norms.json").write_text("[]")
+    (tmp_path / "other/cccccccccccc").mkdir()
+    (tmp_path / "other/cccccccccccc/config.yaml").write_text("{}\n")
     (tmp_path / "bin").mkdir()
     for name in ("torch", "hydra", "omegaconf", "numpy"):
         (tmp_path / "bin" / f"{name}.py").write_text(f"raise ImportError('{name} was imported to complete a word')")
@@ -134,6 +138,8 @@ def test_every_option_of_every_verb_is_offered(verb):
         ("unet-repro reproduce --launcher s", ["slurm "]),
         ("unet-repro sweep-status o", ["optimizer "]),
         ("unet-repro evaluate comparison=", ["comparison=optimizer "]),
+        ("unet-repro evaluate runs_dir=other comparison=", ["comparison=norms "]),
+        ("unet-repro evaluate runs_dir=other run=", ["run=other/cccccccccccc "]),
         ("unet-repro weights data=u", ["data=u373 "]),
         ("unet-repro fetch h", ["hela "]),
         ("unet-repro predict output=ru", ["output=runs/"]),

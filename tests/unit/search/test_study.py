@@ -5,9 +5,10 @@ import pytest
 from optuna.trial import TrialState
 
 from unet_repro.errors import Abandoned, ConfigError, RunError, RunHeld, TrainingError
+from unet_repro.search import TRIAL_VARIABLE
 from unet_repro.search.search import Search
 from unet_repro.search.space import parse_space, values_of
-from unet_repro.search.study import VARIABLE, alone, next_trials, open_study, overrides_of, packed, reporter, settle
+from unet_repro.search.study import alone, next_trials, open_study, overrides_of, packed, reporter, settle
 from unet_repro.search.table import describe
 
 SPACE = parse_space(["model.dropout=interval(0, 0.5)", "model.width=choice(2, 4)"])
@@ -149,7 +150,7 @@ def test_a_job_tells_each_row_once_however_often_it_is_resumed(tmp_path, monkeyp
     journal = tmp_path / "it's ${a} folder" / "s.journal"
     opened(journal).ask(SPACE)
     about = {"journal": str(journal), "number": 0, "measure": "val/loss", "startup_trials": 2, "warmup_steps": 0}
-    monkeypatch.setenv(VARIABLE, packed(about))
+    monkeypatch.setenv(TRIAL_VARIABLE, packed(about))
     reporter()({"step": 2, "val/loss": 0.9})
     resumed = reporter()
     for row in ({"step": 2, "val/loss": 0.9}, {"step": 4, "val/loss": 0.8}):
@@ -167,7 +168,7 @@ def test_a_trial_worse_than_the_median_is_abandoned_after_the_warm_up(tmp_path, 
         study.tell(trial, value)
     number = study.ask(SPACE).number
     about = {"journal": str(journal), "number": number, "measure": "val/loss", "startup_trials": 2, "warmup_steps": 3}
-    monkeypatch.setenv(VARIABLE, packed(about))
+    monkeypatch.setenv(TRIAL_VARIABLE, packed(about))
     on_row = reporter()
     on_row({"step": 2, "val/loss": 0.9})
     with pytest.raises(Abandoned, match="step 4"):

@@ -200,6 +200,14 @@ def test_a_replicate_that_has_not_started_is_replaced_in_all_arms_by_a_reserve_s
     assert result.scope.endswith(condition)
 
 
+def test_what_has_not_started_is_listed_while_a_later_look_waits():
+    records = [one for one in one_slow_start(("with neighbours", 117), effects={"with neighbours": 0.018}, sd=0.01)
+               if one.seed < 119]  # fmt: skip
+    result = result_of("C9", records)
+    assert (result.word, result.look, result.next_look) == ("open", 1, LOOKS[1])
+    assert result.not_started == (117,)
+
+
 def test_a_reserve_counts_once_while_the_first_look_waits():
     records = [one for one in one_slow_start(("with neighbours", 103)) if one.seed in (100, 103)]
     both = result_of("C9", records + made_part("C9", (203,)))

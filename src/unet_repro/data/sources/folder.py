@@ -125,8 +125,9 @@ class Folder:
         # Training needs labels; a test set may have none, but then the folder must be absent.
         if part == "train" or (root / "labels").is_dir():
             labels, more = label_files(root / "labels", images)
-            paired: list[tuple[Path, Path | None]] = [*pair(images, labels)]
-            notes += more
+            found = pair(images, labels)
+            paired: list[tuple[Path, Path | None]] = [*found]
+            notes += [*more, *_of_names(found)]
         else:
             paired = [(path, None) for path in images.values()]
         prefix = "" if part == "train" else "test/"
@@ -185,6 +186,18 @@ def _pages_of(
         _Page(f"{key}/{i:0{digits}d}", key, part, path, truth, image, label)
         for i, (image, label) in enumerate(zip(images, stored, strict=True))
     ]
+
+
+def _of_names(paired: Sequence[tuple[Path, Path]]) -> list[str]:
+    """A sentence if names had to be shortened on both sides to pair them."""
+    unlike = [
+        (path, truth) for path, truth in paired
+        if truth.suffix.lower() != ".json" and stem(path).lower() not in stem(truth).lower()
+    ]  # fmt: skip
+    if not unlike:
+        return []
+    path, truth = unlike[0]
+    return [f"{counted(len(unlike), 'image')} paired by the rest of the name, such as {path.name} with {truth.name}"]
 
 
 def _annotated(pages: list[_Page], ignore: int | None, notes: list[str]) -> list[_Page]:

@@ -12,14 +12,24 @@ from unet_repro.files import counted
 from unet_repro.stacks.names import left_out, natural_key, stem
 from unet_repro.stacks.reading import is_image
 
-# What programs append to an image's name for its labels, or to mark the image itself.
-_LABEL_ENDING = re.compile(
-    r"[ ._-](cp[_-])?(masks?|labels?|labell?ed|lbl|seg|segmentation|annotations?|gt|ground[ _-]?truth|binary"
-    r"|instances?|objects?|rois?|roiset)$",
-    re.IGNORECASE,
+# What programs and people add to a name to mark labels, or the image itself: after a separator or in front of one,
+# in front of a number, or as a capitalised word at the end. nnU-Net appends 0000, the channel, to its images.
+_LABEL_WORDS = (
+    r"(?:cp[ _-]|simple[ _-]|man[ _-])?(?:masks?|labels?|labell?ed|labell?ing|lbl|lab|segm?|segmentation|annotations?"
+    r"|gt|ground[ _-]?truth|truth|target|binary|bin|manual\d*|instances?|objects?|rois?|roiset)"
 )
-_LABEL_START = re.compile(r"^(masks?|labels?|seg|segmentation|gt)[ ._-]", re.IGNORECASE)
-_IMAGE_ENDING = re.compile(r"[ ._-](image|img|raw)$", re.IGNORECASE)
+_IMAGE_WORDS = r"(?:images?|img|im|raw|orig|original|input)"
+_CAPITALISED = r"(?<=[a-z0-9])(?:Masks?|Labels?|Seg|Segmentation|Annotations?|Instances?|Objects?)$"
+_SUFFIX = r"(?i:\.(?:ome|tiff?|png|jpe?g|bmp|npy|svs|czi|nd2|lif|h5|zarr)$)"
+_Words = tuple[re.Pattern[str], ...]  # applied in this order, each as long as it changes the name
+_LABEL: _Words = (
+    re.compile(rf"(?i:[ ._-]+{_LABEL_WORDS}$)|{_CAPITALISED}|{_SUFFIX}"),
+    re.compile(rf"(?i:^{_LABEL_WORDS}(?:[ ._-]+(?:of[ _-]+)?|(?=\d)))"),
+)
+_IMAGE: _Words = (
+    re.compile(rf"(?i:[ ._-]+(?:{_IMAGE_WORDS}|0000)$)|{_SUFFIX}"),
+    re.compile(rf"(?i:^(?:{_IMAGE_WORDS}(?:[ ._-]+|(?=\d))|t(?=\d+$)))"),
+)
 _NAMED = 5  # files that a message names
 
 
@@ -50,7 +60,10 @@ def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path],
     notes = []
     for path in _visible(folder):
         if path.suffix.lower() in DRAWN and (names := images_of(path)) is not None:
-            of_several |= {name: path for name in images if name in names}
+            for name in images:
+                if name in names:
+                    _check_alone(name, path, of_several)
+                    of_several[name] = path
             if others := sorted(set(names) - set(images)):
                 number = counted(len(others), "image")
                 notes.append(f"{path} also annotates {number} not found in the folder: {_some(others)}")
@@ -58,7 +71,15 @@ def label_files(folder: Path, images: dict[str, Path]) -> tuple[dict[str, Path],
             paths.append(path)
     if of_several and not paths:
         return of_several, notes
-    return of_several | _by_stem(folder, paths, "labels there, with the names of the images"), notes
+    found = _by_stem(folder, paths, "labels there, with the names of the images")
+    for name, path in found.items():
+        _check_alone(name, path, of_several)
+    return of_several | found, notes
+
+
+def _check_alone(name: str, path: Path, others: dict[str, Path]) -> None:
+    if name in others:
+        raise DataError(f"{name} has two labels, in {others[name].name} and {path.name}", hint="keep one of them")
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -92,19 +113,21 @@ def _by_stem(folder: Path, paths: list[Path], wanted: str) -> dict[str, Path]:
 
 
 def pair(images: dict[str, Path], labels: dict[str, Path]) -> list[tuple[Path, Path]]:
-    """Pairs images and labels by stem, in the order of the images; endings such as ``_mask`` are optional.
+    """Pairs images and labels by stem, in the order of the images; words such as ``_mask`` are optional.
 
     Raises:
         DataError: If an image or a label has no partner, or an image has two labels.
 
     >>> pair({"a": Path("a.tif")}, {"a_mask": Path("a_mask.png")})[0][1].name
     'a_mask.png'
+    >>> pair({"img_1": Path("img_1.tif")}, {"mask_1": Path("mask_1.tif")})[0][1].name
+    'mask_1.tif'
     """
-    image_of = {_IMAGE_ENDING.sub("", name): name for name in images} | {name: name for name in images}
+    image_of = _by_forms(images)
     label_of: dict[str, Path] = {}
     alone = []
     for name, path in labels.items():
-        image = image_of.get(name, image_of.get(_LABEL_ENDING.sub("", _LABEL_START.sub("", name))))
+        image = next((image_of[form] for form in _forms(name, _LABEL) if form in image_of), None)
         if image is None:
             alone.append(path)
         elif image in label_of:
@@ -126,6 +149,30 @@ def pair(images: dict[str, Path], labels: dict[str, Path]) -> list[tuple[Path, P
             "remove the file",
         )
     return [(path, label_of[name]) for name, path in images.items()]
+
+
+def _by_forms(images: Iterable[str]) -> dict[str, str]:
+    """The images by the forms of their names; by a shorter form only if no other image has it."""
+    forms = {name: _forms(name, _IMAGE) for name in images}
+    times = Counter(form for of_one in forms.values() for form in of_one)
+    unique = {form: name for name, of_one in forms.items() for form in of_one if times[form] == 1}
+    return unique | {name: name for name in forms}
+
+
+def _forms(name: str, words: _Words) -> list[str]:
+    """A name as it is, in lower case, with ever fewer of the words, and all these without leading zeros of numbers.
+
+    >>> _forms("Mask_Im0.tif_seg", _LABEL)
+    ['Mask_Im0.tif_seg', 'mask_im0.tif_seg', 'mask_im0.tif', 'mask_im0', 'im0']
+    >>> _forms("t01", _IMAGE)
+    ['t01', '01', 't1', '1']
+    """
+    forms, shorter = [name, name.strip().lower()], name.strip()
+    for pattern in words:
+        while (left := pattern.sub("", shorter)) not in ("", shorter):
+            shorter = left
+            forms.append(shorter.lower())
+    return list(dict.fromkeys([*forms, *(re.sub(r"(?<!\d)0+(?=\d)", "", form.lower()) for form in forms)]))
 
 
 def _some(names: Iterable[object]) -> str:

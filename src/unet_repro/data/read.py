@@ -40,12 +40,13 @@ def read_image(path: Path, choice: Choice = EVERYTHING) -> Image:
     return _only(read_pages(path, choice), path)
 
 
-def read_label_pages(path: Path, choice: Choice = EVERYTHING) -> list[Labels]:
+def read_label_pages(path: Path, choice: Choice = EVERYTHING, *, ignore: int | None = None) -> list[Labels]:
     """Reads all pages of a label image.
 
     Args:
         path: A file in any format that ``stacks.reading`` opens, of one channel or of three equal ones.
         choice: The image and channel that are taken from it.
+        ignore: Value of the pixels to ignore, which may be negative.
 
     Returns:
         One ``(H, W)`` int32 array per page with the values as stored, all of one shape; for a file with a palette the
@@ -54,7 +55,7 @@ def read_label_pages(path: Path, choice: Choice = EVERYTHING) -> list[Labels]:
     Raises:
         DataError: As ``read_pages``, or if a page has colours or values that are negative, fractional or too large.
     """
-    return [_labels(page, where) for page, where in _pages(path, choice, labels=True)]
+    return [_labels(page, where, ignore) for page, where in _pages(path, choice, labels=True)]
 
 
 def read_labels(path: Path, choice: Choice = EVERYTHING) -> Labels:
@@ -88,18 +89,25 @@ def _image(page: Image, where: str) -> Image:
     return np.array(page[0] if len(page) == 1 else page, page.dtype.newbyteorder("="), order="C")
 
 
-def _labels(page: Image, where: str) -> Labels:
+def _labels(page: Image, where: str, ignore: int | None) -> Labels:
     if len(page) > 1 and not (page[:1] == page[1:]).all():
         raise DataError(
             f"label {where} has {len(page)} channels, expected one with instance numbers or a mask",
             hint="save it as a grey image or with a palette, not with colours",
         )
     values = page[0]
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= np.iinfo(np.int32).max):  # written so that NaN fails too
+    if np.isnan(values).any():
+        raise DataError(
+            f"label {where} has NaN", hint="if it marks pixels to leave out, save it as 255, and set data.ignore=255"
+        )
+    judged = values if ignore is None else values[values != ignore]
+    low, high = (judged.min(), judged.max()) if judged.size else (0, 0)
+    if low < 0 or high > np.iinfo(np.int32).max:
         raise DataError(
             f"label {where} has values from {low} to {high}, expected 0 (background) to {np.iinfo(np.int32).max}",
-            hint="number the instances from 1 upwards",
+            hint=f"if {low} marks pixels to leave out, set data.ignore={low}"
+            if low < 0
+            else "number the instances from 1 upwards",
         )
     whole: Labels = values.astype(np.int32)
     if not np.array_equal(whole, values):

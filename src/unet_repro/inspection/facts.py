@@ -100,7 +100,8 @@ def _is_around(labels: Labels) -> bool:
     """Whether one object covers more than half of the image and most of each border, but not all of the image."""
     if (labels > 0).all() or not labels.any():
         return False
-    largest = labels == np.bincount(labels[labels > 0]).argmax()
+    numbers, areas = np.unique(labels[labels > 0], return_counts=True)
+    largest = labels == numbers[areas.argmax()]
     borders = largest[0], largest[-1], largest[:, 0], largest[:, -1]
     return bool(largest.mean() > 0.5 and all(border.mean() > 0.5 for border in borders))
 

@@ -1,5 +1,6 @@
 """What may be wrong with a data set and its split, one sentence each."""
 
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,7 +34,7 @@ def warnings_of(facts: Facts, data: Data | None) -> list[str]:
         found.append(f"{counted(len(facts.empty), 'labelled image')} without any object: {named(facts.empty)}")
     if facts.full:
         found.append(f"{counted(len(facts.full), 'labelled image')} without any background: {named(facts.full)}")
-    if len(facts.inverted) > number / 2:
+    if len(facts.inverted) > number / 2 or _others_are_sparse(facts):
         found.append(
             f"in {len(facts.inverted)} of {counted(number, 'labelled image')} one object surrounds all others; if it "
             f"is the background, invert the masks, so that it is 0: {named(facts.inverted)}"
@@ -46,8 +47,14 @@ def warnings_of(facts: Facts, data: Data | None) -> list[str]:
     if len(facts.duplicates) > _NAMED:
         found.append(f"{len(facts.duplicates) - _NAMED} more groups of images are identical")
     if data is not None:
-        found += _across(data)
+        found += [*_without_objects(data), *_across(data)]
     return found
+
+
+def _others_are_sparse(facts: Facts) -> bool:
+    """Whether some labels look inverted, and the others are mostly background."""
+    others = [share for key, share in zip(facts.labelled, facts.foreground, strict=True) if key not in facts.inverted]
+    return bool(facts.inverted) and statistics.median(others) < 0.5
 
 
 def near_pairs(data: Data, split: Split) -> list[tuple[str, str, float]]:
@@ -83,6 +90,18 @@ def _folds(number: int) -> str:
         return ""
     folds = ",".join(map(str, range(FEWEST_FOR_FOLDS)))
     return f"; to validate on each once: train -m split=kfold split.fold={folds} ..."
+
+
+def _without_objects(data: Data) -> list[str]:
+    labels = {one.key: one.labels for one in data.samples}
+    return [
+        f"no image that {verb} has an object, so {so}; put images with objects there, or choose another split"
+        for keys, verb, so in (
+            (data.split.train, "trains", "the network cannot learn what an object is"),
+            (data.split.val, "validates", "scores say nothing"),
+        )
+        if keys and not any((found := labels[key]) is not None and (found > 0).any() for key in keys)
+    ]
 
 
 def _across(data: Data) -> list[str]:

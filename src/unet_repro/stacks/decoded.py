@@ -10,9 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from unet_repro.stacks.opened import COLOURS, Opened
+from unet_repro.stacks.palette import white_entries
 
 Pixels = npt.NDArray[np.generic]
 
@@ -27,7 +28,8 @@ def open_decoded(path: Path, *, labels: bool) -> Opened:
 
     Args:
         path: A PNG, JPEG or BMP file.
-        labels: Whether to return the numbers that index a palette instead of its colours, and few-bit values as stored.
+        labels: Whether to return the numbers that index a palette instead of its colours (0 and 1 for black and
+            white), and few-bit values as stored.
 
     Raises:
         ValueError: If it is truncated, damaged or of an unsupported kind.
@@ -54,7 +56,7 @@ def _decode(suffix: str, data: bytes, *, labels: bool) -> Pixels:
             return _palette_numbers(data)
     elif data.rfind(_END) < data.rfind(_SCAN):  # more data, such as a phone's, may follow the image
         raise ValueError(f"the file is truncated after {len(data)} bytes")
-    return _rgb(_opencv(data))
+    return _upright(_rgb(_opencv(data)), data)
 
 
 def _decode_png(data: bytes, *, labels: bool) -> Pixels:
@@ -62,7 +64,7 @@ def _decode_png(data: bytes, *, labels: bool) -> Pixels:
     bits, kind = data[24], data[25]
     if kind == _PALETTE and labels:
         return _palette_numbers(data)
-    pixels = _rgb(_opencv(data))
+    pixels = _upright(_rgb(_opencv(data)), data)
     if kind == _GREY_ALPHA:
         return pixels[..., [0, 3]]
     if kind == _PALETTE and pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:3]).all():  # a palette of greys
@@ -71,6 +73,18 @@ def _decode_png(data: bytes, *, labels: bool) -> Pixels:
         numbers: Pixels = (pixels // (255 // (2**bits - 1))).astype(np.uint8)
         return numbers
     return pixels
+
+
+def _upright(pixels: Pixels, data: bytes) -> Pixels:
+    """Turns and mirrors an image as its EXIF orientation says and viewers show it."""
+    if b"Exif" not in data and b"eXIf" not in data:
+        return pixels
+    with Image.open(io.BytesIO(data)) as image:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    rows, columns = (-1 if orientation in mirrored else 1 for mirrored in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
 def _opencv(data: bytes) -> Pixels:
@@ -85,9 +99,14 @@ def _palette_numbers(data: bytes) -> Pixels:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(io.BytesIO(data)) as image:
-                return np.asarray(image)
+                if image.mode == "1":  # also 8-bit BMP in black and white, whose numbers Pillow misreads
+                    shown = _opencv(data)
+                    return np.asarray(shown[..., 0] if shown.ndim == 3 else shown, np.uint8) // 255
+                numbers, palette = np.asarray(image), image.getpalette("RGB")
         except Image.DecompressionBombError as error:
             raise ValueError(str(error)) from error
+    is_white = None if palette is None else white_entries(np.reshape(palette, (-1, 3)))
+    return numbers if is_white is None else is_white[numbers].astype(np.uint8)
 
 
 def _check_png(data: bytes) -> None:

@@ -97,6 +97,8 @@ def axes_by_shape(path: Path, shape: Sequence[int], channels: int | None, *, cho
     ('QYX', 'QCYX')
     >>> axes_by_shape(path, (64, 64, 3), None, chosen=False), axes_by_shape(path, (2, 64, 64), 1, chosen=True)
     ('YXC', 'CYX')
+    >>> axes_by_shape(path, (5, 64, 64, 1), None, chosen=False)
+    'QYXC'
     """
     if len(shape) < 2:
         raise DataError(f"{path} has {len(shape)} axes, expected rows and columns", hint="save images as (H, W)")
@@ -104,6 +106,8 @@ def axes_by_shape(path: Path, shape: Sequence[int], channels: int | None, *, cho
     if len(shape) > 2:
         if chosen:
             return first if shape[-3] <= shape[-1] else last
+        if shape[-1] == 1 < min(shape[-3:-1]):
+            return last
         if channels in (None, 1) and shape[-1] in (3, 4):  # colour, which a network of one channel then refuses
             return last
         if channels is not None and channels > 1 and shape[-3] == channels:

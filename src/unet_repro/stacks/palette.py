@@ -1,8 +1,11 @@
-"""PNG files of class numbers that every viewer shows: the numbers are stored, a palette gives each its colour."""
+"""Palettes: of PNG files of class numbers, which viewers show in colours, and of masks in black and white."""
 
 import colorsys
 import struct
 import zlib
+
+import numpy as np
+import numpy.typing as npt
 
 Palette = tuple[tuple[int, int, int], ...]  # red, green and blue of 0, 1, ..., each 0 to 255
 
@@ -38,6 +41,22 @@ def class_palette(num_classes: int) -> Palette:
     ]
     rounded = [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in further]
     return (*_COLOURS[:num_classes], *rounded)
+
+
+def white_entries(palette: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_] | None:
+    """Which entries of a palette in black and white are white; ``None`` if it has other colours.
+
+    Args:
+        palette: ``(N, 3)``, red, green and blue from 0 to 255. Nearly black and white count as such.
+
+    >>> white_entries(np.array([[255, 255, 255], [0, 0, 0]])).tolist()
+    [True, False]
+    """
+    grey = (palette == palette[:, :1]).all(1)
+    value = palette[:, 0]
+    if not (grey & ((value < 64) | (value > 191))).all() or not (value < 64).any() or not (value > 191).any():
+        return None
+    return np.asarray(value > 191)
 
 
 def with_palette(png: bytes, palette: Palette) -> bytes:

@@ -14,6 +14,7 @@ from unet_repro.errors import DataError
 from unet_repro.stacks.choice import Series
 from unet_repro.stacks.damage import BROKEN
 from unet_repro.stacks.opened import COLOURS, Opened, one_of
+from unet_repro.stacks.palette import white_entries
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".svs", ".ndpi")
 _ALPHA = (1, 2)  # values of ExtraSamples: associated and unassociated
@@ -78,8 +79,11 @@ def _open_series(path: Path, tif: tifffile.TiffFile, number: int, opened: ExitSt
 
 
 def _white(page: Any) -> int | None:
-    """The stored value that viewers show black, for WhiteIsZero pages of whole numbers."""
+    """The stored value that viewers show black, for pages of whole numbers of which 0 is white."""
     whole = np.dtype(page.dtype).kind in "bu"
+    if whole and page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+        is_white = white_entries(page.colormap.T // 257)
+        return 1 if is_white is not None and is_white[0] and not is_white[1:].any() else None
     return 2 ** int(page.bitspersample) - 1 if whole and page.photometric == tifffile.PHOTOMETRIC.MINISWHITE else None
 
 

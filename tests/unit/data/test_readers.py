@@ -193,12 +193,21 @@ def test_labels_keep_their_numbers(tmp_path: Path, dtype: type[np.generic]) -> N
         (np.array([[0, -1]], np.int16), "values from -1 to 0"),
         (np.array([[0, 2**31]], np.uint32), "values from 0 to 2147483648"),
         (np.array([[0, 0.5]], np.float32), "fractional"),
-        (np.array([[0, np.nan]], np.float32), "values from nan"),
+        (np.array([[0, np.nan]], np.float32), "has NaN"),
     ],
 )
 def test_values_that_are_no_labels_are_refused(tmp_path: Path, pixels: Array, match: str) -> None:
     with pytest.raises(DataError, match=match):
         read_labels(write(tmp_path / "a.tif", pixels))
+
+
+def test_a_negative_value_to_ignore_is_kept_and_otherwise_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.array([[0, -1], [3, 0]], np.int16))
+    (page,) = read_label_pages(path, ignore=-1)
+    np.testing.assert_array_equal(page, [[0, -1], [3, 0]])
+    with pytest.raises(DataError) as caught:
+        read_label_pages(path)
+    assert "data.ignore=-1" in caught.value.hint
 
 
 def test_coloured_labels_are_refused(tmp_path: Path) -> None:

@@ -65,3 +65,26 @@ def test_labels_of_which_the_background_is_an_object_are_warned_of():
     assert "in 2 of 3 labelled images one object surrounds all others" in found
     assert "1 labelled image without any background: c" in found
     assert "surrounds" not in "\n".join(warnings_of(facts_of([sample("a"), sample("b", seed=1)]), None))
+
+
+def test_a_few_inverted_labels_among_others_are_warned_of():
+    samples = [sample(name, seed=seed) for seed, name in enumerate("abcd")]
+    around = np.ones((160, 160), np.int32)
+    around[40:60, 50:90] = around[100:130, 20:40] = 0
+    object.__setattr__(samples[1], "labels", around)
+    assert "in 1 of 4 labelled images one object surrounds" in "\n".join(warnings_of(facts_of(samples), None))
+
+
+def test_numbers_of_objects_may_be_large():
+    one = sample("a")
+    object.__setattr__(one, "labels", np.where(one.labels > 0, one.labels + 2_000_000_000, 0).astype(np.int32))
+    assert facts_of([one]).inverted == ()
+
+
+def test_parts_without_any_object_are_warned_of():
+    samples = [sample(name, seed=seed) for seed, name in enumerate("abc")]
+    object.__setattr__(samples[2], "labels", np.zeros((160, 160), np.int32))
+    facts = facts_of(samples)
+    assert "no image that validates has an object" in "\n".join(warnings_of(facts, data(samples, ("a", "b"), ("c",))))
+    assert "no image that trains has an object" in "\n".join(warnings_of(facts, data(samples, ("c",), ("a", "b"))))
+    assert "has an object" not in "\n".join(warnings_of(facts, data(samples, ("a", "c"), ("b",))))

@@ -15,7 +15,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lif_file import lif_bytes
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from unet_repro.data.read import read_image, read_labels, read_pages
 from unet_repro.errors import DataError
@@ -474,3 +474,51 @@ def test_a_damaged_file_is_read_or_refused_as_a_data_error(intact, tmp_path, *, 
     for read in (read_pages, read_labels):
         with contextlib.suppress(DataError):  # any other exception fails the test
             read(path)
+
+
+@pytest.mark.parametrize("white_first", [True, False])
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_masks_in_a_palette_of_black_and_white_are_what_viewers_show(tmp_path, suffix, white_first):
+    mask = np.zeros((12, 16), bool)
+    mask[2:6, 3:9] = True
+    numbers = (mask != white_first).astype(np.uint8)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".tif":
+        colours = np.zeros((3, 256), np.uint16)
+        colours[:, 0 if white_first else 1] = 65535
+        tifffile.imwrite(path, numbers, photometric="palette", colormap=colours)
+    else:
+        image = Image.fromarray(numbers, "P")
+        image.putpalette([255, 255, 255, 0, 0, 0] if white_first else [0, 0, 0, 255, 255, 255])
+        image.save(path)
+    if suffix != ".tif":
+        np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127, mask)
+    with open_stack(path, labels=True) as stack:
+        np.testing.assert_array_equal(stack.read(0, 0, 0, 12, 16)[0], mask.astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_photographs_are_turned_as_viewers_show_them(tmp_path, suffix, orientation):
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :8], pixels[8:, 24:] = 250, 120
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif, quality=95)
+    with Image.open(path) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image))
+    with open_stack(path) as stack:
+        read = stack.read(0, 0, 0, stack.height, stack.width)
+    np.testing.assert_allclose(read, shown.transpose(2, 0, 1).astype(read.dtype), atol=2)
+
+
+def test_arrays_with_one_channel_at_the_end_are_no_rows_of_pages(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 200, (5, 24, 32, 1)).astype(np.uint8)
+    np.save(tmp_path / "a.npy", pixels)
+    np.save(tmp_path / "b.npy", pixels[0])
+    for name, pages in (("a", pixels[..., 0]), ("b", pixels[:1, ..., 0])):
+        for labels in (False, True):
+            with open_stack(tmp_path / f"{name}.npy", labels=labels) as stack:
+                assert (stack.num_planes, stack.height, stack.width) == (len(pages), 24, 32)
+                np.testing.assert_array_equal(stack.read(stack.num_planes - 1, 0, 0, 24, 32)[0], pages[-1])

@@ -17,7 +17,8 @@ LabelKind = Literal["auto", "binary", "instances", "classes"]
 
 _FULL_SCALE = {1, 255, 65535}  # foreground of masks, as different programs write it
 _MOST_OF_MIXED = 3  # a page of more values than this beside masks of one value has numbers of objects
-_SMALL = 100  # values up to this beside 255 show that 255 is the conventional value of pixels to leave out
+# The conventional values of pixels to leave out, each if no other value is larger than the second number.
+_CONVENTIONAL = {IGNORED: 100, 65535: 30_000}
 
 
 def decide(
@@ -34,7 +35,8 @@ def decide(
         labels: ``auto`` decides by the values; others are what the user says: ``binary`` (0 and one other value),
             ``instances`` (object numbers), ``classes`` (values in ascending order are class 0, 1, ...).
         classes: Names of the classes, background first; more than two names imply ``classes``.
-        ignore: Stored value of pixels to ignore; ``None``: with ``auto`` and ``classes``, 255 beside small numbers.
+        ignore: Stored value of pixels to ignore; ``None``: with ``auto`` and ``classes``, 255 or 65535 beside small
+            numbers.
 
     Raises:
         DataError: If the values contradict the settings, or their meaning is ambiguous.
@@ -50,9 +52,8 @@ def decide(
     reasons, warnings = [], []
     if ignore is None:
         is_open = labels == "auto" or (labels == "classes" and (names is None or len(names) != len(occurring)))
-        if is_open and _has_conventional_ignore(stored):
-            ignore = IGNORED
-            reasons.append("255 beside small numbers: such pixels are ignored (else set data.labels=instances)")
+        if is_open and (ignore := _conventional_ignore(stored)) is not None:
+            reasons.append(f"{ignore} beside small numbers: such pixels are ignored (else set data.labels=instances)")
     elif ignore not in occurring:
         warnings.append(f"no label has the ignored value {ignore}")
     per_page = [tuple(value for value in values if value != ignore) for values in stored]
@@ -153,22 +154,24 @@ def _with_grey_edges(evidence: Sequence[Evidence], names: tuple[str, ...] | None
     )
 
 
-def _has_conventional_ignore(stored: Sequence[tuple[int, ...]]) -> bool:
-    """Whether 255 stands beside small numbers only. Raises ``DataError`` if it may also be the foreground."""
-    having = [values for values in stored if IGNORED in values]
-    small = sorted({value for values in stored for value in values} - {IGNORED})
-    beside = [values for values in having if set(values) - {0, IGNORED}]
-    if not beside or len(small) < 2 or small[-1] > _SMALL:
-        return False
+def _conventional_ignore(stored: Sequence[tuple[int, ...]]) -> int | None:
+    """The value that stands beside much smaller numbers. Raises ``DataError`` if it may also be the foreground."""
+    *small, value = sorted({value for values in stored for value in values}) or [0]
+    if len(small) < 2 or small[-1] > _CONVENTIONAL.get(value, -1):
+        return None
+    having = [values for values in stored if value in values]
+    beside = [values for values in having if set(values) - {0, value}]
+    if not beside:
+        return None
     if len(having) == 1 and small != list(range(small[0], small[0] + len(small))):  # may be a number by accident
-        return False
+        return None
     if small == [0, 1] and len(beside) < len(having):
         raise DataError(
-            f"labels have 255 beside 1 in {len(beside)} images, and 255 without 1 in {len(having) - len(beside)}: is "
-            "255 a cell, or a pixel to leave out?",
-            hint="set data.ignore=255 to leave such pixels out; if they are cells, save all masks as 0 and 255",
+            f"labels have {value} beside 1 in {len(beside)} images, and {value} without 1 in "
+            f"{len(having) - len(beside)}: is {value} a cell, or a pixel to leave out?",
+            hint=f"set data.ignore={value} to leave such pixels out; if they are cells, save masks as 0 and {value}",
         )
-    return True
+    return value
 
 
 def _checked_names(classes: Sequence[str], labels: LabelKind) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ _SEVERAL = 6  # thin classes, such as arteries and veins, are fewer
 _SPECKS = 4  # specks of each value that show interpolation, where there are _SEVERAL values
 _SUBSTANTIAL = 0.1  # smaller pieces, relative to the largest one of the same value, are not counted
 _MAX_HALF_WIDTH_PX = 5.0  # of a drawn line
+_EDGE_PX = 8  # half a block of JPEG, or a strong smoothing: grey values of a mask's edges are no farther from it
+_FAR = 0.1  # share of the grey values that may be farther
 _ENCLOSED = 0.5  # area that outlines enclose, relative to their own
 
 
@@ -111,8 +113,9 @@ class Evidence:
         scattered = sum(number for value, number in self.pieces.items() if value not in (dark, bright))
         if num_others < 16 and scattered < 2 * num_others:
             return None
-        if (self._solid & others).sum() > _FEW * above.sum():
-            return None
+        near = cv2.dilate((self.page == bright).astype(np.uint8), np.ones((2 * _EDGE_PX + 1,) * 2, np.uint8)) > 0
+        if (self._solid & others).sum() > _FEW * above.sum() or (others & ~near).sum() > _FAR * others.sum():
+            return None  # objects of many values, perhaps beside a large one
         between = others & (np.abs(self.page - cut) < (0.5 - _EXTREME) * (high - low))
         if not (self._solid & (self.page == bright)).any() and between.sum() > _FEW * above.sum():
             return None  # small objects of many values

@@ -142,7 +142,7 @@ class Folder:
 
     def _read_truth(self, truth: Path, path: Path, images: list[Image], notes: list[str]) -> list[Labels]:
         if truth.suffix.lower() not in DRAWN:
-            return read_label_pages(truth, Choice(raw=self.choice.raw))
+            return read_label_pages(truth, Choice(raw=self.choice.raw), ignore=self.ignore)
         if self.labels == "classes" and self.classes is None:
             raise DataError(
                 f"{truth} has drawn objects, and labels=classes, but no numbers of their classes",

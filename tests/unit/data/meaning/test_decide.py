@@ -305,13 +305,33 @@ def test_255_beside_small_numbers_is_ignored(make: Callable[[], list[Array]]) ->
         assert not instances[~known].any()
 
 
+def test_the_largest_number_of_16_bits_beside_smaller_ones_is_ignored() -> None:
+    pages = [np.where(np.arange(len(labels))[:, None] < 20, 65535, labels + 300 * (labels > 0)) for labels in SCENES]
+    meaning = decide(pages)
+    assert (meaning.kind, meaning.ignore) == ("instances", 65535)
+    instances, classes = meaning.apply(pages[0])
+    np.testing.assert_array_equal(classes_of(instances, classes) == IGNORED, pages[0] == 65535)
+    assert decide([np.where(labels == 1, 65535, labels + 40_000 * (labels > 0)) for labels in SCENES]).ignore is None
+    assert decide([mask * 65535 for mask in MASKS]).ignore is None
+
+
+def test_a_large_object_with_the_last_number_does_not_make_a_mask() -> None:
+    page = np.zeros((300, 300), np.int32)
+    rows, columns = np.mgrid[:300, :300]
+    for number in range(40):
+        page[(rows - 8 - 14 * (number // 20)) ** 2 + (columns - 8 - 14 * (number % 20)) ** 2 <= 9] = number + 1
+    page[(rows - 200) ** 2 + (columns - 150) ** 2 <= 70**2] = 41
+    meaning = decide([page])
+    assert (meaning.kind, meaning.cut) == ("instances", None)
+
+
 def test_255_is_a_number_like_others_where_numbers_come_close_to_it() -> None:
     pages = [np.arange(400, dtype=np.int32).reshape(20, 20) % 256]
     assert decide(pages).ignore is None
     assert decide([np.where(labels == 1, 255, labels + 99 * (labels > 0)) for labels in SCENES]).ignore is None
 
 
-@pytest.mark.parametrize("value", [0, 128, 9])
+@pytest.mark.parametrize("value", [0, 128, 9, -1])
 def test_any_value_can_be_ignored(value: int) -> None:
     pages = [np.where(mask > 0, 2, 1) for mask in MASKS] if value == 0 else [mask.copy() for mask in MASKS]
     for page in pages:

@@ -122,6 +122,23 @@ def sequence(
     return checked(Split(inside.train, inside.val, tested), "sequence")
 
 
+def sequences_apart(samples: Sequence[Sample], *, val_share: float = 0.2) -> Split:
+    """The last sequences validate as a whole, so that no page validates a network that was trained on its neighbours.
+
+    Args:
+        samples: All samples of a source.
+        val_share: Share of the labelled training sequences that validate, rounded, at least one.
+
+    Raises:
+        DataError: If a part would be empty.
+    """
+    _check_share(val_share)
+    sequences = labelled_sequences(samples)
+    first = len(sequences) - max(1, round(val_share * len(sequences)))
+    train, val = (tuple(key for keys in part for key in keys) for part in (sequences[:first], sequences[first:]))
+    return checked(Split(train, val, _test_keys(samples)), "auto")
+
+
 def everything(samples: Sequence[Sample], *, num_val: int = 4) -> Split:
     """Trains on every labelled training sample; some of them also validate, so that scores are not of unseen images.
 

@@ -4,7 +4,7 @@ import pytest
 
 from unet_repro.data.likeness import neighbours_are_alike, thumbnails
 from unet_repro.data.sample import Sample
-from unet_repro.data.split_auto import auto
+from unet_repro.data.split_auto import auto, is_within
 
 
 def samples(num, *, alike=False, sequence="images"):
@@ -29,6 +29,25 @@ def test_one_or_two_images_are_divided():
 def test_only_between_images_that_resemble_each_other_one_is_left_out(alike, train):
     split = auto(samples(10, alike=alike), depth=3)
     assert (len(split.train), len(split.val)) == (train, 2)
+
+
+@pytest.mark.parametrize("pages", [2, 3, 8])
+def test_whole_files_validate_where_there_are_several(pages):
+    files = [one for number in range(10) for one in samples(pages, sequence=f"file{number}")]
+    files = [Sample(f"{one.sequence}/{one.key}", one.sequence, "train", one.image, one.labels) for one in files]
+    split = auto(files, depth=3)
+    assert {key.split("/")[0] for key in split.val} == {"file8", "file9"}
+    assert {key.split("/")[0] for key in split.train} == {f"file{number}" for number in range(8)}
+    assert not is_within(files)
+
+
+def test_one_long_stack_among_short_ones_is_divided():
+    long = samples(9, sequence="a")
+    short = [Sample(f"{name}/0", name, "train", long[0].image, long[0].labels) for name in ("b", "c")]
+    split = auto([*long, *short], depth=3)
+    assert {"00", "08"} <= {*split.train, *split.val}
+    assert "00" in split.train
+    assert "08" in split.val
 
 
 def test_thumbnails_correlate_with_themselves_whatever_their_brightness_and_size():

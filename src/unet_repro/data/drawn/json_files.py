@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,15 @@ _OBJECTS = ("detection", "cell", "tile")  # QuPath's objects that are results, i
 def read_geojson(content: Json) -> tuple[list[Drawn], int]:
     """The areas of GeoJSON, and the number of features that are left out: points, lines, regions around detections.
 
-    Where a file has QuPath's detections or cells, its annotations are the regions in which they were sought.
+    Where a file has QuPath's detections or cells, its annotations are the regions in which they were sought. Classes
+    that end with ``*``, such as ``Region*``, are no objects to QuPath.
     """
     features = content.get("features", [content]) if isinstance(content, dict) else content
     found = [feature for feature in features if _kind(feature) in _OBJECTS]
     drawn = []
     for feature in found or features:
+        if _class(feature).endswith("*"):
+            continue
         geometry = feature.get("geometry") or {}
         if geometry.get("type") in ("Polygon", "MultiPolygon"):
             parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
@@ -45,14 +48,13 @@ def _class(feature: Json) -> str:
 
 def read_labelme(content: Json) -> tuple[list[Drawn], int]:
     """The areas of a labelme file, and the number of other shapes; shapes of one group are one object."""
-    height, width = int(content["imageHeight"]), int(content["imageWidth"])
     groups: dict[Any, list[Json]] = {}
     for number, shape in enumerate(content["shapes"]):
         group = shape.get("group_id")
         groups.setdefault(("alone", number) if group is None else (shape["label"], group), []).append(shape)
     drawn, others = [], 0
     for shapes in groups.values():
-        masks = [_labelme_mask(shape, (height, width)) for shape in shapes if shape.get("shape_type") == "mask"]
+        masks = [_labelme_mask(shape, content) for shape in shapes if shape.get("shape_type") == "mask"]
         rings = [ring for shape in shapes if (ring := _labelme_ring(shape)) is not None]
         others += len(shapes) - len(masks) - len(rings)
         if masks:
@@ -76,9 +78,9 @@ def _labelme_ring(shape: Json) -> Ring | None:
     return None
 
 
-def _labelme_mask(shape: Json, image_hw: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _labelme_mask(shape: Json, content: Json) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """A mask of the whole image from the PNG of its bounding box."""
-    mask = np.zeros(image_hw, np.bool_)
+    mask = np.zeros((int(content["imageHeight"]), int(content["imageWidth"])), np.bool_)
     left, top = (round(value) for value in shape["points"][0])
     with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as image:
         inside = np.asarray(image) > 0
@@ -88,14 +90,14 @@ def _labelme_mask(shape: Json, image_hw: tuple[int, int]) -> np.ndarray[Any, np.
 
 
 def coco_images(content: Json) -> dict[str, Json]:
-    """The images of a COCO file by file name, without folders and suffix."""
-    return {stem(Path(str(image["file_name"]))): image for image in content["images"]}
+    """The images of a COCO file by file name, without folders, of any system, and suffix."""
+    return {stem(Path(PureWindowsPath(str(image["file_name"])).name)): image for image in content["images"]}
 
 
 def read_coco(content: Json, image: Json) -> tuple[list[Drawn], int]:
     """The objects of one image of a COCO file, and the number of annotations without an area, such as boxes."""
     names = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
-    own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
+    own = [each for each in content["annotations"] if str(each["image_id"]) == str(image["id"])]
     drawn = [each for annotation in own if (each := _coco_object(annotation, names, image)) is not None]
     return drawn, len(own) - len(drawn)
 
@@ -114,3 +116,11 @@ def _coco_object(annotation: Json, names: Mapping[Any, str], image: Json) -> Dra
 
 def _ring(points: Iterable[Iterable[float]]) -> Ring:
     return np.asarray([list(point)[:2] for point in points], np.float64).reshape(-1, 2)
+
+
+def drawn_on(content: Json) -> tuple[int, int] | None:
+    """Height and width of the image that a labelme file, or an entry of a COCO file, says that it was drawn on."""
+    for height, width in (("imageHeight", "imageWidth"), ("height", "width")):
+        if isinstance(content, dict) and content.get(height) and content.get(width):
+            return int(content[height]), int(content[width])
+    return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unet_repro.data.drawn import json_files, roi_files
-from unet_repro.data.drawn.shapes import Drawn, paint, pixels_of, reaches_into
+from unet_repro.data.drawn.shapes import Drawn, is_area, paint, pixels_of, reaches_into
 from unet_repro.data.labels import Labels
 from unet_repro.errors import DataError
 from unet_repro.files import counted
@@ -59,21 +59,31 @@ def read_drawn_labels(
         DataError: If the file is damaged, has no areas, objects outside of the image, or classes without a number.
     """
     with reading(path):
-        drawn, others = _read(path, image_name, leading)
+        drawn, others, drawn_hw = _read(path, image_name, leading)
+        whole = [each for each in drawn if is_area(each)]
+        drawn, others = whole, others + len(drawn) - len(whole)
+    if drawn_hw not in (None, image_hw):
+        raise DataError(
+            f"{path} was drawn on an image of {drawn_hw[0]} x {drawn_hw[1]} pixels, but the image has "
+            f"{image_hw[0]} x {image_hw[1]}",
+            hint="export the objects for the image itself, or give the images the size that was drawn on",
+        )
     if not drawn and others:
         raise DataError(f"{path} has {others} drawn objects, but none is an area", hint="draw polygons, not points")
-    notes = []
+    notes = _on_names(drawn) if classes is None else []
     if others:
-        notes.append(f"{path}: skipped {counted(others, 'drawn object')} (points, lines, boxes or searched regions)")
+        notes.append(
+            f"{path}: skipped {counted(others, 'drawn object')} (points, lines, boxes, searched regions or empty areas)"
+        )
     if num_pages > 1 and any(each.page is None for each in drawn):
         raise DataError(
             f"{path} does not say to which of the image's {num_pages} pages its objects belong",
             hint="save each page as a separate file, with labels of its own",
         )
-    last_page = max((each.page for each in drawn if each.page is not None), default=0)
-    if num_pages > 1 and last_page >= num_pages:
+    positions = {each.page for each in drawn if each.page is not None}
+    if max(positions, default=0) >= num_pages and (num_pages > 1 or len(positions) > 1):  # a page may be from a stack
         raise DataError(
-            f"{path} has objects on page {last_page + 1}, but the image has {num_pages} pages",
+            f"{path} has objects on page {max(positions) + 1}, but the image has {counted(num_pages, 'page')}",
             hint="save the ROIs with the positions of this image; of several channels, count one",
         )
     values = _values(path, drawn, classes)
@@ -92,19 +102,33 @@ def read_drawn_labels(
     return pages, notes
 
 
-def _read(path: Path, image_name: str, leading: Sequence[tuple[str, int]]) -> tuple[list[Drawn], int]:
+def _on_names(drawn: Sequence[Drawn]) -> list[str]:
+    """A sentence, equal for all files with these names, if numbered objects do not keep the names of what is drawn."""
+    names = sorted({each.name for each in drawn if each.name})
+    if len({each.name for each in drawn}) < 2:
+        return []
+    return [
+        f"drawn objects are numbered, whatever their names ({', '.join(names)}); data.labels=classes "
+        f"'data.classes=[background,{','.join(names)}]' keeps the names"
+    ]
+
+
+def _read(
+    path: Path, image_name: str, leading: Sequence[tuple[str, int]]
+) -> tuple[list[Drawn], int, tuple[int, int] | None]:
+    """The areas, the number of other objects, and the size of the image that they were drawn on, if known."""
     if path.suffix.lower() in roi_files.SUFFIXES:
-        return roi_files.read_rois(path, leading)
+        return *roi_files.read_rois(path, leading), None
     content = _load(path)
     if _is_coco(content):
         images = json_files.coco_images(content)
         if (name := stem(Path(image_name))) not in images:
             raise DataError(f"{path} has no image {name}", hint="name images as in the COCO file")
-        return json_files.read_coco(content, images[name])
+        return *json_files.read_coco(content, images[name]), json_files.drawn_on(images[name])
     if isinstance(content, dict) and "shapes" in content:
-        return json_files.read_labelme(content)
+        return *json_files.read_labelme(content), json_files.drawn_on(content)
     if isinstance(content, list) or "features" in content or "geometry" in content:
-        return json_files.read_geojson(content)
+        return *json_files.read_geojson(content), None
     raise ValueError("it is JSON, but neither GeoJSON, labelme nor COCO")
 
 
@@ -114,7 +138,7 @@ def _load(path: Path) -> Any:
 
 @functools.lru_cache(maxsize=2)  # a COCO file is read for each of its images
 def _parsed(path: Path, _changed: int) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def _is_coco(content: Any) -> bool:

@@ -56,6 +56,14 @@ def paint(objects: Sequence[Pixels], values: Sequence[int], image_hw: tuple[int,
     return labels
 
 
+def is_area(drawn: Drawn) -> bool:
+    """Whether an object has pixels, or a ring of at least three points, all of them finite."""
+    if drawn.mask is not None:
+        return bool(drawn.mask.any())
+    rings = [ring for part in drawn.parts for ring in part]
+    return any(len(ring) >= 3 for ring in rings) and all(np.isfinite(ring).all() for ring in rings)
+
+
 def reaches_into(drawn: Drawn, image_hw: tuple[int, int]) -> bool:
     """Whether a part of an object is inside the image, be it smaller than a pixel."""
     if drawn.mask is not None:

@@ -115,7 +115,7 @@ class Folder:
         self.class_names = meaning.class_names
         self.numbers_objects = meaning.kind == "instances"
         reasons = ("instance numbers: the objects are drawn",) if is_drawn else meaning.reasons
-        self.notes = (f"labels are {'; '.join(reasons)}", *meaning.warnings, *notes)
+        self.notes = (f"labels are {'; '.join(reasons)}", *meaning.warnings, *dict.fromkeys(notes))
         for each in self.notes:
             say(f"note: {each}")
         return samples

@@ -287,15 +287,78 @@ def test_an_object_without_the_centre_of_a_pixel_is_skipped_with_a_note(tmp_path
 def test_objects_on_pages_that_the_image_lacks_are_refused(tmp_path, monkeypatch):
     square = np.array([[2.0, 2], [8, 2], [8, 8], [2, 8]])
     drawn = [Drawn("", [[square]], page=page) for page in (0, 5)]
-    monkeypatch.setattr(read, "_read", lambda path, name, leading: (drawn, 0))
+    monkeypatch.setattr(read, "_read", lambda path, name, leading: (drawn, 0, None))
     with pytest.raises(DataError, match="objects on page 6, but the image has 3 pages"):
         read_drawn_labels(tmp_path / "a.zip", "", HW, 3)
+    with pytest.raises(DataError, match="objects on page 6, but the image has 1 page"):
+        read_drawn_labels(tmp_path / "a.zip", "", HW, 1)
+    drawn = [Drawn("", [[square]], page=5)]  # an image and its ROIs saved from one page of a stack
+    assert read_drawn_labels(tmp_path / "a.zip", "", HW, 1)[0][0].any()
 
 
 def test_objects_of_another_magnification_are_refused(tmp_path):
     geojson(tmp_path / "a.geojson", discs())
     with pytest.raises(DataError, match="lie outside of the image of 20 x 30"):
         read_drawn_labels(tmp_path / "a.geojson", "", (20, 30), 1)
+
+
+def polygon(*points, label="cell"):
+    return {"label": label, "points": list(points), "shape_type": "polygon"}
+
+
+SQUARE = ([2, 2], [20, 2], [20, 20], [2, 20])
+
+
+def test_objects_drawn_on_an_image_of_another_size_are_refused(tmp_path):
+    labelme = {"shapes": [polygon(*SQUARE)], "imageHeight": 30, "imageWidth": 40}
+    coco = {
+        "images": [{"id": 1, "file_name": "a.tif", "height": 30, "width": 40}],
+        "annotations": [{"image_id": 1, "segmentation": [[value for point in SQUARE for value in point]]}],
+    }
+    for content in (labelme, coco):
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        with pytest.raises(DataError, match="drawn on an image of 30 x 40 pixels, but the image has 60 x 80"):
+            read_drawn_labels(tmp_path / "a.json", "a.tif", HW, 1)
+
+
+def test_names_that_numbered_objects_do_not_keep_are_told(tmp_path):
+    shapes = [polygon(*SQUARE, label="live"), polygon([40, 40], [50, 40], [50, 50], label="dead")]
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes}), encoding="utf-8-sig")
+    _, (note,) = read_drawn_labels(tmp_path / "a.json", "", HW, 1)
+    assert "(dead, live)" in note
+    assert "'data.classes=[background,dead,live]'" in note
+    _, notes = read_drawn_labels(tmp_path / "a.json", "", HW, 1, ("background", "live", "dead"))
+    assert notes == []
+
+
+def test_areas_without_extent_are_skipped(tmp_path):
+    shapes = [polygon(*SQUARE), polygon(), polygon([1, 1], [5, 5]), polygon([1, 1], [5, 5], [float("nan"), 9])]
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes}))
+    (labels,), (note,) = read_drawn_labels(tmp_path / "a.json", "", HW, 1)
+    assert labels.max() == 1
+    assert "skipped 3 drawn objects" in note
+
+
+def test_classes_that_qupath_ignores_are_no_objects(tmp_path):
+    def feature(name):
+        ring = [[*SQUARE, SQUARE[0]]]
+        return {"geometry": {"type": "Polygon", "coordinates": ring}, "properties": {"classification": {"name": name}}}
+
+    (tmp_path / "a.geojson").write_text(json.dumps({"features": [feature("Region*"), feature("Tumor")]}))
+    (labels,), notes = read_drawn_labels(tmp_path / "a.geojson", "", HW, 1)
+    assert labels.max() == 1
+    assert "skipped 1 drawn object" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["D:\\data\\a.tif", "images/a.png", "images\\1/a.tif"])
+def test_coco_names_images_with_folders_of_any_system(tmp_path, name):
+    content = {
+        "images": [{"id": "7", "file_name": name}],
+        "annotations": [{"image_id": 7, "segmentation": [[value for point in SQUARE for value in point]]}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    assert images_of(tmp_path / "coco.json") == ["a"]
+    assert read_drawn_labels(tmp_path / "coco.json", "a.tif", HW, 1)[0][0].any()
 
 
 @pytest.mark.parametrize(
@@ -306,7 +369,7 @@ def test_objects_of_another_magnification_are_refused(tmp_path):
         ("a.json", "3", "cannot be read"),
         ("a.geojson", '{"features": [{"geometry": {"type": "Polygon"}}]}', "cannot be read"),
         ("a.geojson", '{"features": [{"geometry": {"type": "Point", "coordinates": [1, 1]}}]}', "none is an area"),
-        ("a.json", '{"shapes": [], "imageHeight": "x"}', "cannot be read"),
+        ("a.json", '{"shapes": [3], "imageHeight": 60, "imageWidth": 80}', "cannot be read"),
         ("a.zip", "no zip", "cannot be read"),
         ("a.roi", "no roi", "cannot be read"),
     ],

@@ -13,6 +13,7 @@ from cost_model import CONSTANT, DEPTH, RATES, counted, memory_bytes
 from harness import RESULTS
 from training_step import flop
 
+from unet_repro.files import write_between
 from unet_repro.geometry import layers, output_size
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "how-to" / "scaling.md"
@@ -63,8 +64,7 @@ def main() -> None:
     for kind, size in (("forward", 572), ("forward", LARGE), ("step", 252), ("step", 572)):
         cells = [f"{memory_bytes(kind, width, size) / 1e9:.2g} GB" for width in (8, 16, 64)]
         lines.append(f"| {'forward pass' if kind == 'forward' else 'step'}, tile {size} | {' | '.join(cells)} |")
-    text = DOCUMENT.read_text()
-    DOCUMENT.write_text(f"{text.split(START)[0]}{START}\n" + "\n".join(lines) + f"\n{END}{text.split(END)[1]}")
+    write_between(DOCUMENT, "\n".join(lines), begin=START, end=END)
 
 
 def row(name: str, operations: float, seconds: float, number: float) -> str:

@@ -21,8 +21,7 @@ import torch
 from harness import options
 from tqdm import tqdm
 
-from unet_repro.files import sha256
-from unet_repro.report.publish import renew
+from unet_repro.files import sha256, write_between
 from unet_repro.runs.checkpoint import weights_sha256
 from unet_repro.runs.lease import read_holder
 from unet_repro.runs.provenance import provenance
@@ -140,7 +139,7 @@ def main() -> None:
     if asked.publish:
         made = provenance("cpu")
         by = f"commit {made['commit']}, torch {made['torch']}, {made['machine']}, {os.cpu_count()} cores."
-        renew(Path(asked.publish), f"{summary}\n\n`make stress`; {by}", begin=BEGIN, end=END)
+        write_between(Path(asked.publish), f"{summary}\n\n`make stress`; {by}", begin=BEGIN, end=END)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unet_repro.files import write_between
+
 HERE = Path(__file__).parent
 START, END = "<!-- results: written by benchmarks/table.py -->", "<!-- end of results -->"
 LIMITS = {
@@ -82,10 +84,7 @@ def main() -> None:
         tables.append(
             markdown(json.loads(file.read_text()), json.loads(before.read_text()) if before.exists() else None)
         )
-    readme = HERE / "README.md"
-    text = readme.read_text()
-    head, tail = text.split(START)[0], text.split(END)[1]
-    readme.write_text(head + START + "\n" + "\n".join(tables) + END + tail)
+    write_between(HERE / "README.md", "\n".join(tables).rstrip("\n"), begin=START, end=END)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from unet_repro.errors import RunError
+from unet_repro.errors import DataError, RunError
 
 
 def counted(number: int, what: str) -> str:
@@ -135,6 +136,29 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     for name, text in texts.items():
         write_atomically(folder / name, text)
     return [folder / name for name in texts]
+
+
+def write_between(path: Path, text: str, *, begin: str, end: str) -> None:
+    """Replaces the text between two markers of a file.
+
+    Raises:
+        DataError: If the file lacks the markers.
+        RunError: If it cannot be written.
+    """
+    write_atomically(path, filled(path, text, begin=begin, end=end))
+
+
+def filled(path: Path, text: str, *, begin: str, end: str) -> str:
+    """The content of a file with other text between two markers.
+
+    Raises:
+        DataError: If the file lacks the markers.
+    """
+    old = path.read_text() if path.exists() else ""
+    if begin not in old or end not in old:
+        raise DataError(f"{path} has no markers for the results", hint=f"add the lines {begin} and {end}")
+    inner = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    return inner.sub(lambda _: f"{begin}\n{text}\n{end}", old)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import cv2
 import joblib
@@ -34,6 +35,18 @@ def instruction_set() -> str:
     if platform.machine().lower() in ("arm64", "aarch64"):
         capability = f"ARM {capability}"
     return f"{capability} bf16" if multiplies_bf16() else capability
+
+
+def precision_of(asked: Literal[32, "bf16", "auto"], device: str = "cpu") -> Literal[32, "bf16"]:
+    """The precision of the products; ``auto``: bf16 where the device multiplies it natively.
+
+    Args:
+        asked: The setting.
+        device: ``cpu`` or ``cuda``.
+    """
+    if asked != "auto":
+        return asked
+    return "bf16" if multiplies_bf16(device) else 32
 
 
 def multiplies_bf16(device: str = "cpu") -> bool:

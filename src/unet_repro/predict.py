@@ -16,10 +16,10 @@ from unet_repro.errors import ConfigError, UserError
 from unet_repro.inference.file import Predictor, predict_file
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, shape_of
 from unet_repro.inference.result import Result
-from unet_repro.machine import autocast, memory_order, use_machine
+from unet_repro.machine import autocast, memory_order, precision_of, use_machine
 from unet_repro.models.protocol import first_width, normalises_tiles
 from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, overview_of, write_overview
-from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, precision_of, suffix_of
+from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, suffix_of
 from unet_repro.runs.network import Network, open_network
 from unet_repro.runs.package import named
 from unet_repro.stacks.names import find_inputs, left_out, name_targets
@@ -84,7 +84,7 @@ def predict(settings: PredictSettings) -> Outcome:
     outcome.notes += _dependence_on_tiles(settings, network, jobs)
     _say_plans(jobs, shape)
     if settings.precision == "auto":
-        tqdm.write(f"precision: {precision_of(settings, device)}")
+        tqdm.write(f"precision: {precision_of(settings.precision, device.type)}")
     with tqdm(total=sum(job.tiles_left for job in jobs), desc="predict", unit="tile", smoothing=0.1) as bar:
         for job in jobs:
             try:
@@ -165,7 +165,7 @@ def _predictor(network: Network, settings: PredictSettings, result: Result, devi
     use_machine(settings.threads)
     order = memory_order(device.type, first_width(network.net), training=False)
     net = network.net.to(device, memory_format=order)  # type: ignore[call-overload]  # torch's stubs lack it
-    precision = precision_of(settings, device)
+    precision = precision_of(settings.precision, device.type)
 
     def scores(x_BCHW: Tensor) -> Tensor:
         with autocast(device, precision):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from unet_repro.errors import ConfigError
 from unet_repro.inference.file import Predictor, scratch_of
@@ -18,7 +17,7 @@ from unet_repro.inference.overlap_tile import TilePlan, plan_with
 from unet_repro.inference.planner import NetworkShape, OtherNetwork, free_bytes, plan_within
 from unet_repro.inference.result import Result, Scale
 from unet_repro.inference.volume import Stitching, TileViews
-from unet_repro.machine import multiplies_bf16
+from unet_repro.machine import precision_of
 from unet_repro.objects.write import Extra
 from unet_repro.predicted_objects import AnyKind, check_new
 from unet_repro.runs.network import Checkpoint, Network
@@ -139,13 +138,6 @@ def suffix_of(settings: PredictSettings, result: Result, num_classes: int, path:
     return like if like != ".png" or holds_png else ".tif"
 
 
-def precision_of(settings: PredictSettings, device: torch.device) -> Literal[32, "bf16"]:
-    """The precision of the products; ``auto``: bf16 where the device multiplies it natively."""
-    if settings.precision != "auto":
-        return settings.precision
-    return "bf16" if multiplies_bf16(device.type) else 32
-
-
 def _choice(network: Network, settings: PredictSettings) -> Choice:
     """The image and channels of a file that are predicted: the settings', else those that the run was trained on."""
     trained = network.config.data
@@ -175,7 +167,7 @@ def _signature(path: Path, network: Network, settings: PredictSettings, predicto
         "instances": asdict(predictor.result.instances),
         "extras": sorted(predictor.result.extras),
         "views": settings.views,
-        "precision": precision_of(settings, predictor.device),
+        "precision": precision_of(settings.precision, predictor.device.type),
         "stitching": settings.stitching,
         "memory_gb": settings.memory_gb,
     }

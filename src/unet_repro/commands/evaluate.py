@@ -17,7 +17,7 @@ from unet_repro.evaluation.assessment import assess
 from unet_repro.evaluation.groups import arms_of, baseline_of, groups_of, runs_of
 from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
-from unet_repro.machine import multiplies_bf16
+from unet_repro.machine import precision_of
 from unet_repro.report.assessed import to_markdown, write_assessments
 from unet_repro.report.open_table import Kept, keep
 from unet_repro.report.side_by_side import side_by_side
@@ -60,9 +60,7 @@ def task(config: DictConfig) -> None:
         checkpoint = settings.checkpoint
         if checkpoint == "auto":
             checkpoint = "last" if comparison is not None and settings.part == "val" else "best"
-        precision = settings.precision
-        if precision == "auto":
-            precision = "bf16" if multiplies_bf16() else 32
+        precision = precision_of(settings.precision)
         name = f"measures-{settings.part}-{checkpoint}" + (f"-{settings.views}-views" if settings.views > 1 else "")
         name += "-bf16" if precision == "bf16" else ""
         together = Path("reports/evaluation") / (comparison or "runs")

@@ -18,7 +18,7 @@ from unet_repro.data.augment.augment import Augment
 from unet_repro.data.labels import IGNORED, class_counts, classes_of
 from unet_repro.data.normalise import Normalisation
 from unet_repro.data.resample import reduce_image, reduce_labels, sizes_at
-from unet_repro.data.sample import Sample
+from unet_repro.data.sample import Sample, evenly
 from unet_repro.data.splits import Split
 from unet_repro.data.targets import Border, Distance, Target
 from unet_repro.data.tiles import Tiles, draw_center, draw_known
@@ -190,7 +190,7 @@ class TileData(LightningDataModule):
         by_key = {sample.key: sample for sample in samples}
         self.samples = {part: [by_key[key] for key in getattr(split, part)] for part in ("train", "val", "test")}
         self.samples["val"] = self.samples["val"][:max_val_images]
-        self.threshold_samples = _evenly_spaced(self.samples["train"], threshold_images)
+        self.threshold_samples = evenly(self.samples["train"], threshold_images)
         self.class_names = tuple(class_names)
         self.tiles, self.batch = tiles, tiles.batch(depth)
         self.output_size = output_size(tiles.size, depth)
@@ -341,12 +341,6 @@ def check_fits(tiles: Tiles, samples: Iterable[Sample], scale: float | None, dep
 def _one_thread(_: int) -> None:
     """Limits OpenCV to one thread in a loader process, as torch limits itself."""
     cv2.setNumThreads(1)
-
-
-def _evenly_spaced(samples: Sequence[Sample], number: int) -> list[Sample]:
-    """At most this number of samples, evenly spaced from the first to the last."""
-    places = np.linspace(0, len(samples) - 1, min(number, len(samples))).round().astype(int)
-    return [samples[place] for place in places]
 
 
 def _as_is(item: Any) -> Any:

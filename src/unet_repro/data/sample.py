@@ -1,12 +1,14 @@
 """The common interface of all data sources."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 Part = Literal["train", "test"]
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,13 @@ class Source(Protocol):
     def samples(self) -> list[Sample]:
         """Reads and checks everything. Raises ``DataError`` for anything missing, unpaired or unreadable."""
         ...
+
+
+def evenly(items: Sequence[_Item], number: int) -> list[_Item]:
+    """At most this number of items, evenly spaced from the first to the last.
+
+    >>> evenly("abcdefg", 3), evenly("ab", 3), evenly("", 3)
+    (['a', 'd', 'g'], ['a', 'b'], [])
+    """
+    places = np.linspace(0, len(items) - 1, min(number, len(items))).round().astype(int)
+    return [items[place] for place in places]

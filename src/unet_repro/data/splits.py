@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from unet_repro.data.labels import NUM_CLASSES
-from unet_repro.data.sample import Sample
+from unet_repro.data.sample import Sample, evenly
 from unet_repro.errors import DataError
 from unet_repro.files import sha256
 
@@ -47,7 +47,7 @@ def contiguous(
         train += keys[: max(0, len(keys) - held_out - gap)]
         val += keys[len(keys) - held_out :]
     if num_train is not None:
-        train = _evenly(train, num_train)
+        train = _spread(train, num_train)
     return checked(Split(tuple(train), tuple(val), _test_keys(samples)), "contiguous")
 
 
@@ -153,7 +153,7 @@ def everything(samples: Sequence[Sample], *, num_val: int = 4) -> Split:
         raise DataError(f"split.num_val={num_val} must be at least 1", hint="use e.g. 4")
     sequences = labelled_sequences(samples)
     train = tuple(key for keys in sequences for key in keys)
-    val = tuple(key for keys in sequences for key in _evenly(keys, min(num_val, len(keys))))
+    val = tuple(key for keys in sequences for key in evenly(keys, num_val))
     return checked(Split(train, val, _test_keys(samples)), "all")
 
 
@@ -245,7 +245,7 @@ def _test_keys(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(sample.key for sample in samples if sample.part == "test")
 
 
-def _evenly(keys: list[str], number: int) -> list[str]:
+def _spread(keys: list[str], number: int) -> list[str]:
     """The given number of keys, from the first to the last, evenly spaced."""
     if not keys:
         raise DataError("no samples are left for training", hint="use more labelled images, or split=within")
@@ -254,7 +254,7 @@ def _evenly(keys: list[str], number: int) -> list[str]:
             f"split.num_train={number} must be between 1 and the {len(keys)} samples left for training",
             hint=f"use 1 to {len(keys)}",
         )
-    return [keys[index] for index in np.linspace(0, len(keys) - 1, number).round().astype(int)]
+    return evenly(keys, number)
 
 
 def _check_share(val_share: float) -> None:

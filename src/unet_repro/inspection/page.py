@@ -12,7 +12,7 @@ import numpy.typing as npt
 from unet_repro.config import TrainConfig
 from unet_repro.data.datamodule import TileData, TrainTiles
 from unet_repro.data.labels import IGNORED, Labels, class_counts, classes_of
-from unet_repro.data.sample import Sample
+from unet_repro.data.sample import Sample, evenly
 from unet_repro.data.weight_cache import cached
 from unet_repro.data.weight_maps import none, paper
 from unet_repro.files import write_atomically
@@ -52,9 +52,8 @@ def write_page(path: Path, lines: Sequence[str], pictures: Sequence[str]) -> Non
 def image_section(samples: Sequence[Sample], number: int) -> str:
     """Labelled images, evenly spaced, with the outlines of their objects; ignored pixels are dimmed."""
     labelled = [one for one in samples if one.labels is not None]
-    places = np.linspace(0, len(labelled) - 1, min(number, len(labelled))).round().astype(int)
     figures = []
-    for one in (labelled[place] for place in places):
+    for one in evenly(labelled, number):
         assert one.labels is not None, "only labelled samples are drawn"
         centre = _centre(*one.labels.shape)
         classes = classes_of(one.labels, one.classes)[centre]

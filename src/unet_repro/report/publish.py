@@ -1,13 +1,11 @@
 """Everything that the published record determines: the page, verdicts, figures, and the marked blocks of READMEs."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unet_repro.errors import DataError
-from unet_repro.files import markdown_table, write_atomically
+from unet_repro.files import filled, markdown_table, write_atomically
 from unet_repro.report.arm_runs import runs_of_record
 from unet_repro.report.arms import Arm, arms_of
 from unet_repro.report.figures import draw_all, draw_verdicts
@@ -175,25 +173,3 @@ def has_estimates(trial: Mapping[str, Any]) -> bool:
         return False
     figures = [one["figure"] for part in parts_of(trial) for one in part["contrasts"]]
     return any(figure is not None and figure["low"] is not None for figure in figures)
-
-
-def renew(readme: Path, text: str, *, begin: str, end: str) -> None:
-    """Replaces the text between two markers of a file.
-
-    Raises:
-        DataError: If the file lacks the markers.
-    """
-    write_atomically(readme, filled(readme, text, begin=begin, end=end))
-
-
-def filled(readme: Path, text: str, *, begin: str, end: str) -> str:
-    """The content of a file with other text between two markers.
-
-    Raises:
-        DataError: If the file lacks the markers.
-    """
-    old = readme.read_text() if readme.exists() else ""
-    if begin not in old or end not in old:
-        raise DataError(f"{readme} has no markers for the results", hint=f"add the lines {begin} and {end}")
-    inner = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    return inner.sub(lambda _: f"{begin}\n{text}\n{end}", old)

@@ -10,7 +10,8 @@ from made_trial import made_trial
 
 from unet_repro.conf_files import conf_dir
 from unet_repro.errors import DataError
-from unet_repro.report.publish import BEGIN, END, PAGE, Published, renew
+from unet_repro.files import write_between
+from unet_repro.report.publish import BEGIN, END, PAGE, Published
 from unet_repro.report.record import RecordOfScale
 
 READMES = ("README.md", "experiments/README.md", "experiments/weight_map/README.md")
@@ -107,7 +108,7 @@ def test_a_readme_without_a_place_for_the_results_is_refused(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
     with pytest.raises(DataError, match="no markers for the results"):
-        renew(readme, "text", begin=BEGIN, end=END)
+        write_between(readme, "text", begin=BEGIN, end=END)
     assert readme.read_text() == "nothing here"
 
 

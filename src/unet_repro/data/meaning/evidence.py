@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.measure import label as number_pieces
 
 from unet_repro.data.labels import Labels
+from unet_repro.data.sample import evenly
 
 MAX_PAGES = 40  # pages of a set that are looked at in detail, evenly spaced
 
@@ -39,9 +40,7 @@ def distinct(page: Labels) -> tuple[int, ...]:
 
 def some(pages: Sequence[Labels]) -> list[Labels]:
     """At most ``MAX_PAGES`` of the pages, evenly spaced."""
-    if len(pages) <= MAX_PAGES:
-        return list(pages)
-    return [pages[index] for index in np.linspace(0, len(pages) - 1, MAX_PAGES).round().astype(int)]
+    return evenly(pages, MAX_PAGES)
 
 
 @dataclass(frozen=True)

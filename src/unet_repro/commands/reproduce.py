@@ -31,30 +31,11 @@ def main(arguments: list[str]) -> None:
     """Trains the missing runs, seed by seed over all arms or as the sequential trial asks, and writes the report."""
     asked = parser("reproduce").parse_args(arguments)
     is_sequential = asked.seeds is None and asked.scale not in DEFAULT_SEEDS
-    if not is_sequential and (asked.hours is not None or asked.record):
-        raise ConfigError(
-            "--hours and --record are for the sequential trial only",
-            hint="use --scale laptop or paper, without --seeds",
-        )
-    if asked.no_wait and (asked.launcher != "slurm" or asked.hours is not None):
-        raise ConfigError("--no-wait is only for --launcher slurm, without --hours", hint="leave one of them out")
-    if asked.hours is not None and asked.hours <= 0:
-        raise ConfigError(f"--hours {asked.hours:g}: must be positive", hint="use e.g. 8")
+    _check_options(asked, is_sequential=is_sequential)
+    experiments = _experiments(asked.experiments, is_sequential=is_sequential)
     seeds = asked.seeds if asked.seeds is not None else DEFAULT_SEEDS.get(asked.scale, 1)
-    experiments = [name.strip() for name in asked.experiments.split(",") if name.strip()]
-    wants_all = experiments == ["all"] and not is_sequential
-    if is_sequential and asked.experiments in ("core", "all"):
-        experiments = list(EXPERIMENTS)
-    elif is_sequential and (others := [name for name in experiments if name not in EXPERIMENTS]):
-        raise ConfigError(
-            f"the sequential trial has no claim about {', '.join(others)}",
-            hint=f"use some of {', '.join(EXPERIMENTS)}; or --seeds 3 for runs without verdicts",
-        )
-    elif asked.experiments in ("core", "all"):
-        experiments = conf_files.suite(asked.experiments)
-    _check(seeds, asked.jobs, experiments)
     data = _choose_data(asked.data)
-    if wants_all:
+    if asked.experiments == "all" and not is_sequential:
         experiments = _trainable(experiments, data)
     given = {key_of(one): one for one in asked.overrides}
     asked.overrides = [*given.values()]  # of two for one key the last counts
@@ -140,18 +121,40 @@ def _devices(launcher: str, jobs: int | None, *, on_gpu: bool) -> list[str]:
     return chosen + ([f"trainer.threads={threads}"] if threads else [])
 
 
-def _check(seeds: int, jobs: int | None, experiments: list[str]) -> None:
-    for name, number in (("seeds", seeds), ("jobs", jobs)):
+def _check_options(asked: argparse.Namespace, *, is_sequential: bool) -> None:
+    if not is_sequential and (asked.hours is not None or asked.record):
+        raise ConfigError(
+            "--hours and --record are for the sequential trial only",
+            hint="use --scale laptop or paper, without --seeds",
+        )
+    if asked.no_wait and (asked.launcher != "slurm" or asked.hours is not None):
+        raise ConfigError("--no-wait is only for --launcher slurm, without --hours", hint="leave one of them out")
+    if asked.hours is not None and asked.hours <= 0:
+        raise ConfigError(f"--hours {asked.hours:g}: must be positive", hint="use e.g. 8")
+    for name, number in (("seeds", asked.seeds), ("jobs", asked.jobs)):
         if number is not None and number < 1:
             raise ConfigError(f"--{name} {number}: must be at least 1", hint="use 1 or more")
+
+
+def _experiments(asked: str, *, is_sequential: bool) -> list[str]:
+    """The comparisons that are named, or those that ``core`` and ``all`` stand for."""
+    if asked in ("core", "all"):
+        return list(EXPERIMENTS) if is_sequential else conf_files.suite(asked)
+    named = [name.strip() for name in asked.split(",") if name.strip()]
+    if is_sequential and (others := [name for name in named if name not in EXPERIMENTS]):
+        raise ConfigError(
+            f"the sequential trial has no claim about {', '.join(others)}",
+            hint=f"use some of {', '.join(EXPERIMENTS)}; or --seeds 3 for runs without verdicts",
+        )
     known = [
         name
         for name in conf_files.options("experiment")
         if not conf_files.comparison(name).get("searched")  # those are for `unet-repro search`
     ]
-    for name in experiments or [""]:
+    for name in named or [""]:
         if name not in known:
             raise ConfigError(f"there is no experiment {name!r}", hint=f"use one of {', '.join(known)}")
+    return named
 
 
 def _trainable(experiments: list[str], data: str) -> list[str]:

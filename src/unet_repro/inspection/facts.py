@@ -34,6 +34,7 @@ class Facts:
         ignored: Share of the labelled pixels that are ignored.
         duplicates: Keys of images with equal pixels, at least two each.
         image_hw: Smallest height and smallest width of a labelled training image.
+        smallest: Key of the labelled training image with the shortest side.
         pixels: Pixels of all labelled training images.
     """
 
@@ -54,6 +55,7 @@ class Facts:
     ignored: float
     duplicates: tuple[tuple[str, ...], ...]
     image_hw: tuple[int, int]
+    smallest: str
     pixels: int
 
     @property
@@ -87,6 +89,7 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
         ignored=sum(int(mask.sum()) for mask in ignored) / pixels,
         duplicates=_duplicates(samples),
         image_hw=(min(labels.shape[0] for _, labels in labelled), min(labels.shape[1] for _, labels in labelled)),
+        smallest=min(labelled, key=lambda one: min(one[1].shape))[0].key,
         pixels=pixels,
     )
 

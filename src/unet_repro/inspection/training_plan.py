@@ -149,7 +149,8 @@ def _depth(facts: Facts, conditions: Conditions, reasons: dict[str, str]) -> int
     if not fit:
         height, width = facts.image_hw
         raise GeometryError(
-            f"images of {height} x {width} pixels are too small to train on", hint="use larger images, or enlarge them"
+            f"images of {height} x {width} pixels, such as {facts.smallest}, are too small to train on",
+            hint="leave them out, use larger images, or enlarge all",
         )
     depth = fit[0]
     receives = f"the receptive field of {_field(depth)} pixels"

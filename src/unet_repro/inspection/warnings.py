@@ -13,6 +13,7 @@ from unet_repro.training.build import Data
 
 FEW_IMAGES = 10  # assumed: below, scores depend more on which images validate than on the network
 FEWEST_FOR_FOLDS = 5  # folds of conf/split/kfold.yaml
+_SMALL_SHARE = 3  # an image of which a side is so many times shorter than usual is named
 _NAMED = 3  # keys that a sentence names
 
 
@@ -34,6 +35,12 @@ def warnings_of(facts: Facts, data: Data | None) -> list[str]:
         found.append(f"{counted(len(facts.empty), 'labelled image')} without any object: {named(facts.empty)}")
     if facts.full:
         found.append(f"{counted(len(facts.full), 'labelled image')} without any background: {named(facts.full)}")
+    usual, limiting = facts.sizes[0][0], min(facts.image_hw)
+    if limiting < min(usual) / _SMALL_SHARE:
+        found.append(
+            f"{facts.smallest} has a side of {limiting} pixels, most images have {usual[0]} x {usual[1]}: it limits "
+            "depth and tile size for all; leave it out if it is an exception"
+        )
     if len(facts.inverted) > number / 2 or _others_are_sparse(facts):
         found.append(
             f"in {len(facts.inverted)} of {counted(number, 'labelled image')} one object surrounds all others; if it "

@@ -75,6 +75,13 @@ def test_a_few_inverted_labels_among_others_are_warned_of():
     assert "in 1 of 4 labelled images one object surrounds" in "\n".join(warnings_of(facts_of(samples), None))
 
 
+def test_an_image_that_is_much_smaller_than_the_others_is_named():
+    samples = [*(sample(name, seed=seed) for seed, name in enumerate("abc")), sample("tiny", width=48)]
+    found = "\n".join(warnings_of(facts_of(samples), None))
+    assert "tiny has a side of 48 pixels, most images have 160 x 160" in found
+    assert "a side of" not in "\n".join(warnings_of(facts_of(samples[:3]), None))
+
+
 def test_numbers_of_objects_may_be_large():
     one = sample("a")
     object.__setattr__(one, "labels", np.where(one.labels > 0, one.labels + 2_000_000_000, 0).astype(np.int32))

@@ -17,12 +17,13 @@ Image = npt.NDArray[np.generic]
 _Page = TypeVar("_Page")
 
 
-def read_pages(path: Path, choice: Choice = EVERYTHING) -> list[Image]:
+def read_pages(path: Path, choice: Choice = EVERYTHING, *, black: bool = False) -> list[Image]:
     """Reads all pages of an image file.
 
     Args:
         path: A file in any format that ``stacks.reading`` opens.
         choice: The image and channels that are taken from it.
+        black: Whether some pages of a file, but not all, may be constant, as with a closed shutter.
 
     Returns:
         One ``(H, W)`` or ``(C, H, W)`` array per page, all of one shape; uint8 or uint16 as stored. Other types that
@@ -32,7 +33,17 @@ def read_pages(path: Path, choice: Choice = EVERYTHING) -> list[Image]:
         DataError: If the file is missing, unreadable, truncated, of an unsupported kind, or has pages that are
             constant, not finite, or of different shapes.
     """
-    return [_image(page, where) for page, where in _pages(path, choice, labels=False)]
+    pages = [(_image(page, where), where) for page, where in _pages(path, choice, labels=False)]
+    constant = [(page, where) for page, where in pages if is_constant(page)]
+    if constant and (len(constant) == len(pages) or not black):
+        page, where = constant[0]
+        raise DataError(f"{where} is constant: every pixel is {page.min()}", hint="remove the image and its label")
+    return [page for page, _ in pages]
+
+
+def is_constant(image: Image) -> bool:
+    """Whether all pixels of all channels are equal."""
+    return bool(image.min() == image.max())
 
 
 def read_image(path: Path, choice: Choice = EVERYTHING) -> Image:
@@ -84,8 +95,6 @@ def _image(page: Image, where: str) -> Image:
         page = page.astype(np.float32)
         if not np.isfinite(page).all():
             raise DataError(f"{where} contains NaN or infinite values", hint="replace them before saving the image")
-    if page.min() == page.max():
-        raise DataError(f"{where} is constant: every pixel is {page.min()}", hint="remove the image and its label")
     return np.array(page[0] if len(page) == 1 else page, page.dtype.newbyteorder("="), order="C")
 
 

@@ -11,7 +11,7 @@ from unet_repro.data.drawn.read import read_drawn_labels
 from unet_repro.data.labels import IGNORED, Labels, classes_of
 from unet_repro.data.meaning.decide import LabelKind, decide
 from unet_repro.data.meaning.meaning import BACKGROUND_AND_CELL, Meaning
-from unet_repro.data.read import Image, read_label_pages, read_pages
+from unet_repro.data.read import Image, is_constant, read_label_pages, read_pages
 from unet_repro.data.sample import Part, Sample
 from unet_repro.data.sources.pairing import image_files, label_files, pair
 from unet_repro.errors import DataError
@@ -39,7 +39,8 @@ class Folder:
 
     ``root/images`` and ``root/labels`` are for training; ``root/test/images`` and ``root/test/labels`` are optional.
     Every page of a multi-page file is a sample, ``stem/003``, and the file is a sequence; all single-page images form
-    one sequence. A page of a multi-page file whose label page is blank is left out, as not annotated.
+    one sequence. A page of a multi-page file is left out if its label page is blank, as not annotated, or if all its
+    pixels are equal.
 
     Args:
         root: The folder that contains ``images`` and ``labels``.
@@ -93,9 +94,10 @@ class Folder:
             for folder, also in ((self.root / "images", ()), (self.root / "labels", DRAWN))
             if (others := left_out(folder, also))
         ]
-        pages = _annotated(self._read_part(self.root, "train", notes), self.ignore, notes)
+        pages = _annotated(_with_contrast(self._read_part(self.root, "train", notes), notes), self.ignore, notes)
         if (self.root / "test").is_dir():
-            pages += _annotated(self._read_part(self.root / "test", "test", notes), self.ignore, notes)
+            tested = self._read_part(self.root / "test", "test", notes)
+            pages += _annotated(_with_contrast(tested, notes), self.ignore, notes)
         _check_alike(pages)
         truths = {page.truth.suffix.lower() for page in pages if page.truth is not None}
         is_drawn = self.labels == "auto" and bool(truths) and truths <= set(DRAWN)
@@ -133,7 +135,7 @@ class Folder:
         prefix = "" if part == "train" else "test/"
         pages = []
         for path, truth in paired:
-            own = read_pages(path, self.choice)
+            own = read_pages(path, self.choice, black=True)
             stored: Sequence[Labels | None] = [None] * len(own)
             if truth is not None:
                 stored = self._read_truth(truth, path, own, notes)
@@ -211,6 +213,14 @@ def _annotated(pages: list[_Page], ignore: int | None, notes: list[str]) -> list
             f"{path}: {counted(len(keys), 'page')} without any label left out as not annotated: {', '.join(keys[:5])}"
             + (" ..." if len(keys) > 5 else "")
         )
+    return [page for page in pages if page.key not in left]
+
+
+def _with_contrast(pages: list[_Page], notes: list[str]) -> list[_Page]:
+    """The pages without those of which every pixel has one value; such files are refused, if they have no others."""
+    left = [page.key for page in pages if is_constant(page.image)]
+    if left:
+        notes.append(f"left out {counted(len(left), 'page')} of which every pixel is equal: {', '.join(left[:5])}")
     return [page for page in pages if page.key not in left]
 
 

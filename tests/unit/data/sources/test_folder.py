@@ -471,6 +471,18 @@ def _replace_labels(root: Path, name: str) -> None:
     (root / "labels" / name).write_bytes(b"GIF89a")
 
 
+def test_black_pages_of_a_stack_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pages, masks = noise(4, 12, 16), np.stack([disc()] * 4)
+    pages[1] = 7
+    write(tmp_path / "images/a.tif", pages, photometric="minisblack")
+    write(tmp_path / "labels/a.tif", masks, photometric="minisblack")
+    assert [one.key for one in Folder(root=tmp_path).samples()] == ["a/000", "a/002", "a/003"]
+    assert "left out 1 page of which every pixel is equal: a/001" in capsys.readouterr().err
+    write(tmp_path / "images/a.tif", np.full((4, 12, 16), 7, np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match=r"page 0 of .*a\.tif is constant"):
+        Folder(root=tmp_path).samples()
+
+
 def test_both_sides_of_names_that_do_not_pair_are_named(tmp_path: Path) -> None:
     fill(tmp_path, ("a.png",))
     (tmp_path / "labels/a.png").rename(tmp_path / "labels/b-17.png")

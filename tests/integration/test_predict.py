@@ -17,7 +17,7 @@ from PIL import Image
 from tiny import unet_repro, warm
 from trained import GREY, random_run
 
-from unet_repro import prediction_jobs
+from unet_repro import machine
 from unet_repro.cli import main
 from unet_repro.data.labels import instances_from_mask
 from unet_repro.errors import DataError
@@ -141,7 +141,7 @@ def test_bfloat16_is_close_is_another_prediction_and_automatic_is_what_the_proce
     np.testing.assert_allclose(exact, probability(run, image), atol=CLOSE)
     assert 0 < np.abs(coarse - exact).max() < 0.05
     for native, like in ((True, coarse), (False, exact)):
-        monkeypatch.setattr(prediction_jobs, "multiplies_bf16", lambda device, native=native: native)
+        monkeypatch.setattr(machine, "multiplies_bf16", lambda device, native=native: native)
         np.testing.assert_array_equal(written("auto.tif", "auto", overwrite=True), like)
         assert f"precision: {'bf16' if native else 32}" in capsys.readouterr().out
 

@@ -1,6 +1,8 @@
 """PNG, JPEG and BMP files, which are decoded as a whole."""
 
+import contextlib
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from unet_repro.stacks.damage import BROKEN
 from unet_repro.stacks.opened import COLOURS, Opened
 from unet_repro.stacks.palette import white_entries
 
@@ -19,6 +22,7 @@ Pixels = npt.NDArray[np.generic]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"  # JPEG's markers of compressed data, which cannot contain them, and their end
+_EXIF, _EXIF_BYTES = re.compile(rb"Exif\0\0|eXIf"), 2**16  # before it in JPEG and PNG, and its largest size
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE, _GREY_ALPHA = 3, 4  # colour types in a PNG's header
 
@@ -76,11 +80,15 @@ def _decode_png(data: bytes, *, labels: bool) -> Pixels:
 
 
 def _upright(pixels: Pixels, data: bytes) -> Pixels:
-    """Turns and mirrors an image as its EXIF orientation says and viewers show it."""
-    if b"Exif" not in data and b"eXIf" not in data:
+    """Turns and mirrors an image as its EXIF orientation says and viewers show it; a damaged one counts as none."""
+    found = _EXIF.search(data)
+    if found is None:
         return pixels
-    with Image.open(io.BytesIO(data)) as image:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    exif = Image.Exif()
+    with warnings.catch_warnings(), contextlib.suppress(*BROKEN):
+        warnings.simplefilter("ignore")
+        exif.load(data[found.end() :][:_EXIF_BYTES])
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     rows, columns = (-1 if orientation in mirrored else 1 for mirrored in ((3, 4, 7, 8), (2, 3, 6, 7)))

@@ -1,8 +1,10 @@
 """One reader for many formats: layouts, series, channels, palettes, WhiteIsZero; made with the formats' own writers."""
 
 import contextlib
+import io
 import struct
 import sys
+import tempfile
 import types
 import zlib
 from pathlib import Path
@@ -511,6 +513,25 @@ def test_photographs_are_turned_as_viewers_show_them(tmp_path, suffix, orientati
     with open_stack(path) as stack:
         read = stack.read(0, 0, 0, stack.height, stack.width)
     np.testing.assert_allclose(read, shown.transpose(2, 0, 1).astype(read.dtype), atol=2)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=6))
+def test_damaged_exif_does_not_keep_a_photograph_from_being_read(changes):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(grey(16, 32)).save(buffer, "JPEG", exif=exif)
+    data = bytearray(buffer.getvalue())
+    start = data.index(b"Exif") + 6
+    for at, value in changes:
+        if start + at < data.index(b"\xff\xdb"):
+            data[start + at] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jpg"
+        path.write_bytes(data)
+        with open_stack(path) as stack:
+            assert {stack.height, stack.width} == {16, 32}
 
 
 def test_arrays_with_one_channel_at_the_end_are_no_rows_of_pages(tmp_path):

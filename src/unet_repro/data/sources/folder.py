@@ -143,8 +143,13 @@ class Folder:
         return pages
 
     def _read_truth(self, truth: Path, path: Path, images: list[Image], notes: list[str]) -> list[Labels]:
+        with open_stack(path, choice=self.choice) as stack:
+            leading = tuple(zip(stack.axes, stack.leading, strict=True))
         if truth.suffix.lower() not in DRAWN:
-            return read_label_pages(truth, Choice(raw=self.choice.raw), ignore=self.ignore)
+            choice = Choice(raw=self.choice.raw)
+            with open_stack(truth, choice=choice, labels=True) as stack:
+                _check_order(path, truth, leading, tuple(zip(stack.axes, stack.leading, strict=True)))
+            return read_label_pages(truth, choice, ignore=self.ignore)
         if self.labels == "classes" and self.classes is None:
             raise DataError(
                 f"{truth} has drawn objects, and labels=classes, but no numbers of their classes",
@@ -152,11 +157,22 @@ class Folder:
             )
         classes = self.classes if self.labels == "classes" else None
         height, width = images[0].shape[-2:]
-        with open_stack(path, choice=self.choice) as stack:
-            leading = tuple(zip(stack.axes, stack.leading, strict=True))
         stored, more = read_drawn_labels(truth, path.name, (height, width), len(images), classes, leading=leading)
         notes += more
         return stored
+
+
+def _check_order(
+    path: Path, truth: Path, image: tuple[tuple[str, int], ...], label: tuple[tuple[str, int], ...]
+) -> None:
+    """Checks that named axes of a stack and of its label, such as time and depth, are in one order."""
+    both = [[each for each in axes if each[1] > 1] for axes in (image, label)]
+    if both[0] != both[1] and sorted(both[0]) == sorted(both[1]):
+        orders = [" then ".join(f"{number} {name}" for name, number in axes) for axes in both]
+        raise DataError(
+            f"the pages of {path} are in the order {orders[0]}, those of its label {truth} in the order {orders[1]}",
+            hint="save both with the axes in the same order",
+        )
 
 
 def _pages_of(

@@ -471,6 +471,17 @@ def _replace_labels(root: Path, name: str) -> None:
     (root / "labels" / name).write_bytes(b"GIF89a")
 
 
+def test_stacks_with_axes_in_another_order_than_their_labels_are_refused(tmp_path: Path) -> None:
+    image, label = noise(2, 3, 12, 16), np.zeros((3, 2, 12, 16), np.uint8)
+    label[..., 2:6, 2:6] = 255
+    write(tmp_path / "images/a.tif", image, imagej=True, metadata={"axes": "TZYX"})
+    write(tmp_path / "labels/a.ome.tif", label, metadata={"axes": "ZTYX"})
+    with pytest.raises(DataError, match="in the order 2 T then 3 Z, .* in the order 3 Z then 2 T"):
+        Folder(root=tmp_path).samples()
+    write(tmp_path / "labels/a.ome.tif", label.swapaxes(0, 1), metadata={"axes": "TZYX"})
+    assert len(Folder(root=tmp_path).samples()) == 6
+
+
 def test_black_pages_of_a_stack_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pages, masks = noise(4, 12, 16), np.stack([disc()] * 4)
     pages[1] = 7

@@ -39,8 +39,8 @@ function fillConclusion(body, trials) {
       trial.banner ? el("p", { class: "note banner" }, trial.banner) : null,
       el("p", { class: "finding" }, trial.lead),
       trial.judged ? el("p", { class: "quiet" }, "Supported: answered as claimed. Refuted: answered against the claim, or the effect "
-        + "is too small to matter. Mixed: the tests of a question have different results. Open: not decided by the tests so far, or the "
-        + "premise of the question has not held so far. "
+        + "is too small to matter. Mixed: the tests of a question have different results. Not testable here: its premise did not hold, "
+        + "such as a loss to be prevented. Open: not decided by the tests so far, or the premise has not held so far. "
         + "Pending: too few replicates for a test.") : null,
       trial.judged ? el("ul", { class: "findings" }, Object.keys(VERDICTS).filter((word) => !UNDECIDED.includes(word))
         .flatMap((word) => parts.filter((part) => part.word === word)).map((part) => el("li", {}, verdictSign(part.word),

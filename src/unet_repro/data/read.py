@@ -109,7 +109,7 @@ def _labels(page: Image, where: str, ignore: int | None) -> Labels:
         raise DataError(
             f"label {where} has NaN", hint="if it marks pixels to leave out, save it as 255, and set data.ignore=255"
         )
-    judged = values if ignore is None else values[values != ignore]
+    judged = values if ignore is None or ignore >= 0 else values[values != ignore]
     low, high = (judged.min(), judged.max()) if judged.size else (0, 0)
     if low < 0 or high > np.iinfo(np.int32).max:
         raise DataError(

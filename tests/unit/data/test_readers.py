@@ -208,6 +208,8 @@ def test_a_negative_value_to_ignore_is_kept_and_otherwise_named(tmp_path: Path) 
     with pytest.raises(DataError) as caught:
         read_label_pages(path)
     assert "data.ignore=-1" in caught.value.hint
+    with pytest.raises(DataError, match="values from 0 to 4294967295"):
+        read_label_pages(write(tmp_path / "b.tif", np.array([[0, 2**32 - 1]], np.uint32)), ignore=2**32 - 1)
 
 
 def test_coloured_labels_are_refused(tmp_path: Path) -> None:

@@ -21,14 +21,13 @@ def read_geojson(content: Json) -> tuple[list[Drawn], int]:
     """The areas of GeoJSON, and the number of features that are left out: points, lines, regions around detections.
 
     Where a file has QuPath's detections or cells, its annotations are the regions in which they were sought. Classes
-    that end with ``*``, such as ``Region*``, are no objects to QuPath.
+    that end with ``*``, such as ``Region*``, are no objects to QuPath, unless there are no others.
     """
     features = content.get("features", [content]) if isinstance(content, dict) else content
     found = [feature for feature in features if _kind(feature) in _OBJECTS]
+    found = found or features
     drawn = []
-    for feature in found or features:
-        if _class(feature).endswith("*"):
-            continue
+    for feature in [one for one in found if not _class(one).endswith("*")] or found:
         geometry = feature.get("geometry") or {}
         if geometry.get("type") in ("Polygon", "MultiPolygon"):
             parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]

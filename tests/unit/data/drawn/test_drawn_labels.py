@@ -348,6 +348,8 @@ def test_classes_that_qupath_ignores_are_no_objects(tmp_path):
     (labels,), notes = read_drawn_labels(tmp_path / "a.geojson", "", HW, 1)
     assert labels.max() == 1
     assert "skipped 1 drawn object" in notes[0]
+    (tmp_path / "a.geojson").write_text(json.dumps({"features": [feature("Region*")]}))
+    assert read_drawn_labels(tmp_path / "a.geojson", "", HW, 1)[0][0].max() == 1
 
 
 @pytest.mark.parametrize("name", ["D:\\data\\a.tif", "images/a.png", "images\\1/a.tif"])

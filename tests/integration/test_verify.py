@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from tiny import NETWORK, STACK, tiny
 
 from unet_repro.commands import verify
-from unet_repro.errors import DataError, RunError
+from unet_repro.errors import ConfigError, DataError, RunError
 from unet_repro.evaluation.evaluations import evaluate
 from unet_repro.report.publish import BEGIN, END, Published
 from unet_repro.report.record import RecordOfScale
@@ -66,6 +67,23 @@ def test_a_scale_that_the_record_lacks_is_named(checkout):
     with pytest.raises(RunError, match="the record has no scale 'paper'") as caught:
         verify.main(["--checkout", str(checkout), "--scale", "paper"])
     assert "use smoke" in caught.value.hint
+
+
+def test_the_smallest_scale_is_trained_unless_another_is_named(checkout, record, capsys):
+    large = replace(record, run_id="f" * 12, scale="paper")
+    RecordOfScale(checkout / "experiments/record/paper").add([large])
+    Published(checkout).write()
+    verify.main(["--checkout", str(checkout), *DATA])
+    assert f"training run {record.run_id} again" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_run_of_a_gpu_is_trained_on_a_gpu_unless_the_user_says_otherwise(checkout, record, capsys):
+    publish(checkout, replace(record, outcome={**record.outcome, "device": "NVIDIA H200"}))
+    with pytest.raises(ConfigError, match="CUDA GPUs"):
+        verify.main(["--checkout", str(checkout), *DATA])
+    verify.main(["--checkout", str(checkout), *DATA, "trainer.accelerator=cpu"])
+    assert "identical to the record" in capsys.readouterr().out
 
 
 def test_a_run_that_differs_is_an_error(checkout, record):

@@ -28,14 +28,18 @@ class ArmsSweeper(Sweeper):
         dry_run: Only print the runs, their progress, and the estimated time left.
         only: Arms to be trained, as ``"experiment: arm"``; ``None`` for all.
         summary: Print a table of the runs at the end.
+        record: Folder of a published record, such as ``experiments/record/laptop``: its runs are not trained
+            again, but join the comparison there.
     """
 
     hydra_context: HydraContext
     config: DictConfig
     launcher: Launcher
 
-    def __init__(self, *, dry_run: bool, only: Sequence[str] | None = None, summary: bool = True) -> None:
-        self.dry_run, self.only, self.summary = dry_run, only, summary
+    def __init__(
+        self, *, dry_run: bool, only: Sequence[str] | None = None, summary: bool = True, record: str | None = None
+    ) -> None:
+        self.dry_run, self.only, self.summary, self.record = dry_run, only, summary, record
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores what Hydra passes in and creates the launcher."""
@@ -69,8 +73,10 @@ class ArmsSweeper(Sweeper):
             combinations = self._combinations(arguments)
             check_launcher(self.config.hydra.launcher, self._compose(combinations[0]).trainer.accelerator)
             entries = plan(self._compose, combinations, only=self.only)
-            if self.dry_run:
+            entries = self._without_published(entries)
+            if self.dry_run and entries:
                 print_plan(entries, runs_dir, self.config.hydra.launcher, self._compose)
+            if self.dry_run or not entries:
                 return []
             Ledger(runs_dir).record(entries)
             self._tidy(entries, runs_dir)
@@ -92,6 +98,20 @@ class ArmsSweeper(Sweeper):
         if failures:
             raise SweepFailed("\n".join([f"{len(failures)} of {len(unique(entries))} runs failed:", *failures]))
         return []
+
+    def _without_published(self, entries: list["Entry"]) -> list["Entry"]:
+        """The entries whose runs are not published; published runs join the comparison."""
+        from unet_repro.report.record import RecordOfScale  # noqa: PLC0415
+
+        if self.record is None:
+            return entries
+        record = RecordOfScale(Path(self.record))
+        left = record.lacking(entries)
+        if found := len(entries) - len(left):
+            print(f"on record: {found} of {len(entries)} runs, which are not trained again", flush=True)
+        if not self.dry_run:
+            record.join(entries)
+        return left
 
     def _evaluate(self, entries: Sequence["Entry"], runs_dir: Path) -> list[str]:
         """Runs the experiments' evaluations on trained runs; most runs did this at their end."""

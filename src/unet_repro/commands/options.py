@@ -76,7 +76,7 @@ def _report(made: argparse.ArgumentParser) -> None:
 
 def _verify(made: argparse.ArgumentParser) -> None:
     made.add_argument("overrides", nargs="*", help="settings of the data, as for train, e.g. data.root=...")
-    made.add_argument("--scale", help="scale of the run to train again (default: the record's first)")
+    made.add_argument("--scale", help="scale of the run to train again (default: the record's smallest)")
     made.add_argument("--run", metavar="ID", help="the run to train again (default: one chosen at random)")
     made.add_argument("--seed", type=int, help="seed of that choice (default: random; it is printed)")
     made.add_argument("--skip-training", action="store_true", help="only check that README and page agree with it")

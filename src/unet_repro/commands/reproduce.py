@@ -1,6 +1,7 @@
 """``unet-repro reproduce``: the suite of ablations as one Hydra multirun, then the report."""
 
 import argparse
+import json
 import shlex
 import sys
 from dataclasses import replace
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> None:
         "hydra.sweeper.summary=false",  # the report has it
         *(["hydra.sweeper.dry_run=true"] if asked.dry_run else []),
         *(["hydra.launcher.wait=false"] if asked.no_wait else []),
+        *([f"hydra.sweeper.record={json.dumps(str(published_record() / asked.scale))}"] if asked.record else []),
     ]
     fixed = [*(one for one in ours if key_of(one) not in given), *asked.overrides]
 

@@ -45,11 +45,10 @@ def main(arguments: list[str]) -> None:
         raise RunError(f"{published.folder} has no runs", hint="add some: unet-repro report --add-to-record SCALE")
     if asked.scale not in (None, *published.scales):
         raise RunError(f"the record has no scale {asked.scale!r}", hint=f"use {' or '.join(published.scales)}")
-    candidates = [
-        record for scale in published.scales if asked.scale in (None, scale) for record in published.records[scale]
-    ]
-    if asked.run is None:
-        candidates = [record for record in candidates if record.scale == candidates[0].scale]
+    every = [record for scale in published.scales for record in published.records[scale]]
+    smallest = published.scales[-1]
+    wanted = asked.scale or (None if asked.run else smallest)
+    candidates = [record for record in every if wanted in (None, record.scale)]
     seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
     record = chosen(candidates, seed=seed, run_id=asked.run)
     arms = ", ".join(f"{experiment}: {arm}" for experiment, arm in record.arms.items())
@@ -88,8 +87,13 @@ def _train_again(record: RunRecord, overrides: list[str]) -> None:
 
 
 def _config_of(record: RunRecord, overrides: list[str]) -> DictConfig:
-    """The configuration of a run of the record: its settings, with this machine's paths and the record's threads."""
-    placed = [f"runs_dir={RUNS_DIR}", "logger.mode=disabled", f"trainer.threads={record.outcome.get('threads') or 1}"]
+    """The configuration of a run of the record: its settings, threads and kind of device, with this machine's paths."""
+    placed = [
+        f"runs_dir={RUNS_DIR}",
+        "logger.mode=disabled",
+        f"trainer.threads={record.outcome.get('threads') or 1}",
+        f"trainer.accelerator={'cpu' if record.outcome.get('device', 'cpu') == 'cpu' else 'gpu'}",
+    ]
     config = compose("train", [f"data={_source(record.data)}", *placed, *overrides])
     with open_dict(config):
         for name, settings in record.settings.items():

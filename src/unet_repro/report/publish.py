@@ -17,7 +17,7 @@ from unet_repro.report.record import RecordOfScale, digest, scales_of
 from unet_repro.report.table import EXPLAINED_WIDE, table_texts
 from unet_repro.report.table import to_markdown as arms_to_markdown
 from unet_repro.report.verdict_files import to_markdown, verdict_texts
-from unet_repro.report.verdicts import judged_record, parts_of
+from unet_repro.report.verdicts import is_begun, is_tested, judged_record, parts_of
 from unet_repro.trial.sentences import capital
 
 BEGIN, END = f"<!-- record: written by `{RECORD_COMMAND}` -->", "<!-- end of record -->"
@@ -37,7 +37,8 @@ class Published:
         self.folder = root / "experiments" / "record"
         self.scales = scales_of(self.folder)
         self.records = {scale: RecordOfScale(self.folder / scale).records() for scale in self.scales}
-        self.trials = [trial for scale in self.scales if (trial := judged_record(self.folder / scale)) is not None]
+        trials = (judged_record(self.folder / scale) for scale in self.scales)
+        self.trials = sorted((trial for trial in trials if trial is not None), key=is_tested, reverse=True)
         self.runs = [run for records in self.records.values() for run in runs_of_record(records)]
 
     def texts(self) -> dict[Path, str]:
@@ -94,7 +95,7 @@ class Published:
             part: {key: value for one in reversed(galleries) for key, value in one[part].items()}
             for part in ("tiles", "predictions")
         }
-        maps: list[dict[str, str]] = next((picture["weight_maps"] for picture in pictures if picture), [])
+        maps = next((picture["weight_maps"] for picture in pictures if picture.get("weight_maps")), [])
         return page_data(
             self.runs, self.trials, {"gallery": {**gallery, "missing": []}, "weight_maps": maps}, record=self._made()
         )
@@ -112,8 +113,8 @@ class Published:
         pictures = [
             f"![Every difference with at least two replicates, its interval and margin, scale {trial['scale']}]"
             f"(experiments/record/{trial['scale']}/verdicts.png)"
-            for trial in self.trials
-            if has_estimates(trial)
+            for place, trial in enumerate(self.trials)
+            if has_estimates(trial) and (place == 0 or is_tested(trial))
         ]
         made = (
             f"[The page]({PAGE.as_posix()}) has curves, the effect on every image and a gallery; open it in a "
@@ -131,7 +132,7 @@ class Published:
                     f"{part['id']} {part['word']} ({trial['scale']})"
                     for trial in self.trials
                     for part in parts_of(trial)
-                    if part["experiment"] == name
+                    if part["experiment"] == name and is_begun(part)
                 ]
                 rows.append([f"[{name}]({name}/README.md)", question, ", ".join(words)])
         return markdown_table(["comparison", "question", "verdicts of the record"], rows)
@@ -156,7 +157,7 @@ class Published:
                 ]
             )
             for part in parts_of(trial)
-            if part["experiment"] == experiment
+            if part["experiment"] == experiment and is_begun(part)
         ]
         picture = f"![Curves and scores](../record/{trial['scale']}/figures/{experiment}.png)"
         shown = [picture] if any(arm.done for arm in arms) else []

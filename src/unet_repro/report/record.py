@@ -9,6 +9,7 @@ from typing import Any
 from unet_repro.conf_files import conf_dir
 from unet_repro.errors import DataError, RunError
 from unet_repro.files import locked, sha256, write_atomically
+from unet_repro.runs.ledger import Entry
 from unet_repro.trial.run_record import RunRecord, read_records, write_records
 
 _ORDER = ("paper", "laptop", "cpu", "smoke")  # the most telling first
@@ -73,11 +74,40 @@ class RecordOfScale:
         with locked(self.folder / ".lock", hint="choose a writable folder"):
             for data in sorted({record.data for record in new}):
                 self.check_data(data)
-            before = {record.run_id: record for record in self.records()}
+            before = self._by_id
             after, notes = _merged(before, new)
             if after != before:
                 write_records(self.runs_file, after.values())
         return len(after) - len(before), notes
+
+    def lacking(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Entries of the ledger whose runs are not kept, or lack an evaluation that their comparison asks for.
+
+        Raises:
+            RunError: If the record cannot be read.
+        """
+        kept = self._by_id
+        return [entry for entry in entries if not _measures(kept.get(entry.run_id), entry)]
+
+    def join(self, entries: Iterable[Entry]) -> None:
+        """Lets kept runs count in further comparisons, of which they are arms too.
+
+        Args:
+            entries: Of the ledger; those of runs that are not kept are left out.
+
+        Raises:
+            RunError: If the record cannot be read or written.
+        """
+        kept = self._by_id
+        self.add(
+            replace(kept[entry.run_id], arms={entry.experiment: entry.arm})
+            for entry in entries
+            if _measures(kept.get(entry.run_id), entry)
+        )
+
+    @property
+    def _by_id(self) -> dict[str, RunRecord]:
+        return {record.run_id: record for record in self.records()}
 
     def check_data(self, data: str) -> None:
         """Checks that runs on this data set may be added: a record has one data set.
@@ -97,6 +127,13 @@ class RecordOfScale:
             RunError: If they cannot be written.
         """
         write_atomically(self.pictures_file, json.dumps(pictures, sort_keys=True, separators=(",", ":")))
+
+
+def _measures(record: RunRecord | None, entry: Entry) -> bool:
+    """Whether a record has what the comparison of an entry asks for; a failed run counts as it is."""
+    if record is None:
+        return False
+    return record.failed is not None or set(entry.evaluations) <= set((record.evaluation or {}).get("sections", ()))
 
 
 def _merged(before: Mapping[str, RunRecord], new: Iterable[RunRecord]) -> tuple[dict[str, RunRecord], list[str]]:

@@ -24,7 +24,7 @@ class Rerun:
     """How a run that has been trained again compares with the record.
 
     Attributes:
-        differs: What the two machines differ in; empty if the run must be bit-identical.
+        differs: Why the run need not be bit-identical: what the machines differ in, or a GPU; empty if it must be.
         is_identical: Whether the curves and the hash of the weights are equal.
         first: Difference of the IoU at the first validation.
         mean: Difference of the mean IoU over the second half of the curve.
@@ -82,12 +82,15 @@ def compared(
     same = all(rounded(list(curves[name])) == rounded(list(record.curve[name])) for name in columns)
     new, old = (np.asarray(curve[COLUMN], float) for curve in (curves, record.curve))
     half = len(steps) // 2
+    differs = [
+        f"{name}: {record.outcome.get(name)} in the record, {machine.get(name)} here"
+        for name in SAME_MACHINE
+        if machine.get(name) != record.outcome.get(name)
+    ]
+    if machine.get("device") != "cpu":
+        differs.append("a GPU rounds differently each time")
     return Rerun(
-        differs=tuple(
-            f"{name}: {record.outcome.get(name)} in the record, {machine.get(name)} here"
-            for name in SAME_MACHINE
-            if machine.get(name) != record.outcome.get(name)
-        ),
+        differs=tuple(differs),
         is_identical=same and weights_sha256 == record.weights_sha256,
         first=float(new[0] - old[0]),
         mean=float(new[half:].mean() - old[half:].mean()),

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from unet_repro.files import csv_text, markdown_table, write_texts
-from unet_repro.report.verdicts import Plain, parts_of
+from unet_repro.files import counted, csv_text, markdown_table, write_texts
+from unet_repro.report.verdicts import Plain, is_tested, parts_of
 from unet_repro.trial.looks import LOOKS
 from unet_repro.trial.sentences import EARLY_SUPPORT, digits_for, signed
 
@@ -55,9 +55,13 @@ def to_markdown(trials: Iterable[Mapping[str, Any]], *, how_sure: bool = True) -
     Args:
         trials: The trials.
         how_sure: Whether the table has a column for that. Without it, notes below the table say what qualifies the
-            findings.
+            findings, and a further trial before its first interim analysis has one line in place of its table.
     """
-    return "\n\n".join(_trial_text(trial, how_sure) for trial in trials) + "\n"
+    texts = [
+        _first_estimates(trial) if place and not (how_sure or is_tested(trial)) else _trial_text(trial, how_sure)
+        for place, trial in enumerate(trials)
+    ]
+    return "\n\n".join(texts) + "\n"
 
 
 def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
@@ -76,6 +80,19 @@ def _trial_text(trial: Mapping[str, Any], how_sure: bool) -> str:
             "can provide several of them."
         )
     return "\n\n".join(filter(None, [f"**{trial['lead']}**", trial["banner"], table, " ".join(notes)]))
+
+
+def _first_estimates(trial: Mapping[str, Any]) -> str:
+    """The estimates of a trial before its first interim analysis, in one line."""
+    found = [
+        f"{part['id']}, {one['name']}: {with_interval(one['figure'], one['margin'])} {one['unit']}, "
+        f"{counted(len(one['figure']['seeds']), 'replicate')}"
+        for part in parts_of(trial)
+        for one in part["contrasts"]
+        if one["figure"] is not None
+    ]
+    head = f"At {trial['scope']}, no claim has been tested yet: a test needs {LOOKS[0]} replicates."
+    return " ".join([head, *([f"Estimates so far, with 95 % interval: {'; '.join(found)}."] if found else [])])
 
 
 def _notes(parts: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -175,6 +175,16 @@ def parts_of(trial: Mapping[str, Any]) -> list[Plain]:
     return [part for claim in trial["claims"] for part in claim["parts"]]
 
 
+def is_begun(part: Mapping[str, Any]) -> bool:
+    """Whether a part has a verdict or a first estimate."""
+    return part["word"] != "pending" or any(one["figure"] is not None for one in part["contrasts"])
+
+
+def is_tested(trial: Mapping[str, Any]) -> bool:
+    """Whether a trial has had its first interim analysis."""
+    return any(part["exact"] is None and part["word"] not in ("pending", "no verdict") for part in parts_of(trial))
+
+
 def _scope(records: Sequence[RunRecord], variant: str) -> str:
     """The scale with its numbers, and the data."""
     first, (width, steps) = records[0], _size(records)

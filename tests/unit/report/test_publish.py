@@ -87,13 +87,26 @@ def test_a_complete_trial_is_published_the_same_each_time(checkout):
     assert verdicts == content["trials"][0]
 
 
+def test_a_scale_that_is_not_tested_yet_follows_in_one_line(checkout):
+    add(checkout, range(100, 115))
+    add(checkout, range(100, 103), scale="paper", width=64, steps=4000)
+    published = Published(checkout)
+    assert [trial["scale"] for trial in published.trials] == ["laptop", "paper"]
+    text = published.texts()[checkout / "README.md"]
+    assert "At scale paper (width 64, 4000 steps), isbi2012, no claim has been tested yet" in text
+    assert "C5, final IoU, plateau − constant: +0.1" in text
+    assert text.count("| **C5** ") == 1
+    assert "](experiments/record/laptop/verdicts.png)" in text
+    assert "](experiments/record/paper/verdicts.png)" not in text
+
+
 def test_the_larger_networks_come_first(checkout):
     add(checkout, range(100, 102))
     add(checkout, range(3), scale="paper", width=64, steps=4000)
     published = Published(checkout)
     assert [trial["scale"] for trial in published.trials] == ["paper", "laptop"]
     text = published.texts()[checkout / "README.md"]
-    assert text.index("records/paper" if "records/paper" in text else "record/paper") < text.index("record/laptop")
+    assert text.index("| **C5** ") < text.index("At scale laptop")
 
 
 def test_a_change_by_hand_is_found(checkout):

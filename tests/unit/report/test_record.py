@@ -8,6 +8,8 @@ from made_trial import made_run, made_trial
 from unet_repro.commands.report import more_pictures
 from unet_repro.errors import DataError, RunError
 from unet_repro.report.record import RecordOfScale, digest, scales_of
+from unet_repro.runs.ledger import Entry
+from unet_repro.trial.run_record import RunRecord
 
 
 @pytest.fixture
@@ -48,6 +50,27 @@ def test_a_kept_run_may_join_comparisons_but_keeps_its_numbers(record):
     assert record.add([changed]) == (0, [])
     (kept,) = record.records()
     assert kept == replace(run, arms={"rotations": "base", "overlap_tile": "base"})
+
+
+def test_a_kept_run_joins_the_comparison_of_an_entry_if_it_has_what_that_asks_for(record):
+    kept = made_run("few_images", "Adam, 3", 120)
+    other = replace(kept, run_id="e" * 12)
+    failed = replace(kept, run_id="f" * 12, seed=121, evaluation=None, failed="the loss is not finite")
+    record.add([kept, failed])
+
+    def entry(run: RunRecord, arm: str, *sections: str) -> Entry:
+        return Entry(
+            "augmentation", arm, run.seed, run.scale, run.data, "", run.run_id, (), 1.0, "", "", evaluations=sections
+        )
+
+    joins, fails = entry(kept, "with elastic", "scores"), entry(failed, "none", "scores")
+    lacking = [entry(kept, "with elastic", "scores", "more"), entry(other, "none", "scores")]
+    assert record.lacking([joins, *lacking, fails]) == lacking
+    record.join([joins, *lacking, fails])
+    assert [run.arms for run in record.records()] == [
+        {**kept.arms, "augmentation": "with elastic"},
+        {**failed.arms, "augmentation": "none"},
+    ]
 
 
 def test_a_kept_run_gains_the_sections_that_a_further_comparison_asks_for(record):

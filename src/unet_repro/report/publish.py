@@ -95,7 +95,9 @@ class Published:
             part: {key: value for one in reversed(galleries) for key, value in one[part].items()}
             for part in ("tiles", "predictions")
         }
-        maps = next((picture["weight_maps"] for picture in pictures if picture.get("weight_maps")), [])
+        maps: list[dict[str, str]] = next(
+            (picture["weight_maps"] for picture in pictures if picture.get("weight_maps")), []
+        )
         return page_data(
             self.runs, self.trials, {"gallery": {**gallery, "missing": []}, "weight_maps": maps}, record=self._made()
         )

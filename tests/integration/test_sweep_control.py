@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from tiny import NETWORK, STACK, unet_repro
 
+from unet_repro.report.record import RecordOfScale
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.lease import RECORD, hold
 from unet_repro.runs.ledger import Ledger
+from unet_repro.trial.run_record import record_of
 
 SLOW = "+experiment.arms.slow=['optimizer.lr=1e-4']"
 SWEEP = ["train", "-m", *STACK, *NETWORK, "experiment=optimizer", SLOW]
@@ -127,6 +130,25 @@ def test_a_dry_run_shows_what_is_done_and_trains_and_writes_nothing(sweep):
     assert "6 runs: 3 done, 3 new; time left: about" in told.stdout
     assert "from what was trained in this folder" in told.stdout
     assert sorted(str(path) for path in sweep.rglob("*")) == before
+
+
+def test_a_published_run_is_not_trained_again_but_joins_the_comparison(swept, tmp_path):
+    (entry,) = (one for one in Ledger(swept[0] / "runs").read("optimizer") if one.arm == "Adam")
+    published = record_of(RunFolder(swept[0] / "runs" / entry.run_id), [entry])
+    record = RecordOfScale(tmp_path / "record")
+    record.add([replace(published, arms={"few_images": "Adam, all"})])
+    arms = "hydra.sweeper.only=['optimizer: Adam','optimizer: slow']"
+    sweep = [*SWEEP, arms, "hydra.sweeper.record=record"]
+    shown = unet_repro(*sweep, "hydra.sweeper.dry_run=true", cwd=tmp_path)
+    assert "on record: 1 of 2 runs" in shown.stdout, shown.stderr
+    assert [run.arms for run in record.records()] == [{"few_images": "Adam, all"}]
+    done = unet_repro(*sweep, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [one.arm for one in Ledger(tmp_path / "runs").read("optimizer")] == ["slow"]
+    assert [run.arms for run in record.records()] == [{"few_images": "Adam, all", "optimizer": "Adam"}]
+    again = unet_repro(*SWEEP, "hydra.sweeper.only=['optimizer: Adam']", "hydra.sweeper.record=record", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "on record: 1 of 1 runs" in again.stdout
 
 
 def test_a_dry_run_in_an_empty_folder_times_a_few_steps(tmp_path):

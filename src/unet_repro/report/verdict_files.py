@@ -58,7 +58,7 @@ def to_markdown(trials: Iterable[Mapping[str, Any]], *, how_sure: bool = True) -
             findings, and a further trial before its first interim analysis has one line in place of its table.
     """
     texts = [
-        _first_estimates(trial) if place and not (how_sure or is_tested(trial)) else _trial_text(trial, how_sure)
+        _trial_text(trial, how_sure) if how_sure or not place or is_tested(trial) else _first_estimates(trial)
         for place, trial in enumerate(trials)
     ]
     return "\n\n".join(texts) + "\n"

@@ -1,18 +1,21 @@
 """The open table: measures of recommended settings on public images, kept image by image as a record.
 
 ``unet-repro evaluate ... record=experiments/record/open`` writes one file for each evaluation of a comparison. The
-table is a function of these files and of ``published.csv``, the figures that others reached on hidden images.
+table is a function of these files and of ``published.csv``, the figures that others reached on hidden images:
+``comparison``, ``data``, ``measure``, ``value``, ``who``, ``date`` and ``source``.
 """
 
 import csv
 import gzip
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unet_repro import conf_files
 from unet_repro.errors import RunError
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import rows_of, with_interval
@@ -66,15 +69,19 @@ class Kept:
 def keep(kept: Kept, folder: Path) -> Path:
     """Writes an evaluation; floats have six significant digits, and pictures are left out.
 
+    A group replaces the one of the same name in the record; those that were not measured this time stay.
+
     Raises:
-        RunError: If it cannot be written.
+        RunError: If it cannot be written, or the one in the record is damaged.
     """
+    path = folder / kept.name
+    measured = {each.group: each for each in kept.assessments}
+    earlier = {each.group: each for each in _read(path).assessments} if path.exists() else {}
     content = {
         **{name: getattr(kept, name) for name in ("comparison", "part", "checkpoint", "views", "command")},
-        "groups": [_as_plain(each) for each in kept.assessments],
+        "groups": [_as_plain(each) for each in (earlier | measured).values()],
     }
     text = json.dumps(rounded(content), sort_keys=True, separators=(",", ":"))
-    path = folder / kept.name
     write_atomically(path, gzip.compress(text.encode(), mtime=0))
     return path
 
@@ -89,14 +96,30 @@ def kept_in(folder: Path) -> list[Kept]:
 
 
 def table(folder: Path) -> str:
-    """The table of a folder's evaluations in Markdown; empty without any.
+    """The tables of a folder's evaluations in Markdown, a section for each comparison; empty without any.
 
     Raises:
         RunError: If a file is damaged.
     """
-    all_kept = kept_in(folder)
-    if not all_kept:
+    by_comparison: dict[str, list[Kept]] = {}
+    for kept in kept_in(folder):
+        by_comparison.setdefault(kept.comparison, []).append(kept)
+    if not by_comparison:
         return ""
+    published = _published(folder / PUBLISHED)
+    sections = [
+        _section(comparison, kept, [row for row in published if row["comparison"] == comparison])
+        for comparison, kept in by_comparison.items()
+    ]
+    return (
+        "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images; of DET "
+        "over the sequences instead of images, and wide where these are two. V_rand and V_info are taken at the best "
+        "threshold on the measured slices, as in the challenge.\n\n" + "\n".join(sections)
+    )
+
+
+def _section(comparison: str, all_kept: list[Kept], published: list[dict[str, str]]) -> str:
+    """One comparison: its rows, what others reached on hidden images, and the commands."""
     found = [(kept, assessment, rows_of(assessment)) for kept in all_kept for assessment in kept.assessments]
     there = {row.measure for _, _, rows in found for row in rows}
     headings = list(dict.fromkeys(heading for name, heading in MEASURES.items() if name in there))
@@ -109,23 +132,21 @@ def table(folder: Path) -> str:
                 if row.of == of and row.measure in MEASURES
             }
             members = MEAN if of == MEAN else counted(rows[0].num_members, "seed")
-            views = counted(kept.views, "view")
             lines.append(
-                [f"{assessment.group} ({kept.comparison})", members, views, *(cells.get(h, "") for h in headings)]
+                [assessment.group, members, counted(kept.views, "view"), *(cells.get(h, "") for h in headings)]
             )
-    published = _published(folder / PUBLISHED)
     for row in published:
         reached = [f"*{row['value']}*" if heading == MEASURES[row["measure"]] else "" for heading in headings]
         lines.append([f"*{row['data']}*", f"*{row['who']} ({row['date']})*", "", *reached])
     found_in = dict.fromkeys(f"{row['data']}, {row['who']} ({row['date']}): {row['source']}" for row in published)
     others = "".join(f"- {text}\n" for text in found_in)
     commands = "".join(f"- `{command}`\n" for command in dict.fromkeys(kept.command for kept in all_kept))
+    title = re.sub("[_-]", " ", comparison).capitalize()
+    if comparison in conf_files.options("experiment"):
+        title = conf_files.comparison(comparison)["title"]
     return (
-        f"{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
-        "In brackets: 95 % confidence intervals, over images for one seed, otherwise over seeds and images; of DET "
-        "over the sequences instead of images, and wide since these are two. V_rand and V_info are taken at the best "
-        "threshold on the measured slices, as in the challenge. The rows come from\n\n"
-        f"{commands}"
+        f"## {title}\n\n{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
+        f"Commands:\n\n{commands}"
         + (
             "\nRows in italics are **another test**: images whose ground truth is not public, so that they cannot be "
             f"compared with the others. Their sources:\n\n{others}"
@@ -136,7 +157,7 @@ def table(folder: Path) -> str:
 
 
 def _published(path: Path) -> list[dict[str, str]]:
-    """What others reached on hidden images: ``data``, ``measure``, ``value``, ``who``, ``date`` and ``source``."""
+    """What others reached on hidden images: the columns of the file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,5 +1,7 @@
 """The open table is a function of the record of measured images."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -45,22 +47,46 @@ def test_what_was_kept_gives_the_same_rows_and_the_same_bytes(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_groups_that_were_not_measured_again_stay_in_the_record(tmp_path):
+    keep(Kept("sequences", "test", "last", 1, "one", (assessment("own_data"), assessment("own_objects"))), tmp_path)
+    again = assessment("own_objects")
+    again.members.pop("seed 0")
+    keep(Kept("sequences", "test", "last", 1, "one", (again, assessment("cpu"))), tmp_path)
+    (read,) = kept_in(tmp_path)
+    assert [each.group for each in read.assessments] == ["own_data", "own_objects", "cpu"]
+    assert [len(each.members) for each in read.assessments] == [3, 2, 3]
+
+
 def test_the_table_has_a_row_for_seeds_and_mean_and_marks_hidden_tests(tmp_path):
     assert table(tmp_path) == ""
     keep(Kept("kfold", "val", "last", 1, "one", (assessment(),)), tmp_path)
     keep(Kept("kfold", "val", "last", 8, "eight", (assessment(),)), tmp_path)
     assert "another test" not in table(tmp_path)
     (tmp_path / "published.csv").write_text(
-        'data,measure,value,who,date,source\n"EM, hidden slices",v_rand,0.9728,best entry,May 2020,a leaderboard\n'
+        "comparison,data,measure,value,who,date,source\n"
+        'kfold,"EM, hidden slices",v_rand,0.9728,best entry,May 2020,a leaderboard\n'
     )
     lines = table(tmp_path).splitlines()
-    cells = [[cell.strip() for cell in line.split("|")] for line in lines if "own_data (kfold)" in line]
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| own_data")]
     assert [(row[2], row[3]) for row in cells] == [
         ("2 seeds", "1 view"), (MEAN, "1 view"), ("2 seeds", "8 views"), (MEAN, "8 views")
     ]  # fmt: skip
     assert any("*EM, hidden slices* | *best entry (May 2020)*" in line and "*0.9728*" in line for line in lines)
     assert "- EM, hidden slices, best entry (May 2020): a leaderboard" in lines
-    assert lines[0].split("|")[4].strip() == "V_rand"
+    assert [line for line in lines if line.startswith("## ")] == ["## Five-fold cross-validation"]
+    (headings,) = [line for line in lines if line.startswith("| setting")]
+    assert headings.split("|")[4].strip() == "V_rand"
+
+
+def test_each_comparison_has_a_section_with_its_own_measures(tmp_path):
+    cells = assessment("own_objects")
+    for images in cells.members.values():
+        images[:] = [dataclasses.replace(each, sweep={}) for each in images]
+    keep(Kept("sequences", "test", "last", 1, "one", (cells,)), tmp_path)
+    keep(Kept("peers-10-minutes", "val", "last", 1, "two", (assessment(),)), tmp_path)
+    peers, sequences = table(tmp_path).split("## ")[1:]
+    assert peers.startswith("Peers 10 minutes")
+    assert ("V_rand" in peers, "V_rand" in sequences, "own_objects" in peers) == (True, False, False)
 
 
 def test_a_damaged_record_is_refused(tmp_path):

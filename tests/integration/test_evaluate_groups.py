@@ -143,6 +143,9 @@ def test_sequences_are_judged_by_seg_on_gold_and_det_on_every_frame(tmp_path):
     assert "v_rand" not in measures
     assert measures["DET"].num_images == 2
     assert found.settings_from == "each run's validation images"
+    by_labels = assess(group, part="test", checkpoint="last", gold=False)
+    assert by_labels.truth == "the source's own labels"
+    assert all(image.pixel and image.det is not None for image in by_labels.members["seed 0"])
 
 
 def test_objects_that_a_program_finds_itself_are_judged_as_they_are(tmp_path):

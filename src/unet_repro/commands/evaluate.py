@@ -39,6 +39,7 @@ class EvaluateSettings:
     views: Views
     precision: Literal[32, "bf16", "auto"]
     warping: bool
+    gold: bool
     output: Path | None
     record: Path | None
     data: DataFolder
@@ -74,6 +75,7 @@ def task(config: DictConfig) -> None:
                     views=settings.views,
                     precision=precision,
                     warping=settings.warping,
+                    gold=settings.gold,
                     data_root=settings.data.root,
                     image_done=bar.update,
                 )

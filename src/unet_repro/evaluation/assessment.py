@@ -10,6 +10,7 @@ Tensor names: K classes, H W image, T thresholds.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,7 @@ def assess(
     views: Views = 1,
     precision: Precision = 32,
     warping: bool = True,
+    gold: bool = True,
     data_root: Path | None = None,
     image_done: Callable[[], object] = lambda: None,
 ) -> Assessment:
@@ -73,6 +75,8 @@ def assess(
         views: Number of rotated views to average.
         precision: Precision of the networks' matrix products.
         warping: Whether to measure the warping error, which takes longest.
+        gold: Whether gold masks judge a part that has any, and its other images do not; otherwise the source's labels
+            judge every image.
         data_root: Where the runs' data are now; ``None`` for where they were in training.
         image_done: Called after each image is predicted or measured.
 
@@ -84,7 +88,9 @@ def assess(
         seed: (open_trained(run, checkpoint, precision, data_root) for run in runs)
         for seed, runs in group.members.items()
     }
-    return assess_trained(group.name, members, part=part, views=views, warping=warping, image_done=image_done)
+    return assess_trained(
+        group.name, members, part=part, views=views, warping=warping, gold=gold, image_done=image_done
+    )
 
 
 def assess_trained(
@@ -94,6 +100,7 @@ def assess_trained(
     part: Part,
     views: Views = 1,
     warping: bool = True,
+    gold: bool = True,
     image_done: Callable[[], object] = lambda: None,
 ) -> Assessment:
     """Evaluates trained networks, one after the other.
@@ -104,11 +111,13 @@ def assess_trained(
         part: See ``assess``, as for the other arguments.
         views: Number of rotated views.
         warping: Whether to measure the warping error.
+        gold: Whether gold masks judge.
         image_done: Called after each image.
 
     Raises:
         DataError: If a part has no labels, or two networks of a seed hold out the same image.
     """
+    predicted = partial(_predict, views=views, gold=gold, image_done=image_done)
     members: dict[str, dict[str, _Seen]] = {}
     chosen: dict[str, dict[str, InstanceSettings]] = {}
     best: dict[str, tuple[InstanceSettings, int]] = {}
@@ -119,7 +128,7 @@ def assess_trained(
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
         for trained in of_seed:
             data, class_names = trained.data_name, trained.data.class_names
-            found = _predict(trained, part, views, image_done)
+            found = predicted(trained, part)
             if both := seen.keys() & found.keys():
                 raise DataError(
                     f"two runs of seed {seed} in {name} have {sorted(both)[0]} in their {part} part",
@@ -128,7 +137,7 @@ def assess_trained(
                     else f"evaluate them one by one: run=RUN part={part}",
                 )
             seen |= found
-            for_choice = list((found if part == "val" else _predict(trained, "val", views, image_done)).items())
+            for_choice = list((found if part == "val" else predicted(trained, "val")).items())
             some = for_choice[:: -(-len(for_choice) // CHOICE_IMAGES)]
             scored[trained.folder.run_id] = {key: _candidate_scores(each) for key, each in some}
         has_seeds = any(each.seeds is not None for each in seen.values())
@@ -157,12 +166,16 @@ def assess_trained(
     return Assessment(name, data, class_names, measured, truth, settings_from, best, cases)
 
 
-def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[], object]) -> dict[str, _Seen]:
+def _predict(
+    trained: Trained, part: Part, *, views: Views, gold: bool, image_done: Callable[[], object]
+) -> dict[str, _Seen]:
     """Predicts the probability of the foreground for every labelled image of a part."""
     source = make("data", trained.config.data)
-    gold, markers = (source.gold(), source.markers()) if isinstance(source, GoldSource) else ({}, {})
+    experts = source if isinstance(source, GoldSource) else None
+    masks = experts.gold() if experts and gold else {}
+    markers = experts.markers() if experts else {}
     labels = {sample.key: sample.labels for sample in trained.data.samples[part] if sample.labels is not None}
-    some_gold = not labels.keys().isdisjoint(gold)
+    some_gold = not labels.keys().isdisjoint(masks)
     seen = {}
     with torch.inference_mode():
         for image in trained.images(part):
@@ -172,11 +185,11 @@ def _predict(trained: Trained, part: Part, views: Views, image_done: Callable[[]
             ignored = torch.from_numpy(image.classes == IGNORED).to(mean_KHW.device)
             mean_KHW[:, ignored] = 0  # in no measure: background
             mean_KHW[0, ignored] = 1
-            is_gold = image.key in gold
+            is_gold = image.key in masks
             seen[image.key] = _Seen(
                 image=image,
                 run_id=trained.folder.run_id,
-                truth=gold[image.key] if is_gold else labels[image.key],
+                truth=masks[image.key] if is_gold else labels[image.key],
                 judged_by=GOLD if is_gold else None if some_gold else LABELS,
                 markers=markers.get(image.key),
                 probability=foreground(mean_KHW).cpu().numpy(),

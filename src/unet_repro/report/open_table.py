@@ -141,12 +141,13 @@ def _section(comparison: str, all_kept: list[Kept], published: list[dict[str, st
     found_in = dict.fromkeys(f"{row['data']}, {row['who']} ({row['date']}): {row['source']}" for row in published)
     others = "".join(f"- {text}\n" for text in found_in)
     commands = "".join(f"- `{command}`\n" for command in dict.fromkeys(kept.command for kept in all_kept))
+    truths = " or ".join(dict.fromkeys(assessment.truth for _, assessment, _ in found))
     title = re.sub("[_-]", " ", comparison).capitalize()
     if comparison in conf_files.options("experiment"):
         title = conf_files.comparison(comparison)["title"]
     return (
         f"## {title}\n\n{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
-        f"Commands:\n\n{commands}"
+        f"Judged by {truths}. Commands:\n\n{commands}"
         + (
             "\nRows in italics are **another test**: images whose ground truth is not public, so that they cannot be "
             f"compared with the others. Their sources:\n\n{others}"

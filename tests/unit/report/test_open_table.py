@@ -86,6 +86,7 @@ def test_each_comparison_has_a_section_with_its_own_measures(tmp_path):
     keep(Kept("peers-10-minutes", "val", "last", 1, "two", (assessment(),)), tmp_path)
     peers, sequences = table(tmp_path).split("## ")[1:]
     assert peers.startswith("Peers 10 minutes")
+    assert "Judged by gold. Commands:" in sequences
     assert ("V_rand" in peers, "V_rand" in sequences, "own_objects" in peers) == (True, False, False)
 
 

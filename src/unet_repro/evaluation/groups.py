@@ -15,7 +15,7 @@ from unet_repro.runs.ledger import Ledger
 
 # Settings that may differ within a group: the held-out part of the data, and what does not affect a run's numbers.
 _PLACE = ("fold", "draw_seed", "train", "test")
-_APART = ("seed", "arm", "experiment", "logger", "runs_dir", "rates", "trainer")
+_APART = ("seed", "arm", "experiment", "logger", "runs_dir", "rates", "trainer")  # of the trainer see ``groups_of``
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ def baseline_of(groups: Sequence[Group], comparison: str) -> Group:
 def groups_of(runs: Iterable[Path], arms_by_run: Mapping[str, str] | None = None) -> list[Group]:
     """Groups runs whose settings differ only in the seed and in the held-out data.
 
+    Of the trainer's settings, steps and precision distinguish groups, so that ``trainer.precision=auto`` on two kinds
+    of processor can give two groups.
+
     Args:
         runs: The runs' folders.
         arms_by_run: Their arms, from which the groups get their names; ``None`` for those that the runs record.
@@ -93,7 +96,7 @@ def groups_of(runs: Iterable[Path], arms_by_run: Mapping[str, str] | None = None
         config = open_run(run).settings()
         alike = {key: value for key, value in config.items() if key not in _APART}
         alike["split"] = {key: value for key, value in config["split"].items() if key not in _PLACE}
-        alike["steps"] = config["trainer"]["max_steps"]
+        alike["trainer"] = {name: config["trainer"][name] for name in ("max_steps", "precision")}
         key = json.dumps(alike, sort_keys=True)
         members.setdefault(key, {}).setdefault(int(config["seed"]), []).append(run)
         arms.setdefault(key, []).append((arms_by_run or {}).get(run.name) or config.get("arm") or run.name)

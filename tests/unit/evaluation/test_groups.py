@@ -60,6 +60,18 @@ def test_both_directions_of_sequences_make_one_group(tmp_path):
     assert len(group.members[0]) == 2
 
 
+def test_arms_that_differ_in_precision_or_steps_alone_are_groups_of_their_own(tmp_path):
+    runs = [
+        make_run(tmp_path / arm, *overrides, arm=arm)
+        for arm, overrides in (
+            ("plain", ["trainer.precision=32-true"]),
+            ("bf16", ["trainer.precision=bf16-mixed"]),
+            ("longer", ["trainer.precision=32-true", "trainer.max_steps=8000"]),
+        )
+    ]
+    assert [group.name for group in groups_of(runs)] == ["plain", "bf16", "longer"]
+
+
 def test_arms_are_named_by_the_comparison_that_is_evaluated_and_the_plain_one_is_the_baseline(tmp_path):
     shared = make_run(tmp_path / "shared", arm="Adam", done=True)  # as another comparison calls it
     weighted = make_run(tmp_path / "weighted", "weight_map=border_only", arm="border_only", done=True)

@@ -111,8 +111,8 @@ def _cell_tracking(name: str, *, sha256: str, provider: str) -> Remote:
         files=(RemoteFile(f"{name}.zip", f"{name}.zip", sha256),),
         parts=tuple(f"{sequence}{kind}" for sequence in ("01", "02") for kind in ("", "_GT/SEG", "_ST/SEG")),
         licence=(
-            f"credit to the Cell Tracking Challenge and to {provider}; public scientific use apart from the challenge needs "
-            "the provider's permission, commercial use also that of the challenge's organizers "
+            f"credit to the Cell Tracking Challenge and to {provider}; public scientific use apart from the challenge "
+            "needs the provider's permission, commercial use also that of the challenge's organizers "
             "(celltrackingchallenge.net/datasets)"
         ),
         cite=_CTC_CREDIT,

@@ -4,12 +4,12 @@
 
 RUN is a run of `experiment=sequences`, arm "HeLa own_objects, 01 to 02": it has seen sequence 01 alone. The own images
 are frames of sequence 02 with silver masks, as a folder of files; the nine frames of sequence 02 with gold masks,
-at least five frames away from them, judge. All own images train (`split=all`); the step was fixed in advance and the
+at least five frames away from them, judge. All own images train (`split=all`); the step is fixed in advance, and the
 last weights are measured:
 
 - from scratch: 2000 steps of the setting own_objects, and 500;
 - from the network: 500 steps at a third of the learning rate (assumed, not tuned);
-- the network as it is.
+- the network as it is, its best weights, with which fine-tuning starts.
 
 The trainings are ordinary runs in FOLDER/runs, so that a stopped benchmark goes on.
 """
@@ -63,8 +63,8 @@ def main() -> None:
         "from scratch, 500 steps": ["trainer.max_steps=500"],
         "fine-tuned, 500 steps": ["trainer.max_steps=500", f"init={Path(asked.start).resolve()}", "optimizer.lr=1e-3"],
     }
-    start = runs_of(asked.start, None, Path("runs"))
-    groups = [Group("HeLa, 0 own images, the network as it is", {0: tuple(start)})]
+    start = Group("HeLa, 0 own images, the network as it is", {0: tuple(runs_of(asked.start, None, Path("runs")))})
+    groups = []
     for number, frames in OWN.items():
         write(folder / str(number), frames)
         for arm, settings in arms.items():
@@ -77,7 +77,8 @@ def main() -> None:
             (group,) = groups_of(runs_of(f"{runs}/*", None, runs))
             groups.append(Group(name, {seed: group.members[seed] for seed in asked.seeds}))
     use_machine(asked.jobs)
-    found = [_of_cells(assess(group, part="test", checkpoint="last", warping=False)) for group in groups]
+    found = [assess(start, part="test", checkpoint="best", warping=False)]  # `init=` takes the best weights
+    found += [_of_cells(assess(group, part="test", checkpoint="last", warping=False)) for group in groups]
     keep(Kept("fine_tuning", "test", "last", 1, command(), tuple(found)), Path(asked.record))
 
 

@@ -34,6 +34,7 @@ from unet_repro.evaluation.groups import Group, groups_of, runs_of
 from unet_repro.evaluation.measured import Assessment
 from unet_repro.machine import use_machine
 from unet_repro.report.open_table import Kept, keep
+from unet_repro.runs.folder import open_run
 
 OWN = {1: (48,), 3: (0, 48, 80), 6: (0, 20, 48, 54, 73, 80)}  # number of own images -> frames of sequence 02
 SETTING = [
@@ -57,6 +58,10 @@ def write(folder: Path, frames: tuple[int, ...]) -> None:
 def main() -> None:
     asked = options(__doc__, start="", folder="reports/fine-tuning", seeds=[0, 1, 2], jobs=2,
                     record="experiments/record/open")  # fmt: skip
+    if open_run(Path(asked.start)).settings()["split"].get("train") != "01":
+        raise SystemExit(
+            f"{asked.start} was not trained on sequence 01 alone: sequence 02, which judges, must be new to it"
+        )
     folder = Path(asked.folder).resolve()
     arms = {
         "from scratch, 2000 steps": ["trainer.max_steps=2000"],

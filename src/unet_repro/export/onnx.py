@@ -100,6 +100,8 @@ def _recorded(network: Network, module: nn.Module, name: str, example: Pixels) -
         ) from error
     assert program is not None, "the dynamo exporter returns a program"
     model = program.model_proto
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]  # the exporter's stack traces, with the paths of this machine
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in describe(network).items()})
     content: bytes = model.SerializeToString()
     return content

@@ -111,7 +111,7 @@ def test_every_network_of_this_installation_has_its_hash():
 )
 def test_an_included_network_segments_an_image_of_the_data_that_it_was_trained_on(name, image, label, judged, tmp_path):
     data = Path(os.environ["UNET_REPRO_DATA"])
-    done = unet_repro("predict", f"model={name}", f"input={data / image}", "output=a.npy", cwd=tmp_path)
+    done = unet_repro("predict", f"model={name}", "kind=classes", f"input={data / image}", "output=a.npy", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / "a.npy").squeeze() == judged
     truth = (cv2.imread(str(data / label), cv2.IMREAD_UNCHANGED) > 0) == judged

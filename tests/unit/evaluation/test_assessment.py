@@ -34,7 +34,7 @@ def _no_source(monkeypatch):
 
 
 def seen(*given):
-    return assessment._predict(trained(*given), "val", 1, lambda: None)["a"]
+    return assessment._predict(trained(*given), "val", views=1, gold=True, image_done=lambda: None)["a"]
 
 
 def test_objects_in_ignored_pixels_do_not_decide_the_settings():

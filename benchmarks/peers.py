@@ -1,6 +1,6 @@
 """Programs on the same folds, with equal minutes of training on the same cores, measured by the same code.
 
-    python benchmarks/peers.py [--minutes 10] [--seeds 0] [--programs NAME ...] [--data em hela u373]
+    python benchmarks/peers.py [--minutes 10] [--seeds 0] [--programs NAME ...] [--data em hela u373] [--views 1 4 8]
 
 EM: five folds, each predicted by a network that saw neither its slices nor their neighbours. HeLa and U373: each
 sequence predicted by a network that was trained on the other. The programs train on the same images, with the same
@@ -12,7 +12,8 @@ labels and the same validation images; each has its own architecture, augmentati
 - Cellpose: version 3, from scratch, for cells only (`peer_cellpose.py`).
 
 Single predictions, and each program's own mean over rotated or mirrored views: eight, and four of nnU-Net; Cellpose has
-single ones only. Objects are found in probabilities with settings chosen on validation images; Cellpose finds its own.
+single ones only; `--views 1 4` leaves out the eight. Objects are found in probabilities with settings chosen on
+validation images; Cellpose finds its own.
 Predictions are kept in --work, so that a stopped comparison goes on; the measures go to the record of the open table.
 """
 
@@ -82,6 +83,7 @@ class Fold:
     program: str
     seed: int
     overrides: list[str]
+    views: tuple[Views, ...]
 
     @cached_property
     def config(self) -> TrainConfig:
@@ -96,15 +98,12 @@ class Fold:
         return build(self.config, self.source)[0]
 
     @property
-    def views(self) -> tuple[Views, ...]:
-        return VIEWS.get(self.program, (1, 8))
-
-    @property
     def part(self) -> Part:
         return "test" if any(sample.labels is not None for sample in self.data.samples["test"]) else "val"
 
     def stored_in(self, work: Path) -> Path:
-        return work / f"{self.name}-{self.program}-{self.seed}.npz"
+        views = "+".join(map(str, self.views))
+        return work / f"{self.name}-{self.program}-{self.seed}-{views}-views.npz"
 
 
 @dataclass(frozen=True)
@@ -177,19 +176,20 @@ def stored(folds: list[Fold], work: Path) -> Iterator[Stored]:
         yield Stored(folder, fold.config, fold.data, task, torch.device("cpu"), fold.source.name, predicted=predicted)
 
 
-def folds_of(data: str, program: str, seed: int) -> list[Fold]:
-    return [Fold(f"{data}-{number}", program, seed, overrides) for number, overrides in enumerate(FOLDS[data])]
+def folds_of(data: str, program: str, seed: int, asked: list[int]) -> list[Fold]:
+    views = tuple(each for each in VIEWS.get(program, (1, 8)) if each in asked)
+    return [Fold(f"{data}-{number}", program, seed, overrides, views) for number, overrides in enumerate(FOLDS[data])]
 
 
 def main() -> None:
     asked = options(
-        __doc__, minutes=10.0, seeds=[0], programs=list(PROGRAMS), data=list(FOLDS), work="reports/peers",
-        record="experiments/record/open",
+        __doc__, minutes=10.0, seeds=[0], programs=list(PROGRAMS), data=list(FOLDS), views=[1, 4, 8],
+        work="reports/peers", record="experiments/record/open",
     )  # fmt: skip
     use_machine(usable_cores())
     work = Path(asked.work) / f"{asked.minutes:g}"
     folds = {
-        (data, program): {seed: folds_of(data, program, seed) for seed in asked.seeds}
+        (data, program): {seed: folds_of(data, program, seed, asked.views) for seed in asked.seeds}
         for data in asked.data
         for program in asked.programs
         if data != "em" or program not in CELLS_ONLY
@@ -199,7 +199,7 @@ def main() -> None:
             for fold in by_seed[seed]:
                 predict(fold, asked.minutes, work)
     for part in ("val", "test"):
-        for views in (1, 4, 8):
+        for views in asked.views:
             assessments = tuple(
                 assess_trained(
                     f"{TITLES[data]} {program}",

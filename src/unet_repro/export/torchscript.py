@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zipfile
 from pathlib import Path
 
 import torch
@@ -31,8 +32,18 @@ def export_torchscript(network: Network, path: Path) -> float:
         images = torch.from_numpy(recorded_images(network))
         traced = torch.jit.trace(Deployed(network).eval(), (images,), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, content)
-        content.seek(0)
-        loaded = torch.jit.load(content)  # type: ignore[no-untyped-call]
+        stripped = _without_source_paths(content)
+        loaded = torch.jit.load(io.BytesIO(stripped))  # type: ignore[no-untyped-call]
         difference = check_parity(network, lambda images: loaded(torch.from_numpy(images)).numpy())
-    write_atomically(path, content.getvalue())
+    write_atomically(path, stripped)
     return difference
+
+
+def _without_source_paths(content: io.BytesIO) -> bytes:
+    """The file without its debugging records, which name source files with the paths of this machine."""
+    stripped = io.BytesIO()
+    with zipfile.ZipFile(content) as full, zipfile.ZipFile(stripped, "w") as less:
+        for record in full.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                less.writestr(record, full.read(record))
+    return stripped.getvalue()

@@ -1,5 +1,8 @@
 """TorchScript weights give what the run gives at every size, or are not written at all."""
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +19,9 @@ from unet_repro.runs.network import open_network
 def test_torchscript_takes_raw_images_of_any_size_and_batch(norm, tmp_path):
     found = open_network(random_run(tmp_path / "run", f"model.norm={norm}"))
     assert export_torchscript(found, tmp_path / "model.pt") <= TOLERANCE
+    with zipfile.ZipFile(tmp_path / "model.pt") as file:
+        records = b"".join(map(file.read, file.namelist()))
+    assert str(Path(torchscript.__file__).parents[1]).encode() not in records, "paths of the machine that exported"
     with pytest.warns(DeprecationWarning, match="torch.jit.load"):
         loaded = torch.jit.load(tmp_path / "model.pt")
     for size, number in (((1, 1), 1), ((61, 97), 3), ((40, 203), 1)):

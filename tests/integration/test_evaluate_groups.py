@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import cv2
@@ -12,10 +13,12 @@ from scipy import ndimage
 from tiny import STACK, tiny
 
 from unet_repro.cli import main
+from unet_repro.commands import evaluate
 from unet_repro.data.sources.isbi2012 import NUM_SLICES
 from unet_repro.errors import DataError
 from unet_repro.evaluation.assessment import assess, assess_trained
 from unet_repro.evaluation.groups import Group, groups_of
+from unet_repro.evaluation.held_out import number_of_images
 from unet_repro.evaluation.measured import MEAN
 from unet_repro.evaluation.summaries import rows_of
 from unet_repro.evaluation.trained_run import Trained, open_trained
@@ -38,7 +41,9 @@ def folds(tmp_path_factory):
 def test_every_slice_is_measured_out_of_fold_once_a_seed(folds):
     _, runs = folds
     (group,) = groups_of(runs)
-    found = assess(group, part="val", checkpoint="last")
+    done = []
+    found = assess(group, part="val", checkpoint="last", image_done=lambda: done.append(1))
+    assert len(done) == number_of_images([group], "val") == 2 * 6 + 3 * 6
     assert set(found.members) == {"seed 0", "seed 1", MEAN}
     manifests = {run.name: json.loads((run / "manifest.json").read_text())["split"] for run in runs}
     for name in ("seed 0", "seed 1"):
@@ -92,6 +97,16 @@ def call(monkeypatch, folder, *arguments):
     main(list(arguments))
 
 
+def test_the_command_refuses_overlapping_folds_before_it_predicts(folds, tmp_path, monkeypatch, capsys):
+    _, runs = folds
+    for name in ("one", "two"):
+        shutil.copytree(runs[0], tmp_path / name)
+    monkeypatch.setattr(evaluate, "assess", lambda *_, **__: pytest.fail("it was predicted"))
+    with pytest.raises(SystemExit):
+        call(monkeypatch, tmp_path, "evaluate", "run=[one,two]", "warping=false", "output=out")
+    assert "two runs of seed 0 in base, fold 0 have train/00 in their val part" in capsys.readouterr().err
+
+
 def test_a_group_is_evaluated_by_the_command_line(folds, tmp_path, monkeypatch, capsys):
     runs, _ = folds
     call(monkeypatch, tmp_path, "evaluate", f"run='{runs}/*'", "views=4", "warping=false", "output=out")
@@ -129,7 +144,9 @@ def test_sequences_are_judged_by_seg_on_gold_and_det_on_every_frame(tmp_path):
         train(tiny(runs, f"split.train='{a}'", f"split.test='{b}'", data=data)) for a, b in (("01", "02"), ("02", "01"))
     ]
     (group,) = groups_of(runs / result["run_id"] for result in results)
-    found = assess(group, part="test", checkpoint="last")
+    done = []
+    found = assess(group, part="test", checkpoint="last", image_done=lambda: done.append(1))
+    assert len(done) == number_of_images([group], "test")
     images = found.members["seed 0"]
     assert len(images) == 10
     assert all(image.det is not None for image in images)

@@ -15,6 +15,7 @@ from unet_repro.config import DataFolder, typed
 from unet_repro.console import report_user_errors
 from unet_repro.evaluation.assessment import assess
 from unet_repro.evaluation.groups import arms_of, baseline_of, groups_of, runs_of
+from unet_repro.evaluation.held_out import check_apart, number_of_images
 from unet_repro.evaluation.trained_run import Part
 from unet_repro.inference.rotations import Views
 from unet_repro.machine import precision_of
@@ -66,7 +67,10 @@ def task(config: DictConfig) -> None:
         name += "-bf16" if precision == "bf16" else ""
         together = Path("reports/evaluation") / (comparison or "runs")
         folder = settings.output or (runs[0] if len(runs) == 1 else together)
-        with tqdm(desc="evaluate", unit="image", leave=False) as bar:
+        for group in groups:
+            check_apart(group, settings.part)
+        images = number_of_images(groups, settings.part)
+        with tqdm(desc="evaluate", total=images, unit="image", leave=False) as bar:
             assessments = [
                 assess(
                     group,

@@ -22,8 +22,8 @@ from unet_repro.data.datamodule import WholeImage
 from unet_repro.data.labels import IGNORED, Labels
 from unet_repro.data.sample import GoldSource
 from unet_repro.data.sources.folder import Folder
-from unet_repro.errors import DataError
 from unet_repro.evaluation.groups import Group
+from unet_repro.evaluation.held_out import overlap
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instance_settings import InstanceSettings
@@ -130,12 +130,7 @@ def assess_trained(
             data, class_names = trained.data_name, trained.data.class_names
             found = predicted(trained, part)
             if both := seen.keys() & found.keys():
-                raise DataError(
-                    f"two runs of seed {seed} in {name} have {sorted(both)[0]} in their {part} part",
-                    hint="select runs of one setting whose folds do not overlap"
-                    if part == "val"
-                    else f"evaluate them one by one: run=RUN part={part}",
-                )
+                raise overlap(name, seed, min(both), part)
             seen |= found
             for_choice = list((found if part == "val" else predicted(trained, "val")).items())
             some = for_choice[:: -(-len(for_choice) // CHOICE_IMAGES)]

@@ -6,7 +6,7 @@ from unet_repro.commands.hydra_app import compose
 from unet_repro.conf_files import suite
 from unet_repro.config import check, conf_dir, make
 from unet_repro.errors import ConfigError
-from unet_repro.runs.identity import numbers_of
+from unet_repro.runs.identity import numbers_of, setting_id
 
 GROUPS = [
     "augment",
@@ -370,3 +370,12 @@ def test_options_that_are_not_used_are_in_neither_the_record_nor_the_identity():
 def test_errors_about_values_are_value_errors():
     with pytest.raises(ValueError, match="seed=-1 is not valid"):
         check(train("seed=-1"))
+
+
+def test_runs_of_one_setting_differ_only_in_seed_place_and_held_out_part():
+    one = setting_id(check(train("data=hela", "split=sequence", "split.train='01'", "split.test='02'", "seed=1")))
+    elsewhere = ["data.root=elsewhere", "split.train='02'", "split.test='01'", "seed=2", "runs_dir=other"]
+    assert setting_id(check(train("data=hela", "split=sequence", *elsewhere))) == one
+    for change in ("optimizer.lr=0.5", "data.scale=0.5", "trainer.max_steps=80", "split.gap=9"):
+        changed = train("data=hela", "split=sequence", "split.train='01'", "split.test='02'", change)
+        assert setting_id(check(changed)) != one

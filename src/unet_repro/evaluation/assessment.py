@@ -32,6 +32,7 @@ from unet_repro.inference.rotations import Views
 from unet_repro.metrics.cell_tracking import det_counts, seg_both_ways, seg_scores
 from unet_repro.metrics.isbi import slice_measures
 from unet_repro.metrics.pixel import confusion, pixel_measures
+from unet_repro.runs.identity import setting_id
 from unet_repro.runs.network import Checkpoint
 
 GOLD, LABELS = "the experts' gold masks", "the source's own labels"
@@ -123,11 +124,13 @@ def assess_trained(
     best: dict[str, tuple[InstanceSettings, int]] = {}
     settings_from = ""
     data, class_names = "", tuple[str, ...]()
+    settings: set[str] = set()
     for seed, of_seed in all_trained.items():
         seen: dict[str, _Seen] = {}
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
         for trained in of_seed:
             data, class_names = trained.data_name, trained.data.class_names
+            settings.add(setting_id(trained.config))
             found = predicted(trained, part)
             if both := seen.keys() & found.keys():
                 raise overlap(name, seed, min(both), part)
@@ -158,7 +161,8 @@ def assess_trained(
         if each.judged_by
     }
     truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
-    return Assessment(name, data, class_names, measured, truth, settings_from, best, cases)
+    setting = settings.pop() if len(settings) == 1 else ""
+    return Assessment(name, data, class_names, measured, truth, settings_from, best, setting, cases)
 
 
 def _predict(

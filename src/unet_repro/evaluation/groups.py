@@ -11,10 +11,10 @@ from pathlib import Path
 from unet_repro import conf_files
 from unet_repro.errors import ConfigError, RunError
 from unet_repro.runs.folder import RunFolder, open_run
+from unet_repro.runs.identity import HELD_OUT
 from unet_repro.runs.ledger import Ledger
 
-# Settings that may differ within a group: the held-out part of the data, and what does not affect a run's numbers.
-_PLACE = ("fold", "draw_seed", "train", "test")
+# Settings that may differ within a group, as the held-out part of the data may: what does not affect a run's numbers.
 _APART = ("seed", "arm", "experiment", "logger", "runs_dir", "rates", "trainer")  # of the trainer see ``groups_of``
 
 
@@ -95,7 +95,7 @@ def groups_of(runs: Iterable[Path], arms_by_run: Mapping[str, str] | None = None
     for run in runs:
         config = open_run(run).settings()
         alike = {key: value for key, value in config.items() if key not in _APART}
-        alike["split"] = {key: value for key, value in config["split"].items() if key not in _PLACE}
+        alike["split"] = {key: value for key, value in config["split"].items() if key not in HELD_OUT}
         alike["trainer"] = {name: config["trainer"][name] for name in ("max_steps", "precision")}
         key = json.dumps(alike, sort_keys=True)
         members.setdefault(key, {}).setdefault(int(config["seed"]), []).append(run)

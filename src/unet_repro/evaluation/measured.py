@@ -52,6 +52,7 @@ class Assessment:
         truth: Description of the ground truth.
         settings_from: Description of the images on which the settings of objects were chosen.
         best: Run -> the settings of objects that are best on all of its validation images, and their number.
+        setting: Identity of its runs' setting, see ``runs.identity.setting_id``; ``""`` if they differ in it.
         cases: Image -> data for a picture of it: normalised image, truth, probability and seed map (means of seeds).
     """
 
@@ -62,4 +63,5 @@ class Assessment:
     truth: str
     settings_from: str
     best: dict[str, tuple[InstanceSettings, int]] = field(default_factory=dict)
+    setting: str = ""
     cases: dict[str, Case] = field(default_factory=dict)

@@ -8,8 +8,9 @@ table is a function of these files and of ``published.csv``, the figures that ot
 import csv
 import gzip
 import json
+import logging
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from unet_repro.files import counted, markdown_table, write_atomically
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.metrics.cell_tracking import DetCounts
 from unet_repro.trial.run_record import rounded
+
+_logger = logging.getLogger(__name__)
 
 FOLDER = Path("experiments/record/open")
 SUFFIX = ".json.gz"
@@ -49,7 +52,7 @@ class Kept:
         part: The measured part.
         checkpoint: The weights.
         views: Rotated views whose mean was measured.
-        command: The command that measured it.
+        commands: The commands that measured it, the earliest first.
         assessments: Its groups.
     """
 
@@ -57,7 +60,7 @@ class Kept:
     part: str
     checkpoint: str
     views: int
-    command: str
+    commands: tuple[str, ...]
     assessments: tuple[Assessment, ...]
 
     @property
@@ -69,21 +72,41 @@ class Kept:
 def keep(kept: Kept, folder: Path) -> Path:
     """Writes an evaluation; floats have six significant digits, and pictures are left out.
 
-    A group replaces the one of the same name in the record; those that were not measured this time stay.
+    What the record has of it and was not measured this time stays: other groups, and other seeds of a group if their
+    setting, images and truth are the same. The mean of seeds needs the predictions of all seeds: a group with seeds of
+    two evaluations has none.
 
     Raises:
         RunError: If it cannot be written, or the one in the record is damaged.
     """
     path = folder / kept.name
-    measured = {each.group: each for each in kept.assessments}
-    earlier = {each.group: each for each in _read(path).assessments} if path.exists() else {}
+    earlier = _read(path) if path.exists() else replace(kept, commands=(), assessments=())
+    groups = {each.group: each for each in earlier.assessments}
+    for new in kept.assessments:
+        groups[new.group] = _with_seeds_of(groups[new.group], new) if new.group in groups else new
     content = {
-        **{name: getattr(kept, name) for name in ("comparison", "part", "checkpoint", "views", "command")},
-        "groups": [_as_plain(each) for each in (earlier | measured).values()],
+        **{name: getattr(kept, name) for name in ("comparison", "part", "checkpoint", "views")},
+        "commands": list(dict.fromkeys((*earlier.commands, *kept.commands))),
+        "groups": [_as_plain(each) for each in groups.values()],
     }
     text = json.dumps(rounded(content), sort_keys=True, separators=(",", ":"))
     write_atomically(path, gzip.compress(text.encode(), mtime=0))
     return path
+
+
+def _with_seeds_of(earlier: Assessment, new: Assessment) -> Assessment:
+    """A group that was measured again, with those seeds that were not."""
+    others = {name: images for name, images in earlier.members.items() if name not in new.members and name != MEAN}
+    if not others or not new.setting or _what_was_measured(earlier) != _what_was_measured(new):
+        return new
+    if MEAN in earlier.members or MEAN in new.members:
+        _logger.warning("%s: no mean of seeds in the record, since not all seeds were measured together", new.group)
+    return replace(new, members={name: images for name, images in (others | new.members).items() if name != MEAN})
+
+
+def _what_was_measured(one: Assessment) -> tuple[object, ...]:
+    keys = {tuple(image.key for image in images) for name, images in one.members.items() if name != MEAN}
+    return one.setting, one.data, one.class_names, one.truth, one.settings_from, keys
 
 
 def kept_in(folder: Path) -> list[Kept]:
@@ -140,7 +163,8 @@ def _section(comparison: str, all_kept: list[Kept], published: list[dict[str, st
         lines.append([f"*{row['data']}*", f"*{row['who']} ({row['date']})*", "", *reached])
     found_in = dict.fromkeys(f"{row['data']}, {row['who']} ({row['date']}): {row['source']}" for row in published)
     others = "".join(f"- {text}\n" for text in found_in)
-    commands = "".join(f"- `{command}`\n" for command in dict.fromkeys(kept.command for kept in all_kept))
+    measured_by = dict.fromkeys(command for kept in all_kept for command in kept.commands)
+    commands = "".join(f"- `{command}`\n" for command in measured_by)
     truths = " or ".join(dict.fromkeys(assessment.truth for _, assessment, _ in found))
     title = re.sub("[_-]", " ", comparison).capitalize()
     if comparison in conf_files.options("experiment"):
@@ -172,6 +196,7 @@ def _as_plain(assessment: Assessment) -> dict[str, Any]:
         "class_names": list(assessment.class_names),
         "truth": assessment.truth,
         "settings_from": assessment.settings_from,
+        "setting": assessment.setting,
         "members": {name: [_image(each) for each in images] for name, images in assessment.members.items()},
     }
 
@@ -192,7 +217,7 @@ def _read(path: Path) -> Kept:
     try:
         content = json.loads(gzip.decompress(path.read_bytes()))
         groups = tuple(_assessment(each) for each in content.pop("groups"))
-        return Kept(**content, assessments=groups)
+        return Kept(**{**content, "commands": tuple(content["commands"])}, assessments=groups)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise RunError(f"{path} is damaged: {error}", hint="restore it from version control") from error
 

@@ -12,6 +12,8 @@ from unet_repro.data.splits import Manifest
 # Increased whenever a change to the code changes the numbers of some run, so that old runs are not reused.
 CODE_VERSION = 2
 
+# Settings of the split that say which part of the data is held out.
+HELD_OUT = ("fold", "draw_seed", "train", "test")
 _NOT_NUMBERS = {"data", "logger", "experiment", "arm", "scale", "runs_dir", "rates", "plan"}
 
 
@@ -33,5 +35,17 @@ def numbers_of(config: TrainConfig) -> dict[str, Any]:
 
 def run_id(config: TrainConfig, manifest: Manifest) -> str:
     """Twelve hexadecimal digits, the same for the same configuration, data and code version."""
-    content = {"config": numbers_of(config), "data": manifest["digest"], "code": CODE_VERSION}
+    return _digest({"config": numbers_of(config), "data": manifest["digest"], "code": CODE_VERSION})
+
+
+def setting_id(config: TrainConfig) -> str:
+    """Twelve hexadecimal digits, the same for runs that differ only in the seed and in the held-out part of the data."""
+    numbers = numbers_of(config)
+    del numbers["seed"]
+    numbers["split"] = {key: value for key, value in numbers["split"].items() if key not in HELD_OUT}
+    data = {key: value for key, value in config.plain()["data"].items() if key != "root"}
+    return _digest({"config": numbers, "data": data, "code": CODE_VERSION})
+
+
+def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

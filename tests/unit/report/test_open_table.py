@@ -29,11 +29,11 @@ def measured(seed, key):
 def assessment(group="own_data"):
     members = {f"seed {seed}": [measured(seed, f"01/t{n}") for n in range(4)] for seed in (0, 1)}
     members[MEAN] = [measured(2, f"01/t{n}") for n in range(4)]
-    return Assessment(group, "isbi2012", ("background", "cell"), members, "gold", "validation images")
+    return Assessment(group, "isbi2012", ("background", "cell"), members, "gold", "validation images", setting="own")
 
 
 def test_what_was_kept_gives_the_same_rows_and_the_same_bytes(tmp_path):
-    kept = Kept("kfold", "val", "last", 8, "unet-repro evaluate comparison=kfold views=8", (assessment(),))
+    kept = Kept("kfold", "val", "last", 8, ("unet-repro evaluate comparison=kfold views=8",), (assessment(),))
     path = keep(kept, tmp_path)
     before = path.read_bytes()
     (read,) = kept_in(tmp_path)
@@ -47,20 +47,48 @@ def test_what_was_kept_gives_the_same_rows_and_the_same_bytes(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_groups_that_were_not_measured_again_stay_in_the_record(tmp_path):
-    keep(Kept("sequences", "test", "last", 1, "one", (assessment("own_data"), assessment("own_objects"))), tmp_path)
-    again = assessment("own_objects")
-    again.members.pop("seed 0")
-    keep(Kept("sequences", "test", "last", 1, "one", (again, assessment("cpu"))), tmp_path)
+def of_seeds(*seeds, group="own_objects"):
+    whole = assessment(group)
+    members = {f"seed {seed}": [measured(seed, f"01/t{n}") for n in range(4)] for seed in seeds}
+    return dataclasses.replace(whole, members=members | ({MEAN: whole.members[MEAN]} if len(seeds) > 1 else {}))
+
+
+def test_what_was_not_measured_again_stays_in_the_record(tmp_path, caplog):
+    keep(Kept("sequences", "test", "last", 1, ("one",), (assessment("own_data"), of_seeds(0, 1))), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, ("two",), (of_seeds(10), of_seeds(2, group="cpu"))), tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        "own_objects: no mean of seeds in the record, since not all seeds were measured together"
+    ]
+    keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(2),)), tmp_path)
     (read,) = kept_in(tmp_path)
     assert [each.group for each in read.assessments] == ["own_data", "own_objects", "cpu"]
-    assert [len(each.members) for each in read.assessments] == [3, 2, 3]
+    assert [set(each.members) for each in read.assessments] == [
+        {"seed 0", "seed 1", MEAN}, {"seed 0", "seed 1", "seed 2", "seed 10"}, {"seed 2"}
+    ]  # fmt: skip
+    assert read.commands == ("one", "two")
+    together = tmp_path / "together"
+    keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(0, 1, 2, 10),)), together)
+    rows = [[row for row in rows_of(kept.assessments[at]) if row.of == "seeds"]
+            for at, (kept,) in ((1, kept_in(tmp_path)), (0, kept_in(together)))]  # fmt: skip
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("other", ["truth", "setting", "images"])
+def test_seeds_that_measured_something_else_do_not_stay(other, tmp_path):
+    keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(0, 1),)), tmp_path)
+    again = of_seeds(1)
+    if other == "images":
+        again.members["seed 1"].pop()
+    else:
+        again = dataclasses.replace(again, **{other: "another"})
+    keep(Kept("sequences", "test", "last", 1, ("one",), (again,)), tmp_path)
+    assert [list(each.members) for each in kept_in(tmp_path)[0].assessments] == [["seed 1"]]
 
 
 def test_the_table_has_a_row_for_seeds_and_mean_and_marks_hidden_tests(tmp_path):
     assert table(tmp_path) == ""
-    keep(Kept("kfold", "val", "last", 1, "one", (assessment(),)), tmp_path)
-    keep(Kept("kfold", "val", "last", 8, "eight", (assessment(),)), tmp_path)
+    keep(Kept("kfold", "val", "last", 1, ("one",), (assessment(),)), tmp_path)
+    keep(Kept("kfold", "val", "last", 8, ("eight",), (assessment(),)), tmp_path)
     assert "another test" not in table(tmp_path)
     (tmp_path / "published.csv").write_text(
         "comparison,data,measure,value,who,date,source\n"
@@ -82,8 +110,8 @@ def test_each_comparison_has_a_section_with_its_own_measures(tmp_path):
     cells = assessment("own_objects")
     for images in cells.members.values():
         images[:] = [dataclasses.replace(each, sweep={}) for each in images]
-    keep(Kept("sequences", "test", "last", 1, "one", (cells,)), tmp_path)
-    keep(Kept("peers-10-minutes", "val", "last", 1, "two", (assessment(),)), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, ("one",), (cells,)), tmp_path)
+    keep(Kept("peers-10-minutes", "val", "last", 1, ("two",), (assessment(),)), tmp_path)
     peers, sequences = table(tmp_path).split("## ")[1:]
     assert peers.startswith("Peers 10 minutes")
     assert "Judged by gold. Commands:" in sequences

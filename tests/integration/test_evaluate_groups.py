@@ -22,6 +22,7 @@ from unet_repro.evaluation.held_out import number_of_images
 from unet_repro.evaluation.measured import MEAN
 from unet_repro.evaluation.summaries import rows_of
 from unet_repro.evaluation.trained_run import Trained, open_trained
+from unet_repro.report.open_table import kept_in
 from unet_repro.train import train
 
 
@@ -120,6 +121,18 @@ def test_a_group_is_evaluated_by_the_command_line(folds, tmp_path, monkeypatch, 
     assert "output=" not in text.splitlines()[-1]
     picture = cv2.imread(str(tmp_path / "out" / "measures-val-best-4-views-cases.jpg"))
     assert picture.std() > 10
+
+
+def test_the_record_joins_seeds_that_were_evaluated_one_after_the_other(folds, tmp_path, monkeypatch):
+    _, runs = folds  # by fold, then seed
+    for seed in (0, 1):
+        ours = f"run=['{runs[seed]}','{runs[2 + seed]}']"
+        call(monkeypatch, tmp_path, "evaluate", ours, "warping=false", "output=out", "record=one_by_one")
+    call(monkeypatch, tmp_path, "evaluate", f"run='{runs[0].parent}/*'", "warping=false", "output=out", "record=all")
+    (one_by_one,), (together,) = kept_in(tmp_path / "one_by_one"), kept_in(tmp_path / "all")
+    assert set(one_by_one.assessments[0].members) == {"seed 0", "seed 1"}
+    assert [row for row in rows_of(together.assessments[0]) if row.of == "seeds"] == rows_of(one_by_one.assessments[0])
+    assert len(one_by_one.commands) == 2
 
 
 def make_cell_tracking(root, frames=5, size=64):

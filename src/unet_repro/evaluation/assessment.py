@@ -124,13 +124,13 @@ def assess_trained(
     best: dict[str, tuple[InstanceSettings, int]] = {}
     settings_from = ""
     data, class_names = "", tuple[str, ...]()
-    settings: set[str] = set()
+    setting_ids: set[str] = set()
     for seed, of_seed in all_trained.items():
         seen: dict[str, _Seen] = {}
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
         for trained in of_seed:
             data, class_names = trained.data_name, trained.data.class_names
-            settings.add(setting_id(trained.config))
+            setting_ids.add(setting_id(trained.config))
             found = predicted(trained, part)
             if both := seen.keys() & found.keys():
                 raise overlap(name, seed, min(both), part)
@@ -161,7 +161,7 @@ def assess_trained(
         if each.judged_by
     }
     truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
-    setting = settings.pop() if len(settings) == 1 else ""
+    setting = setting_ids.pop() if len(setting_ids) == 1 else ""
     return Assessment(name, data, class_names, measured, truth, settings_from, best, setting, cases)
 
 

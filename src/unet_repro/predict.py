@@ -97,9 +97,8 @@ def predict(settings: PredictSettings) -> Outcome:
     if outcome.written:
         written = set(outcome.written)
         finished = ((job.path.name, job.target, job.journal) for job in jobs if job.target in written)
-        write_overview(
-            overview, finished, result.extras, title=f"Objects found by {network.run_id}", notes=outcome.notes
-        )
+        name = Path(settings.network).name if settings.network else network.run_id
+        write_overview(overview, finished, result.extras, title=f"Objects found by {name}", notes=outcome.notes)
     if not outcome.failures:  # after failures the records are kept, so that the same command skips finished images
         for job in jobs:
             job.journal.forget()

@@ -76,6 +76,13 @@ def test_a_package_predicts_what_its_run_predicts_and_knows_no_path_of_this_mach
     np.testing.assert_array_equal(load(package).predict_proba(pixels), load(run).predict_proba(pixels))
 
 
+@pytest.mark.parametrize(("way", "name"), [("run", "abc"), ("network", "model.zip")])
+def test_a_page_of_objects_is_titled_with_what_the_user_named(way, name, run, package, tmp_path):
+    given = {"run": run} if way == "run" else {"run": None, "network": str(package)}
+    predict(PredictSettings(**given, input=image(tmp_path / "a.png"), output=tmp_path / "a.tif", kind="instances"))
+    assert f"<title>Objects found by {name}</title>" in (tmp_path / "a.html").read_text()
+
+
 def test_a_network_of_this_program_is_found_by_its_name_and_checked(package, tmp_path, monkeypatch):
     folder = tmp_path / "reference"
     folder.mkdir()

@@ -39,7 +39,7 @@ def run_id(config: TrainConfig, manifest: Manifest) -> str:
 
 
 def setting_id(config: TrainConfig) -> str:
-    """Twelve hexadecimal digits, the same for runs that differ only in the seed and in the held-out part of the data."""
+    """Twelve hexadecimal digits, the same for runs that differ only in the seed and the held-out part of the data."""
     numbers = numbers_of(config)
     del numbers["seed"]
     numbers["split"] = {key: value for key, value in numbers["split"].items() if key not in HELD_OUT}

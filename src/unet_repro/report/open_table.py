@@ -97,7 +97,13 @@ def keep(kept: Kept, folder: Path) -> Path:
 def _with_seeds_of(earlier: Assessment, new: Assessment) -> Assessment:
     """A group that was measured again, with those seeds that were not."""
     others = {name: images for name, images in earlier.members.items() if name not in new.members and name != MEAN}
-    if not others or not new.setting or _what_was_measured(earlier) != _what_was_measured(new):
+    if not others:
+        return new
+    if not new.setting or _what_was_measured(earlier) != _what_was_measured(new):
+        gone = ", ".join(others)
+        _logger.warning(
+            "%s: no longer in the record: %s, of another setting, other images or another truth", new.group, gone
+        )
         return new
     if MEAN in earlier.members or MEAN in new.members:
         _logger.warning("%s: no mean of seeds in the record, since not all seeds were measured together", new.group)

@@ -56,7 +56,7 @@ def of_seeds(*seeds, group="own_objects"):
 def test_what_was_not_measured_again_stays_in_the_record(tmp_path, caplog):
     keep(Kept("sequences", "test", "last", 1, ("one",), (assessment("own_data"), of_seeds(0, 1))), tmp_path)
     keep(Kept("sequences", "test", "last", 1, ("two",), (of_seeds(10), of_seeds(2, group="cpu"))), tmp_path)
-    assert [record.getMessage() for record in caplog.records] == [
+    assert caplog.messages == [
         "own_objects: no mean of seeds in the record, since not all seeds were measured together"
     ]
     keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(2),)), tmp_path)
@@ -74,7 +74,7 @@ def test_what_was_not_measured_again_stays_in_the_record(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("other", ["truth", "setting", "images"])
-def test_seeds_that_measured_something_else_do_not_stay(other, tmp_path):
+def test_seeds_that_measured_something_else_do_not_stay(other, tmp_path, caplog):
     keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(0, 1),)), tmp_path)
     again = of_seeds(1)
     if other == "images":
@@ -83,6 +83,8 @@ def test_seeds_that_measured_something_else_do_not_stay(other, tmp_path):
         again = dataclasses.replace(again, **{other: "another"})
     keep(Kept("sequences", "test", "last", 1, ("one",), (again,)), tmp_path)
     assert [list(each.members) for each in kept_in(tmp_path)[0].assessments] == [["seed 1"]]
+    (warning,) = caplog.messages
+    assert warning == "own_objects: no longer in the record: seed 0, of another setting, other images or another truth"
 
 
 def test_the_table_has_a_row_for_seeds_and_mean_and_marks_hidden_tests(tmp_path):

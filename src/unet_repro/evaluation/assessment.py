@@ -119,14 +119,16 @@ def assess_trained(
         DataError: If a part has no labels, or two networks of a seed hold out the same image.
     """
     predicted = partial(_predict, views=views, gold=gold, image_done=image_done)
-    members: dict[str, dict[str, _Seen]] = {}
+    measured: dict[str, list[ImageMeasures]] = {}
     chosen: dict[str, dict[str, InstanceSettings]] = {}
     best: dict[str, tuple[InstanceSettings, int]] = {}
     settings_from = ""
     data, class_names = "", tuple[str, ...]()
     setting_ids: set[str] = set()
+    seen: dict[str, _Seen] = {}  # of one seed at a time: a long sequence takes gigabytes
+    sums: dict[str, _Seen] = {}
     for seed, of_seed in all_trained.items():
-        seen: dict[str, _Seen] = {}
+        seen = {}
         scored: dict[str, dict[str, npt.NDArray[np.float64]]] = {}  # run -> image -> score of each candidate
         for trained in of_seed:
             data, class_names = trained.data_name, trained.data.class_names
@@ -141,26 +143,25 @@ def assess_trained(
         has_seeds = any(each.seeds is not None for each in seen.values())
         best |= {run: (_best(scores, has_seeds=has_seeds), len(scores)) for run, scores in scored.items()}
         chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
-        members[f"seed {seed}"] = seen
-    if len(members) > 1 and (means := _mean(list(members.values()))):
-        members[MEAN] = means
-        chosen[MEAN] = {key: _most_frequent([by[key] for by in chosen.values()]) for key in members[MEAN]}
-    measured: dict[str, list[ImageMeasures]] = {}
-    truths = [each.truth for each in list(members.values())[-1].values()]
-    membranes = data != Folder.name or float(np.mean([(truth > 0).mean() for truth in truths])) > MEMBRANES
-    for member, seen in members.items():
-        measured[member] = []
-        for key in sorted(seen):
-            settings = chosen[member][key]
-            measured[member].append(_measure(seen[key], settings, class_names, warping=warping, membranes=membranes))
-            image_done()
-    last = list(members.values())[-1]
+        covered = float(np.mean([(each.truth > 0).mean() for each in seen.values()]))
+        measure = partial(
+            _measure_all,
+            class_names=class_names,
+            warping=warping,
+            membranes=data != Folder.name or covered > MEMBRANES,
+            image_done=image_done,
+        )
+        measured[f"seed {seed}"] = measure(seen, chosen[f"seed {seed}"])
+        sums = _added(sums, seen) if len(measured) > 1 else seen
+    if len(measured) > 1 and sums:
+        seen = _divided(sums, len(measured))
+        measured[MEAN] = measure(seen, {key: _most_frequent([by[key] for by in chosen.values()]) for key in seen})
     cases = {
         key: (each.image.image, each.truth, each.probability, each.seeds)
-        for key, each in last.items()
+        for key, each in seen.items()
         if each.judged_by
     }
-    truth = " and ".join(sorted({each.judged_by for each in last.values() if each.judged_by}))
+    truth = " and ".join(sorted({each.judged_by for each in seen.values() if each.judged_by}))
     setting = setting_ids.pop() if len(setting_ids) == 1 else ""
     return Assessment(name, data, class_names, measured, truth, settings_from, best, setting, cases)
 
@@ -229,26 +230,54 @@ def _best(scores: Mapping[str, npt.NDArray[np.float64]], *, has_seeds: bool) -> 
     return candidates(has_seeds=has_seeds)[int(np.mean(list(scores.values()), axis=0).argmax())]
 
 
-def _mean(members: Sequence[Mapping[str, _Seen]]) -> dict[str, _Seen]:
-    """The images that all seeds hold out, each with the mean of their probabilities; objects have no mean."""
-    shared = [key for key in members[0] if all(key in seen and seen[key].objects is None for seen in members)]
-    means = {}
-    for key in shared:
-        by_class = [one for seen in members if (one := seen[key].by_class) is not None]
-        seeds = [one for seen in members if (one := seen[key].seeds) is not None]
-        means[key] = replace(
-            members[0][key],
+def _added(sums: Mapping[str, _Seen], seen: Mapping[str, _Seen]) -> dict[str, _Seen]:
+    """The images that both hold out, each with the sum of its probabilities; objects have no sum."""
+    return {
+        key: replace(
+            one,
             run_id="",
-            probability=np.mean([seen[key].probability for seen in members], axis=0),
-            by_class=np.mean(by_class, axis=0) if by_class else None,
-            seeds=np.mean(seeds, axis=0) if seeds else None,
+            probability=one.probability + other.probability,
+            by_class=None if one.by_class is None or other.by_class is None else one.by_class + other.by_class,
+            seeds=None if one.seeds is None or other.seeds is None else one.seeds + other.seeds,
         )
-    return means
+        for key, one in sums.items()
+        if one.objects is None and (other := seen.get(key)) is not None
+    }
+
+
+def _divided(sums: Mapping[str, _Seen], number: int) -> dict[str, _Seen]:
+    """The means of so many seeds."""
+    seeds = np.float32(number)
+    return {
+        key: replace(
+            one,
+            probability=one.probability / seeds,
+            by_class=None if one.by_class is None else one.by_class / seeds,
+            seeds=None if one.seeds is None else one.seeds / seeds,
+        )
+        for key, one in sums.items()
+    }
 
 
 def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:
     known = candidates(has_seeds=settings[0].method == "seeds")
     return max(settings, key=lambda one: (settings.count(one), -known.index(one)))
+
+
+def _measure_all(
+    seen: Mapping[str, _Seen],
+    settings: Mapping[str, InstanceSettings],
+    *,
+    class_names: Sequence[str],
+    warping: bool,
+    membranes: bool,
+    image_done: Callable[[], object],
+) -> list[ImageMeasures]:
+    measured = []
+    for key in sorted(seen):
+        measured.append(_measure(seen[key], settings[key], class_names, warping=warping, membranes=membranes))
+        image_done()
+    return measured
 
 
 def _measure(

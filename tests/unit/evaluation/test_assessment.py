@@ -1,5 +1,6 @@
 """What is measured and chosen: pixels that are ignored count nowhere, and objects are those that `predict` writes."""
 
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ def trained(maps, classes, labels):
             class_names=("background", "cell", "other")[: len(maps)],
             samples={"val": [SimpleNamespace(key="a", labels=labels)]},
         ),
+        data_name="made",
         folder=SimpleNamespace(run_id="abc"),
         images=lambda part: [image],
         maps=lambda image, views: torch.from_numpy(maps.copy()),
@@ -62,3 +64,29 @@ def test_with_several_classes_the_measured_objects_are_those_that_predict_writes
     assert written.max() == 1  # touching objects of two classes are one
     assert measured.objects == (2, 1)
     assert measured.pixel["iou"] == 1
+
+
+def test_seeds_are_averaged_without_keeping_the_predictions_of_each(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.zeros((20, 30), np.int32)
+    labels[5:15, 5:25] = 1
+    cells = rng.random((3, 20, 30), np.float32)
+    predict, kept = assessment._predict, []
+
+    def spied(*given, **settings):
+        assert not any(each() for each in kept[:-1]), "predictions of the last but one seed are still in memory"
+        found = predict(*given, **settings)
+        kept.append(weakref.ref(found["a"]))
+        return found
+
+    monkeypatch.setattr(assessment, "_predict", spied)
+    monkeypatch.setattr(assessment, "setting_id", lambda config: "one")
+    members = {
+        seed: [trained(np.stack([1 - cell, cell]), (labels > 0).astype(np.uint8), labels)]
+        for seed, cell in enumerate(cells)
+    }
+    done = []
+    found = assessment.assess_trained("cells", members, part="val", image_done=lambda: done.append(1))
+    assert list(found.members) == ["seed 0", "seed 1", "seed 2", assessment.MEAN]
+    np.testing.assert_array_equal(found.cases["a"][2], cells.mean(axis=0))
+    assert len(done) == 3 + 4  # each image is predicted by every seed, and measured for every member

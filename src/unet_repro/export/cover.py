@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from unet_repro.grey import stretched
 from unet_repro.objects.crop import best_crop
 from unet_repro.runs.network import Network
 from unet_repro.stacks.palette import class_palette
@@ -41,8 +42,7 @@ def draw_cover(network: Network, shown: Example, path: Path) -> None:
     image = shown.image
     classes = network.scores(image)[: network.head.num_classes].argmax(0).cpu().numpy().astype(np.intp)
     part = best_crop(classes > 0, share=0.5)
-    low, high = np.percentile(image[0][part], (0.5, 99.5))
-    grey = np.clip((image[0][part] - low) / max(high - low, 1e-6), 0, 1)[..., None] * np.full(3, 255.0)
+    grey = stretched(image[0][part])[..., None] * np.full(3, 255.0)
     palette = np.array(class_palette(max(3, network.head.num_classes)))  # of two classes, no white
     colours = palette[classes[part]]
     coloured = np.where(classes[part][..., None] > 0, (1 - SHARE) * grey + SHARE * colours, grey)

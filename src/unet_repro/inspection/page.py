@@ -16,12 +16,12 @@ from unet_repro.data.sample import Sample, evenly
 from unet_repro.data.weight_cache import cached
 from unet_repro.data.weight_maps import none, paper
 from unet_repro.files import write_atomically
+from unet_repro.grey import stretched
 from unet_repro.stacks.palette import class_palette
 
 SIDE_PX = 384  # most of an image that is shown: its centre
 NUM_TILES = 6
 NUM_MAPS = 3
-_GREYS = (1, 99)  # percentiles that are shown black and white
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222}
 pre{background:#f4f4f4;padding:1rem;white-space:pre-wrap}
 .row{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0;flex:0 1 22rem}
@@ -126,12 +126,11 @@ def _edged(colours: Colours, labels: Labels, classes: npt.NDArray[np.uint8] | No
 
 
 def _grey(image: npt.NDArray[np.generic]) -> Colours:
-    """Three channels as red, green and blue, otherwise the first; stretched between percentiles."""
+    """Three channels as red, green and blue, otherwise the first."""
     values = image.astype(np.float32)
     values = np.moveaxis(values, 0, -1) if values.ndim == 3 else values[..., None]
     values = values if values.shape[-1] == 3 else values[..., :1].repeat(3, axis=-1)
-    low, high = np.percentile(values, _GREYS)
-    return np.asarray(np.clip((values - low) / max(float(high - low), 1e-9), 0, 1) * 255, np.uint8)
+    return (stretched(values) * 255).astype(np.uint8)
 
 
 def _centre(height: int, width: int) -> tuple[slice, slice]:

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from unet_repro.grey import stretched
 from unet_repro.objects.measure import inner_border
 from unet_repro.objects.planes import ObjectPlane
 
 LARGEST_SIDE_PX = 2048
 OUTLINE_BGR = (66, 228, 240)  # yellow, which is seen by all and does not occur in grey images
-DARKEST, BRIGHTEST = 1, 99  # percentiles of the grey values that are shown black and white
 
 Picture = npt.NDArray[np.uint8]
 
@@ -32,8 +32,7 @@ def draw_overlay(plane: ObjectPlane) -> Picture:
         outline[place] = _blocks(inner_border(plane.padded(top, rows, 1)), factor).any((1, 3))
         for channel, band in enumerate(plane.image(top, rows)):
             grey[channel, place] = _blocks(band, factor).mean((1, 3), dtype=np.float32)
-    low, high = np.percentile(grey, (DARKEST, BRIGHTEST))
-    shown = np.clip((grey - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
+    shown = (stretched(grey) * 255).astype(np.uint8)
     colours = shown[::-1] if len(shown) == 3 else np.repeat(shown.mean(0, keepdims=True, dtype=np.float32), 3, 0)
     picture = np.ascontiguousarray(np.moveaxis(colours, 0, -1), np.uint8)
     picture[outline] = OUTLINE_BGR

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from unet_repro.evaluation.measured import Assessment, ImageMeasures
+from unet_repro.grey import stretched
 from unet_repro.inference.instances import to_instances
 from unet_repro.objects.crop import best_crop
 
@@ -48,11 +49,10 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
         image_CHW, truth, probability, seeds = assessment.cases[measured.key]
         objects = to_instances(probability, measured.settings, seeds)
         part = best_crop((objects > 0) != (truth > 0), share=1.0)
-        shown = image_CHW[0][part]
-        low, high = np.percentile(shown, (0.5, 99.5))
-        row[0].imshow(shown, cmap="gray", vmin=low, vmax=high)
-        row[1].imshow(_outlined(shown, truth[part], low, high))
-        row[2].imshow(_outlined(shown, objects[part], low, high))
+        grey = stretched(image_CHW[0][part])
+        row[0].imshow(grey, cmap="gray", vmin=0, vmax=1)
+        row[1].imshow(_outlined(grey, truth[part]))
+        row[2].imshow(_outlined(grey, objects[part]))
         row[3].imshow(error_colours((objects[part] > 0).astype(np.uint8), (truth[part] > 0).astype(np.uint8)))
         row[0].set_ylabel(f"{assessment.group}\n{label}: {measured.key}\nSEG {measured.seg.mean():.3f}", fontsize=7)
         for panel in row:
@@ -74,11 +74,8 @@ def _cases(assessment: Assessment) -> list[tuple[str, ImageMeasures]]:
     return [("worst", ordered[0]), ("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
 
 
-def _outlined(
-    shown: npt.NDArray[np.float32], objects: npt.NDArray[np.int32], low: float, high: float
-) -> npt.NDArray[np.float32]:
+def _outlined(grey: npt.NDArray[np.floating], objects: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     """The image in grey with the objects' outlines in yellow."""
-    grey = np.clip((shown - low) / max(high - low, 1e-6), 0, 1)
     colours = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
     outline = find_boundaries(objects, mode="inner")  # type: ignore[no-untyped-call]
     colours[outline] = (0.94, 0.89, 0.26)

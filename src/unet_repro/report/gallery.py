@@ -19,6 +19,7 @@ from unet_repro.data.labels import IGNORED, classes_of
 from unet_repro.data.normalise import channels_first
 from unet_repro.data.sample import Sample
 from unet_repro.errors import DataError, UserError
+from unet_repro.grey import stretched
 from unet_repro.report.arm_runs import ArmRun, image_name
 from unet_repro.report.credits import CREDITS
 from unet_repro.report.weights_figure import all_weight_maps
@@ -150,8 +151,7 @@ def _mask(classes: npt.NDArray[Any]) -> Image:
 
 
 def _grey(image: npt.NDArray[Any]) -> Image:
-    low, high = np.percentile(image, (0.5, 99.5))
-    grey: Image = (np.clip((image - low) / max(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
+    grey: Image = (stretched(image) * 255).astype(np.uint8)
     return grey
 
 

@@ -15,6 +15,7 @@ from unet_repro.config import conf_dir, make
 from unet_repro.data.labels import class_counts, classes_of
 from unet_repro.data.weight_cache import cached
 from unet_repro.errors import DataError
+from unet_repro.grey import stretched
 from unet_repro.training.build import Data
 
 # Okabe and Ito's palette without black, distinguishable with any kind of colour vision.
@@ -143,8 +144,7 @@ def _window(maps: list[npt.NDArray[np.float32]], crop_px: int) -> tuple[slice, s
 def _draw_image(
     left: Axes, right: Axes, image: npt.NDArray[np.generic], instances: npt.NDArray[np.int32], num_instances: int
 ) -> None:
-    low, high = np.percentile(image.astype(np.float64), [0.5, 99.5])
-    grey = np.clip((image - low) / max(high - low, np.finfo(np.float64).tiny), 0, 1)
+    grey = stretched(image)
     left.imshow(grey, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     left.set_title("image", size=9)
     overlay = np.repeat(grey[..., None], 3, axis=-1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unet_repro.data.labels import IGNORED
+from unet_repro.grey import stretched
 from unet_repro.tracking.wandb_run import STEP_KEY
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import wandb
 
 PANEL_KEY = "val/panel"
-PERCENTILES = (0.5, 99.5)  # so that hot or dead pixels do not determine the contrast
 
 
 def to_display(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -35,9 +35,7 @@ def to_display(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """
     if image.ndim == 3 and image.shape[0] != 3:
         image = image[0]
-    low, high = np.percentile(image, PERCENTILES, axis=(-2, -1), keepdims=True)
-    spread = np.where(high > low, high - low, 1)
-    shown = np.rint(255 * np.clip((image - low) / spread, 0, 1)).astype(np.uint8)
+    shown = np.rint(255 * stretched(image, by_channel=True)).astype(np.uint8)
     return np.moveaxis(shown, 0, -1) if shown.ndim == 3 else shown
 
 

@@ -171,7 +171,10 @@ def _section(comparison: str, all_kept: list[Kept], published: list[dict[str, st
     others = "".join(f"- {text}\n" for text in found_in)
     measured_by = dict.fromkeys(command for kept in all_kept for command in kept.commands)
     commands = "".join(f"- `{command}`\n" for command in measured_by)
-    truths = " or ".join(dict.fromkeys(assessment.truth for _, assessment, _ in found))
+    judges: dict[str, dict[str, None]] = {}
+    for _, assessment, _ in found:
+        judges.setdefault(assessment.truth, {})[assessment.data] = None
+    truths = " and ".join(f"{truth} ({', '.join(data)})" for truth, data in judges.items())
     title = re.sub("[_-]", " ", comparison).capitalize()
     if comparison in conf_files.options("experiment"):
         title = conf_files.comparison(comparison)["title"]

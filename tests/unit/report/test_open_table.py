@@ -112,11 +112,12 @@ def test_each_comparison_has_a_section_with_its_own_measures(tmp_path):
     cells = assessment("own_objects")
     for images in cells.members.values():
         images[:] = [dataclasses.replace(each, sweep={}) for each in images]
-    keep(Kept("sequences", "test", "last", 1, ("one",), (cells,)), tmp_path)
+    others = dataclasses.replace(cells, group="own_data", data="hela", truth="labels")
+    keep(Kept("sequences", "test", "last", 1, ("one",), (cells, others)), tmp_path)
     keep(Kept("peers-10-minutes", "val", "last", 1, ("two",), (assessment(),)), tmp_path)
     peers, sequences = table(tmp_path).split("## ")[1:]
     assert peers.startswith("Peers 10 minutes")
-    assert "Judged by gold. Commands:" in sequences
+    assert "Judged by gold (isbi2012) and labels (hela). Commands:" in sequences
     assert ("V_rand" in peers, "V_rand" in sequences, "own_objects" in peers) == (True, False, False)
 
 

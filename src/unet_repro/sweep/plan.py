@@ -1,5 +1,6 @@
 """Plans a sweep: every experiment's arms, seed by seed, each run once."""
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -40,9 +41,10 @@ def plan(
         Entries ordered by seed, then as given.
 
     Raises:
-        UserError: If the configuration or data of any run are invalid.
+        UserError: If the configuration or data of any run are invalid, or ``only`` names an arm that is not there.
     """
     entries: list[Entry] = []
+    known = set[str]()
     inspected: set[str] = set()
     read = DataReader()
     compose = once_for_all_seeds(compose)
@@ -67,13 +69,22 @@ def plan(
         elif not arms:
             entries.append(entry_of(base, base, "single", combination, combination, read=read))
         for arm, overrides in arms.items():
-            if base.experiment and only is not None and f"{base.experiment.name}: {arm}" not in only:
+            name = f"{base.experiment.name}: {arm}" if base.experiment else arm
+            known.add(name)
+            if only is not None and name not in only:
                 continue
             full = [*combination, *overrides, f"arm={json.dumps(arm)}"]
             entries.append(entry_of(base, planned(compose(full), read), arm, full, combination, read=read))
         if (digest := str(read(base).manifest["digest"])) not in inspected:
             inspected.add(digest)
             say_inspected(read, base)
+    if unknown := [name for name in only or () if name not in known]:
+        alike = [name for name in sorted(known) if name.endswith(f": {unknown[0]}")]
+        near = alike or difflib.get_close_matches(unknown[0], known, n=1)
+        raise ConfigError(
+            f"hydra.sweeper.only: {unknown[0]!r} is no arm of this sweep",
+            hint=f"did you mean {near[0]!r}?" if near else "arms are written as 'experiment: arm'",
+        )
     return sorted(entries, key=lambda entry: entry.seed)
 
 

@@ -79,6 +79,24 @@ def test_what_no_run_can_do_is_refused_before_any_is_trained():
         planned("experiment=overlap_tile", "data.scale=0.5", "tiles.size=188", "tiles.budget=1x188")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("none", "did you mean 'weight_map: none'?"),
+        ("weight_map: papers", "did you mean 'weight_map: paper'?"),
+        ("no such arm", "arms are written as 'experiment: arm'"),
+    ],
+)
+def test_arms_that_are_not_in_the_sweep_are_refused_and_not_passed_over(name, hint):
+    with pytest.raises(ConfigError, match=f"hydra.sweeper.only: '{name}' is no arm of this sweep") as error:
+        plan(
+            lambda given: compose("train", given),
+            [["data=synthetic", "data.num_slices=6", "experiment=weight_map"]],
+            only=["weight_map: paper", name],
+        )
+    assert error.value.hint == hint
+
+
 def test_seeds_of_one_comparison_belong_together_although_each_holds_out_another_fold():
     first, second = (planned("experiment=optimizer", f"seed={seed}")[0] for seed in (100, 101))
     assert first.run_id != second.run_id

@@ -247,13 +247,13 @@ def _added(sums: Mapping[str, _Seen], seen: Mapping[str, _Seen]) -> dict[str, _S
 
 def _divided(sums: Mapping[str, _Seen], number: int) -> dict[str, _Seen]:
     """The means of so many seeds."""
-    seeds = np.float32(number)
+    count = np.float32(number)
     return {
         key: replace(
             one,
-            probability=one.probability / seeds,
-            by_class=None if one.by_class is None else one.by_class / seeds,
-            seeds=None if one.seeds is None else one.seeds / seeds,
+            probability=one.probability / count,
+            by_class=None if one.by_class is None else one.by_class / count,
+            seeds=None if one.seeds is None else one.seeds / count,
         )
         for key, one in sums.items()
     }

@@ -146,7 +146,8 @@ def _histogram(sizes: Sequence[int]) -> str:
     ]
     ends = f'<text x="0" y="71">{_edge(first):.0f} px</text><text x="200" y="71" text-anchor="end">'
     ends += f"{_edge(last + 1):.0f} px</text>"
-    return f'<svg viewBox="0 0 200 74" role="img" aria-label="sizes of objects">{"".join(bars)}{ends}</svg>'
+    place = 'viewBox="0 0 200 74" preserveAspectRatio="xMinYMid"'  # at the left of a wide page
+    return f'<svg {place} role="img" aria-label="sizes of objects">{"".join(bars)}{ends}</svg>'
 
 
 def _edge(index: int) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -152,9 +153,10 @@ def assess_trained(
             image_done=image_done,
         )
         measured[f"seed {seed}"] = measure(seen, chosen[f"seed {seed}"])
-        sums = _added(sums, seen) if len(measured) > 1 else seen
+        sums = seen if len(measured) == 1 else _added(sums, seen)
     if len(measured) > 1 and sums:
-        seen = _divided(sums, len(measured))
+        number = np.float32(len(measured))
+        seen = {key: _combined(lambda total: total / number, one) for key, one in sums.items()}
         measured[MEAN] = measure(seen, {key: _most_frequent([by[key] for by in chosen.values()]) for key in seen})
     cases = {
         key: (each.image.image, each.truth, each.probability, each.seeds)
@@ -231,32 +233,16 @@ def _best(scores: Mapping[str, npt.NDArray[np.float64]], *, has_seeds: bool) -> 
 
 
 def _added(sums: Mapping[str, _Seen], seen: Mapping[str, _Seen]) -> dict[str, _Seen]:
-    """The images that both hold out, each with the sum of its probabilities; objects have no sum."""
-    return {
-        key: replace(
-            one,
-            run_id="",
-            probability=one.probability + other.probability,
-            by_class=None if one.by_class is None or other.by_class is None else one.by_class + other.by_class,
-            seeds=None if one.seeds is None or other.seeds is None else one.seeds + other.seeds,
-        )
-        for key, one in sums.items()
-        if one.objects is None and (other := seen.get(key)) is not None
-    }
+    """The images that both hold out, with the sums of their maps; objects have no sum."""
+    shared = [key for key, one in sums.items() if key in seen and one.objects is None]
+    return {key: _combined(np.add, sums[key], seen[key]) for key in shared}
 
 
-def _divided(sums: Mapping[str, _Seen], number: int) -> dict[str, _Seen]:
-    """The means of so many seeds."""
-    count = np.float32(number)
-    return {
-        key: replace(
-            one,
-            probability=one.probability / count,
-            by_class=None if one.by_class is None else one.by_class / count,
-            seeds=None if one.seeds is None else one.seeds / count,
-        )
-        for key, one in sums.items()
-    }
+def _combined(function: Callable[..., Probability], *seen: _Seen) -> _Seen:
+    """An image with a function of its maps, or of its maps by several seeds; a map that it lacks stays missing."""
+    present = [name for name in ("probability", "by_class", "seeds") if getattr(seen[0], name) is not None]
+    maps: dict[str, Any] = {name: function(*(getattr(each, name) for each in seen)) for name in present}
+    return replace(seen[0], run_id="", **maps)
 
 
 def _most_frequent(settings: Sequence[InstanceSettings]) -> InstanceSettings:

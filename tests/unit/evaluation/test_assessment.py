@@ -1,5 +1,6 @@
 """What is measured and chosen: pixels that are ignored count nowhere, and objects are those that `predict` writes."""
 
+import dataclasses
 import weakref
 from types import SimpleNamespace
 
@@ -90,3 +91,15 @@ def test_seeds_are_averaged_without_keeping_the_predictions_of_each(monkeypatch)
     assert list(found.members) == ["seed 0", "seed 1", "seed 2", assessment.MEAN]
     np.testing.assert_array_equal(found.cases["a"][2], cells.mean(axis=0))
     assert len(done) == 3 + 4  # each image is predicted by every seed, and measured for every member
+
+
+def test_every_map_that_the_networks_have_is_summed_and_no_other():
+    labels = np.zeros((4, 5), np.int32)
+    one = seen(np.full((3, 4, 5), 1 / 3, np.float32), labels.astype(np.uint8), labels)
+    for given in (one, dataclasses.replace(one, by_class=None, seeds=np.ones((4, 5), np.float32))):
+        found = assessment._added({"a": given, "only here": given}, {"a": given})
+        assert list(found) == ["a"]
+        for name in ("probability", "by_class", "seeds"):
+            before, after = getattr(given, name), getattr(found["a"], name)
+            assert (before is None) == (after is None), name
+            assert before is None or np.array_equal(after, 2 * before), name

@@ -142,11 +142,14 @@ def _by_need(trial: Trial) -> list[PartResult]:
 
 def _state(trial: Trial) -> str:
     parts = trial.parts.values()
-    decided = [part.part.id for part in parts if part.decided]
+    decided = [part.part.id for part in parts if part.final and part.word != "open"]
+    still_open = [part.part.id for part in parts if part.final and part.word == "open"]
     looks = sorted({part.next_look for part in parts if part.next_look})
     state = f"scale {trial.scale}: {len(decided)} of {len(parts)} questions decided"
     if decided:
         state += f" ({', '.join(decided)})"
+    if still_open:
+        state += f", {', '.join(still_open)} open after {LOOKS[-1]} replicates"
     if not trial.missing:
         return f"{state}; no more runs are needed"
     seeds = sorted({cell.seed for cell in trial.missing})

@@ -126,7 +126,7 @@ def in_short(result: PartResult) -> str:
         clause = words.supported if result.word == "supported" else words.refuted
         figure = "" if result.part.exact.above else f" (largest difference {result.exact:.2g})"
         return f"{capital(clause)}{figure}."
-    left = _STAYS if result.decided else _LEFT
+    left = _STAYS if result.final else _LEFT
     clauses: dict[str, list[ContrastResult]] = {}
     for one in result.contrasts:
         own = one.contrast.words or words
@@ -223,7 +223,7 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
     width, steps = _size(records)
     data = TITLES.get(trial["data"], trial["data"])
     scale = ", ".join(filter(None, [f"scale {trial['scale']}", variant]))
-    tested = any(part["decided"] and part["exact"] is None for part in parts_of(trial))
+    tested = any(part["final"] and part["exact"] is None for part in parts_of(trial))
     seeds = ", and generalise to new seeds" if tested else ""
     wider = f"wider networks (the paper's: {PAPER}) and " if isinstance(width, int) and width < PAPER else ""
     waits = (
@@ -241,7 +241,7 @@ def _outcome(part: Mapping[str, Any]) -> str:
     """Its word; ``partly`` if only some of its contrasts have an answer, ``undecided`` if it stays open."""
     if part["word"] == "mixed" and any(one["word"] in (*_UNSETTLED, "not testable here") for one in part["contrasts"]):
         return "partly"
-    return "undecided" if part["word"] == "open" and part["decided"] else str(part["word"])
+    return "undecided" if part["word"] == "open" and part["final"] else str(part["word"])
 
 
 def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
@@ -249,7 +249,7 @@ def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
     if all(record.seed < FIRST_SEED for record in records):
         return None
     parts = list(trial.parts.values())
-    undecided = [part for part in parts if not part.decided]
+    undecided = [part for part in parts if not part.final]
     looks = max(part.look for part in parts)
     replicates = [part.num_replicates for part in undecided if part.part.exact is None] or [LOOKS[looks - 1]]
     unsettled = [[one.word in _UNSETTLED for one in part.contrasts or (part,)] for part in parts]

@@ -77,7 +77,7 @@ class PartResult:
         beside: Secondary figures.
         look: The latest look made, from 1; 0 before the first.
         num_replicates: Replicates that count so far.
-        next_look: Replicates at its next look; ``None`` if it is decided or all looks are made.
+        next_look: Replicates at its next look; ``None`` if it is decided, or open after the last one.
         not_started: Seeds that were replaced because a run has not started.
         missing: Runs that its next look waits for.
         exact: For an exact part, the extreme value of its measure; ``None`` before any run.
@@ -111,7 +111,7 @@ class PartResult:
     qualifiers: tuple[str, ...] = ()
 
     @property
-    def decided(self) -> bool:
+    def final(self) -> bool:
         """Whether no further run can change it."""
         return self.next_look is None
 
@@ -157,7 +157,7 @@ class Trial:
     @property
     def done(self) -> bool:
         """Whether no further run can change it."""
-        return all(part.decided for part in self.parts.values())
+        return all(part.final for part in self.parts.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, for ``verdicts.json`` and the page."""
@@ -198,7 +198,7 @@ def _part(result: PartResult) -> dict[str, Any]:
         "qualifiers": list(result.qualifiers),
         "look": result.look,
         "next_look": result.next_look,
-        "decided": result.decided,
+        "final": result.final,
         "replicates": result.num_replicates,
         "not_started": list(result.not_started),
         "contrasts": [_contrast(one) for one in result.contrasts],

@@ -110,6 +110,17 @@ def test_a_dry_run_shows_what_each_part_lacks_the_fewest_first(trained, capsys):
     assert "9 results missing, of seeds" in capsys.readouterr().out
 
 
+def test_a_part_that_is_open_after_the_last_analysis_does_not_count_as_decided(capsys, monkeypatch):
+    claim = next(each for each in CLAIMS if each.id == "C3")
+    parts = tuple(PartResult(part, word) for part, word in zip(claim.parts, ("supported", "open"), strict=True))
+    monkeypatch.setattr(
+        sequential, "judge", lambda *_, **__: Trial("laptop", "isbi2012", (ClaimResult(claim, "mixed", parts),), (), 60)
+    )
+    what_is_left(list, list, scale="laptop", experiments=["optimizer"])
+    state = "1 of 2 questions decided (C3a), C3b open after 30 replicates; no more runs are needed"
+    assert state in capsys.readouterr().out
+
+
 def test_parts_of_other_comparisons_are_left_alone():
     (claim,) = sequential._parts_of(["split"])
     assert [part.experiment for part in claim.parts] == ["split"]

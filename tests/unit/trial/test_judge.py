@@ -59,7 +59,7 @@ def one_slow_start(*arms_and_seeds, **effects):
 def test_a_planted_effect_has_its_word_at_the_second_look(part, arm, effect, word):
     result = result_of(part, made_part(part, SECOND, effects={arm: effect}, sd=0.002))
     assert result.word == word, result.found
-    assert result.decided
+    assert result.final
     assert result.missing == ()
 
 

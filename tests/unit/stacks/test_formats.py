@@ -515,6 +515,13 @@ def test_photographs_are_turned_as_viewers_show_them(tmp_path, suffix, orientati
     np.testing.assert_allclose(read, shown.transpose(2, 0, 1).astype(read.dtype), atol=2)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_the_orientation_tag_of_a_tiff_is_not_applied(tmp_path, compression):
+    tifffile.imwrite(tmp_path / "a.tif", grey(16, 32), compression=compression, extratags=[("Orientation", "H", 1, 6)])
+    with open_stack(tmp_path / "a.tif") as stack:
+        np.testing.assert_array_equal(stack.read(0, 0, 0, 16, 32)[0], grey(16, 32))
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=6))
 def test_damaged_exif_does_not_keep_a_photograph_from_being_read(changes):

@@ -18,8 +18,8 @@ from unet_repro.inference.planner import NetworkShape, OtherNetwork, describe, s
 from unet_repro.inference.result import Result
 from unet_repro.machine import autocast, memory_order, precision_of, use_machine
 from unet_repro.models.protocol import first_width, normalises_tiles
-from unet_repro.predicted_objects import chosen_kind, extras_of, object_settings, overview_of, write_overview
-from unet_repro.prediction_jobs import Job, PredictSettings, plan_job, suffix_of
+from unet_repro.prediction.jobs import Job, PredictSettings, plan_job, suffix_of
+from unet_repro.prediction.objects import chosen_kind, extras_of, object_settings, overview_of, write_overview
 from unet_repro.runs.network import Network, open_network
 from unet_repro.runs.package import named
 from unet_repro.stacks.names import find_inputs, left_out, name_targets

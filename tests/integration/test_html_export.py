@@ -18,7 +18,7 @@ from unet_repro.data.normalise import Normalisation
 from unet_repro.export.npm import PACKAGES
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 from unet_repro.runs.network import open_network
 from unet_repro.runs.object_settings import write_choice
 

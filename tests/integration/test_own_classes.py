@@ -17,7 +17,7 @@ from unet_repro.evaluation.likely_classes import measure_images
 from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.export.onnx import export_onnx
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 from unet_repro.report.assessed import to_markdown, write_assessments
 from unet_repro.runs.network import open_network
 from unet_repro.train import train

@@ -15,7 +15,7 @@ from unet_repro.data.normalise import Normalisation
 from unet_repro.errors import DataError
 from unet_repro.evaluation.trained_run import open_trained
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 from unet_repro.train import train
 from unet_repro.training.build import run_folder
 

@@ -28,7 +28,7 @@ from unet_repro.inference.journal import Journal
 from unet_repro.inference.overlap_tile import plan_tiles
 from unet_repro.inference.overlap_tile import predict as predict_image
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 from unet_repro.runs.network import open_network
 from unet_repro.stacks.reading import open_stack
 

@@ -22,7 +22,7 @@ from unet_repro.inference.journal import Journal
 from unet_repro.inference.result import Result
 from unet_repro.objects import planes
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings, _signature
+from unet_repro.prediction.jobs import PredictSettings, _signature
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.network import describe_network, open_network
 from unet_repro.runs.object_settings import read_choice, write_choice

@@ -19,7 +19,7 @@ from unet_repro.errors import ConfigError, RunError
 from unet_repro.export.card import card
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 from unet_repro.runs import package as package_module
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.identity import numbers_of

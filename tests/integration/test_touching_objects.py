@@ -24,7 +24,7 @@ from unet_repro.inference.instances import to_instances
 from unet_repro.inference.rotations import average_views
 from unet_repro.inspection.page import weight_section
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 from unet_repro.runs.folder import RunFolder
 from unet_repro.runs.object_settings import read_choice
 from unet_repro.tracking.callback import validation_panel

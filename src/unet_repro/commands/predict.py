@@ -11,7 +11,7 @@ from unet_repro.console import report_user_errors
 from unet_repro.errors import PredictionsFailed
 from unet_repro.files import counted
 from unet_repro.predict import predict
-from unet_repro.prediction_jobs import PredictSettings
+from unet_repro.prediction.jobs import PredictSettings
 
 
 def main(arguments: list[str]) -> None:

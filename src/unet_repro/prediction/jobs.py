@@ -19,7 +19,7 @@ from unet_repro.inference.result import Result, Scale
 from unet_repro.inference.volume import Stitching, TileViews
 from unet_repro.machine import precision_of
 from unet_repro.objects.write import Extra
-from unet_repro.predicted_objects import AnyKind, check_new
+from unet_repro.prediction.objects import AnyKind, check_new
 from unet_repro.runs.network import Checkpoint, Network
 from unet_repro.stacks.choice import Channels, Choice, Series
 from unet_repro.stacks.names import written_suffix

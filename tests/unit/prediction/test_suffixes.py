@@ -6,7 +6,7 @@ import pytest
 
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.result import Result
-from unet_repro.prediction_jobs import PredictSettings, suffix_of
+from unet_repro.prediction.jobs import PredictSettings, suffix_of
 
 
 @pytest.mark.parametrize(

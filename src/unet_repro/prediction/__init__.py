@@ -1,0 +1,1 @@
+"""The kind and the files of a prediction."""

@@ -105,7 +105,7 @@ def _from_values(
             "or set data.labels=instances or data.labels=classes",
         )
     _refuse_mixture(evidence)
-    return classes_or_instances(evidence, others, names, has_zero=has_zero, zero_is_ignored=ignore == 0)
+    return classes_or_instances(evidence, others, names, has_zero=has_zero, ignore=ignore)
 
 
 def _refuse_mixture(evidence: Sequence[Evidence]) -> None:

@@ -110,8 +110,8 @@ class Evidence:
         others = (self.page != dark) & (self.page != bright)
         num_others = len(set(self.values) - {dark, bright})
         scattered = sum(number for value, number in self.pieces.items() if value not in (dark, bright))
-        if num_others < 16 and scattered < 2 * num_others:
-            return None
+        if not num_others or (num_others < 16 and scattered < 2 * num_others):
+            return None  # values without a ramp between them
         near = cv2.dilate((self.page == bright).astype(np.uint8), np.ones((2 * _EDGE_PX + 1,) * 2, np.uint8)) > 0
         if (self._solid & others).sum() > _FEW * above.sum() or (others & ~near).sum() > _FAR * others.sum():
             return None  # objects of many values, perhaps beside a large one

@@ -16,7 +16,7 @@ def classes_or_instances(
     names: tuple[str, ...] | None,
     *,
     has_zero: bool,
-    zero_is_ignored: bool,
+    ignore: int | None,
 ) -> Meaning:
     """Decides by the number of values, of their pieces, and of images that share them.
 
@@ -25,7 +25,7 @@ def classes_or_instances(
         others: All values other than 0 and the ignored one, in ascending order.
         names: Names of the classes, if given.
         has_zero: Whether 0 occurs as a value that is not ignored.
-        zero_is_ignored: Whether 0 is the ignored value.
+        ignore: The ignored value.
 
     Raises:
         DataError: If the values are ambiguous, or were interpolated.
@@ -38,13 +38,17 @@ def classes_or_instances(
         )
     if len(others) > MOST_CLASSES:
         return _instances(evidence, f"there are {len(others)} values besides 0", names)
-    if zero_is_ignored:
+    if ignore == 0:
         return as_classes(others, names, "0 is ignored, so another value is background")
     if not has_zero:
+        first, ignored = others[0], ignore is not None
         raise DataError(
-            f"no label has the value 0 (background): the values are {listed(others)}. Is {others[0]} the background?",
-            hint=f"if so, set data.labels=classes, which takes {others[0]} as background, or, if the other values are "
-            f"numbers of objects, subtract {others[0]} and save the labels; if every pixel belongs to an object, set "
+            f"no label has the value 0 (background): the values are {listed(others)}"
+            + (f", and {ignore} for pixels to leave out. Is {first} or {ignore}" if ignored else f". Is {first}")
+            + " the background?",
+            hint=(f"if it is {ignore}, replace it by 0; " if ignored else "")
+            + f"if it is {first}, set data.labels=classes, which takes {first} as background, or, if the other values "
+            f"are numbers of objects, subtract {first} and save the labels; if every pixel belongs to an object, set "
             "data.labels=instances",
         )
     pieces = [number for one in evidence for number in one.pieces.values()]

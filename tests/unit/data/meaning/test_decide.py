@@ -252,7 +252,7 @@ def test_two_names_rename_the_classes_of_a_mask() -> None:
     assert decide(MASKS, classes=["membrane", "cell"]).class_names == ("membrane", "cell")
 
 
-@pytest.mark.parametrize("values", [[1, 2], [1, 2, 3], [2, 5]])
+@pytest.mark.parametrize("values", [[1, 2], [1, 2, 3], [2, 5], [1, 255]])
 def test_labels_without_0_are_asked_about_and_classes_subtract(values: list[int]) -> None:
     pages = three_classes(values)
     with pytest.raises(DataError, match=f"Is {values[0]} the background") as caught:
@@ -346,6 +346,12 @@ def test_any_value_can_be_ignored(value: int) -> None:
 
 def test_an_ignored_value_that_does_not_occur_is_told() -> None:
     assert decide(MASKS, ignore=200).warnings == ("no label has the ignored value 200",)
+
+
+def test_255_around_numbered_objects_may_be_the_background() -> None:
+    with pytest.raises(DataError, match=r"and 255 for pixels to leave out\. Is 1 or 255 the background") as caught:
+        decide([np.where(labels == 0, 255, labels) for labels in SCENES])
+    assert "if it is 255, replace it by 0" in caught.value.hint
 
 
 def test_255_that_may_be_cell_or_ignored_is_asked_about() -> None:

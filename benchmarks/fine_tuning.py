@@ -84,7 +84,7 @@ def main() -> None:
     use_machine(asked.jobs)
     found = [assess(start, part="test", checkpoint="best", warping=False)]  # `init=` takes the best weights
     found += [_of_cells(assess(group, part="test", checkpoint="last", warping=False)) for group in groups]
-    keep(Kept("fine_tuning", "test", "last", 1, (command(),), tuple(found)), Path(asked.record))
+    keep(Kept("fine_tuning", "test", "last", 1, tuple(found)), Path(asked.record), command())
 
 
 def _of_cells(found: Assessment) -> Assessment:

@@ -213,7 +213,7 @@ def main() -> None:
             )
             if assessments:
                 name = f"peers-{asked.minutes:g}-minutes"
-                keep(Kept(name, part, "last", views, (command(),), assessments), Path(asked.record))
+                keep(Kept(name, part, "last", views, assessments), Path(asked.record), command())
 
 
 if __name__ == "__main__":

@@ -89,8 +89,8 @@ def task(config: DictConfig) -> None:
         command = shlex.join(["unet-repro", "evaluate", *arguments])
         written = write_assessments(assessments, folder, name, command, baseline=baseline)
         if settings.record is not None:
-            kept = Kept(comparison or "runs", settings.part, checkpoint, settings.views, (command,), tuple(assessments))
-            written.append(keep(kept, settings.record))
+            kept = Kept(comparison or "runs", settings.part, checkpoint, settings.views, tuple(assessments))
+            written.append(keep(kept, settings.record, command))
         if comparison is None:
             chosen = {run: choice for each in assessments for run, choice in each.best.items()}
             for run in map(RunFolder, runs):

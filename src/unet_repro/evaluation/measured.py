@@ -54,6 +54,7 @@ class Assessment:
         best: Run -> the settings of objects that are best on all of its validation images, and their number.
         setting: Identity of its runs' setting, see ``runs.identity.setting_id``; ``""`` if they differ in it.
         cases: Image -> data for a picture of it: normalised image, truth, probability and seed map (means of seeds).
+        commands: In a record, the commands that measured it, the earliest first.
     """
 
     group: str
@@ -65,3 +66,4 @@ class Assessment:
     best: dict[str, tuple[InstanceSettings, int]] = field(default_factory=dict)
     setting: str = ""
     cases: dict[str, Case] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()

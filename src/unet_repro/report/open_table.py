@@ -52,7 +52,6 @@ class Kept:
         part: The measured part.
         checkpoint: The weights.
         views: Rotated views whose mean was measured.
-        commands: The commands that measured it, the earliest first.
         assessments: Its groups.
     """
 
@@ -60,7 +59,6 @@ class Kept:
     part: str
     checkpoint: str
     views: int
-    commands: tuple[str, ...]
     assessments: tuple[Assessment, ...]
 
     @property
@@ -69,8 +67,8 @@ class Kept:
         return f"{self.comparison}-{self.part}-{self.checkpoint}-{self.views}{SUFFIX}"
 
 
-def keep(kept: Kept, folder: Path) -> Path:
-    """Writes an evaluation; floats have six significant digits, and pictures are left out.
+def keep(kept: Kept, folder: Path, command: str) -> Path:
+    """Writes an evaluation and its command; floats have six significant digits, and pictures are left out.
 
     What the record has of it and was not measured this time stays: other groups, and other seeds of a group if their
     setting, images and truth are the same. The mean of seeds needs the predictions of all seeds: a group with seeds of
@@ -80,13 +78,12 @@ def keep(kept: Kept, folder: Path) -> Path:
         RunError: If it cannot be written, or the one in the record is damaged.
     """
     path = folder / kept.name
-    earlier = _read(path) if path.exists() else replace(kept, commands=(), assessments=())
+    earlier = _read(path) if path.exists() else replace(kept, assessments=())
     groups = {each.group: each for each in earlier.assessments}
-    for new in kept.assessments:
+    for new in (replace(each, commands=(command,)) for each in kept.assessments):
         groups[new.group] = _with_seeds_of(groups[new.group], new) if new.group in groups else new
     content = {
         **{name: getattr(kept, name) for name in ("comparison", "part", "checkpoint", "views")},
-        "commands": list(dict.fromkeys((*earlier.commands, *kept.commands))),
         "groups": [_as_plain(each) for each in groups.values()],
     }
     text = json.dumps(rounded(content), sort_keys=True, separators=(",", ":"))
@@ -107,7 +104,11 @@ def _with_seeds_of(earlier: Assessment, new: Assessment) -> Assessment:
         return new
     if MEAN in earlier.members or MEAN in new.members:
         _logger.warning("%s: no mean of seeds in the record, since not all seeds were measured together", new.group)
-    return replace(new, members={name: images for name, images in (others | new.members).items() if name != MEAN})
+    return replace(
+        new,
+        members={name: images for name, images in (others | new.members).items() if name != MEAN},
+        commands=tuple(dict.fromkeys((*earlier.commands, *new.commands))),
+    )
 
 
 def _what_was_measured(one: Assessment) -> tuple[object, ...]:
@@ -169,7 +170,7 @@ def _section(comparison: str, all_kept: list[Kept], published: list[dict[str, st
         lines.append([f"*{row['data']}*", f"*{row['who']} ({row['date']})*", "", *reached])
     found_in = dict.fromkeys(f"{row['data']}, {row['who']} ({row['date']}): {row['source']}" for row in published)
     others = "".join(f"- {text}\n" for text in found_in)
-    measured_by = dict.fromkeys(command for kept in all_kept for command in kept.commands)
+    measured_by = dict.fromkeys(command for _, assessment, _ in found for command in assessment.commands)
     commands = "".join(f"- `{command}`\n" for command in measured_by)
     judges: dict[str, dict[str, None]] = {}
     for _, assessment, _ in found:
@@ -206,6 +207,7 @@ def _as_plain(assessment: Assessment) -> dict[str, Any]:
         "truth": assessment.truth,
         "settings_from": assessment.settings_from,
         "setting": assessment.setting,
+        "commands": list(assessment.commands),
         "members": {name: [_image(each) for each in images] for name, images in assessment.members.items()},
     }
 
@@ -226,14 +228,15 @@ def _read(path: Path) -> Kept:
     try:
         content = json.loads(gzip.decompress(path.read_bytes()))
         groups = tuple(_assessment(each) for each in content.pop("groups"))
-        return Kept(**{**content, "commands": tuple(content["commands"])}, assessments=groups)
+        return Kept(**content, assessments=groups)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise RunError(f"{path} is damaged: {error}", hint="restore it from version control") from error
 
 
 def _assessment(plain: dict[str, Any]) -> Assessment:
     members = {name: [_measures(each) for each in images] for name, images in plain.pop("members").items()}
-    return Assessment(**{**plain, "class_names": tuple(plain["class_names"])}, members=members)
+    listed = {name: tuple(plain[name]) for name in ("class_names", "commands")}
+    return Assessment(**{**plain, **listed}, members=members)
 
 
 def _measures(plain: dict[str, Any]) -> ImageMeasures:

@@ -33,8 +33,8 @@ def assessment(group="own_data"):
 
 
 def test_what_was_kept_gives_the_same_rows_and_the_same_bytes(tmp_path):
-    kept = Kept("kfold", "val", "last", 8, ("unet-repro evaluate comparison=kfold views=8",), (assessment(),))
-    path = keep(kept, tmp_path)
+    kept = Kept("kfold", "val", "last", 8, (assessment(),))
+    path = keep(kept, tmp_path, "unet-repro evaluate comparison=kfold views=8")
     before = path.read_bytes()
     (read,) = kept_in(tmp_path)
     assert (read.comparison, read.views, read.name) == ("kfold", 8, path.name)
@@ -43,7 +43,7 @@ def test_what_was_kept_gives_the_same_rows_and_the_same_bytes(tmp_path):
         assert row.mean == pytest.approx(expected.mean, abs=1e-5)
         assert row.low == pytest.approx(expected.low, abs=1e-4)
         assert row.low is None or 0 <= row.low <= row.mean <= row.high <= 1
-    keep(read, tmp_path)
+    keep(read, tmp_path, *read.assessments[0].commands)
     assert path.read_bytes() == before
 
 
@@ -54,34 +54,36 @@ def of_seeds(*seeds, group="own_objects"):
 
 
 def test_what_was_not_measured_again_stays_in_the_record(tmp_path, caplog):
-    keep(Kept("sequences", "test", "last", 1, ("one",), (assessment("own_data"), of_seeds(0, 1))), tmp_path)
-    keep(Kept("sequences", "test", "last", 1, ("two",), (of_seeds(10), of_seeds(2, group="cpu"))), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, (assessment("own_data"), of_seeds(0, 1))), tmp_path, "one")
+    keep(Kept("sequences", "test", "last", 1, (of_seeds(10), of_seeds(2, group="cpu"))), tmp_path, "two")
     assert caplog.messages == [
         "own_objects: no mean of seeds in the record, since not all seeds were measured together"
     ]
-    keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(2),)), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, (of_seeds(2),)), tmp_path, "one")
     (read,) = kept_in(tmp_path)
     assert [each.group for each in read.assessments] == ["own_data", "own_objects", "cpu"]
     assert [set(each.members) for each in read.assessments] == [
         {"seed 0", "seed 1", MEAN}, {"seed 0", "seed 1", "seed 2", "seed 10"}, {"seed 2"}
     ]  # fmt: skip
-    assert read.commands == ("one", "two")
+    assert [each.commands for each in read.assessments] == [("one",), ("one", "two"), ("two",)]
     together = tmp_path / "together"
-    keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(0, 1, 2, 10),)), together)
+    keep(Kept("sequences", "test", "last", 1, (of_seeds(0, 1, 2, 10),)), together, "one")
     rows = [[row for row in rows_of(kept.assessments[at]) if row.of == "seeds"]
             for at, (kept,) in ((1, kept_in(tmp_path)), (0, kept_in(together)))]  # fmt: skip
     assert rows[0] == rows[1]
+    keep(Kept("sequences", "test", "last", 1, (of_seeds(0, 1, 2, 10),)), tmp_path, "all")
+    assert [line for line in table(tmp_path).splitlines() if line.startswith("- ")] == ["- `one`", "- `all`", "- `two`"]
 
 
 @pytest.mark.parametrize("other", ["truth", "setting", "images"])
 def test_seeds_that_measured_something_else_do_not_stay(other, tmp_path, caplog):
-    keep(Kept("sequences", "test", "last", 1, ("one",), (of_seeds(0, 1),)), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, (of_seeds(0, 1),)), tmp_path, "one")
     again = of_seeds(1)
     if other == "images":
         again.members["seed 1"].pop()
     else:
         again = dataclasses.replace(again, **{other: "another"})
-    keep(Kept("sequences", "test", "last", 1, ("one",), (again,)), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, (again,)), tmp_path, "one")
     assert [list(each.members) for each in kept_in(tmp_path)[0].assessments] == [["seed 1"]]
     (warning,) = caplog.messages
     assert warning == "own_objects: no longer in the record: seed 0, of another setting, other images or another truth"
@@ -89,8 +91,8 @@ def test_seeds_that_measured_something_else_do_not_stay(other, tmp_path, caplog)
 
 def test_the_table_has_a_row_for_seeds_and_mean_and_marks_hidden_tests(tmp_path):
     assert table(tmp_path) == ""
-    keep(Kept("kfold", "val", "last", 1, ("one",), (assessment(),)), tmp_path)
-    keep(Kept("kfold", "val", "last", 8, ("eight",), (assessment(),)), tmp_path)
+    keep(Kept("kfold", "val", "last", 1, (assessment(),)), tmp_path, "one")
+    keep(Kept("kfold", "val", "last", 8, (assessment(),)), tmp_path, "eight")
     assert "another test" not in table(tmp_path)
     (tmp_path / "published.csv").write_text(
         "comparison,data,measure,value,who,date,source\n"
@@ -113,8 +115,8 @@ def test_each_comparison_has_a_section_with_its_own_measures(tmp_path):
     for images in cells.members.values():
         images[:] = [dataclasses.replace(each, sweep={}) for each in images]
     others = dataclasses.replace(cells, group="own_data", data="hela", truth="labels")
-    keep(Kept("sequences", "test", "last", 1, ("one",), (cells, others)), tmp_path)
-    keep(Kept("peers-10-minutes", "val", "last", 1, ("two",), (assessment(),)), tmp_path)
+    keep(Kept("sequences", "test", "last", 1, (cells, others)), tmp_path, "one")
+    keep(Kept("peers-10-minutes", "val", "last", 1, (assessment(),)), tmp_path, "two")
     peers, sequences = table(tmp_path).split("## ")[1:]
     assert peers.startswith("Peers 10 minutes")
     assert "Judged by gold (isbi2012) and labels (hela). Commands:" in sequences

@@ -132,7 +132,7 @@ def test_the_record_joins_seeds_that_were_evaluated_one_after_the_other(folds, t
     (one_by_one,), (together,) = kept_in(tmp_path / "one_by_one"), kept_in(tmp_path / "all")
     assert set(one_by_one.assessments[0].members) == {"seed 0", "seed 1"}
     assert [row for row in rows_of(together.assessments[0]) if row.of == "seeds"] == rows_of(one_by_one.assessments[0])
-    assert len(one_by_one.commands) == 2
+    assert len(one_by_one.assessments[0].commands) == 2
 
 
 def make_cell_tracking(root, frames=5, size=64):

@@ -142,8 +142,8 @@ def _by_need(trial: Trial) -> list[PartResult]:
 
 def _state(trial: Trial) -> str:
     parts = trial.parts.values()
-    decided = [part.part.id for part in parts if part.final and part.word != "open"]
-    still_open = [part.part.id for part in parts if part.final and part.word == "open"]
+    decided = [part.part.id for part in parts if part.final and all(part.answered)]
+    still_open = [part.part.id for part in parts if part.final and not all(part.answered)]
     looks = sorted({part.next_look for part in parts if part.next_look})
     state = f"scale {trial.scale}: {len(decided)} of {len(parts)} questions decided"
     if decided:

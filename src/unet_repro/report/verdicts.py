@@ -14,12 +14,11 @@ from unet_repro.trial.contrasts import Contrast, Words
 from unet_repro.trial.judge import judge
 from unet_repro.trial.looks import FIRST_SEED, LOOKS
 from unet_repro.trial.measures import MEASURES
-from unet_repro.trial.results import ContrastResult, PartResult, Trial
+from unet_repro.trial.results import UNSETTLED, ContrastResult, PartResult, Trial
 from unet_repro.trial.run_record import RunRecord, records_of, rounded
 from unet_repro.trial.sentences import capital, seems_better, signed
 
 Plain = dict[str, Any]
-_UNSETTLED = ("open", "pending")
 _LEFT, _STAYS = "not decided yet", f"not decided by {LOOKS[-1]} replicates"
 _NAMED = 2  # differences that a short finding names; of more it has the smallest and the largest
 PAPER = 64  # width of the paper's network
@@ -239,7 +238,7 @@ def _lead(trial: Mapping[str, Any], records: Sequence[RunRecord], variant: str, 
 
 def _outcome(part: Mapping[str, Any]) -> str:
     """Its word; ``partly`` if only some of its contrasts have an answer, ``undecided`` if it stays open."""
-    if part["word"] == "mixed" and any(one["word"] in (*_UNSETTLED, "not testable here") for one in part["contrasts"]):
+    if part["word"] == "mixed" and any(one["word"] in (*UNSETTLED, "not testable here") for one in part["contrasts"]):
         return "partly"
     return "undecided" if part["word"] == "open" and part["final"] else str(part["word"])
 
@@ -252,9 +251,8 @@ def _state(trial: Trial, records: Sequence[RunRecord]) -> Plain | None:
     undecided = [part for part in parts if not part.final]
     looks = max(part.look for part in parts)
     replicates = [part.num_replicates for part in undecided if part.part.exact is None] or [LOOKS[looks - 1]]
-    unsettled = [[one.word in _UNSETTLED for one in part.contrasts or (part,)] for part in parts]
-    settled = sum(not any(each) for each in unsettled)
-    in_part = sum(any(each) and not all(each) for each in unsettled)
+    settled = sum(all(part.answered) for part in parts)
+    in_part = sum(any(part.answered) and not all(part.answered) for part in parts)
     decided = f"{settled} of {len(parts)} questions are decided{f', {in_part} in part' if in_part else ''}"
     return {
         "replicates": [min(replicates), max(replicates)],

@@ -9,6 +9,7 @@ from unet_repro.trial.measures import MEASURES
 from unet_repro.trial.replicates import Cell
 
 Word = Literal["supported", "refuted", "not testable here", "open", "pending", "refused", "mixed", "no verdict"]
+UNSETTLED: tuple[Word, ...] = ("open", "pending")  # words that are no answer
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ class PartResult:
     def final(self) -> bool:
         """Whether no further run can change it."""
         return self.next_look is None
+
+    @property
+    def answered(self) -> tuple[bool, ...]:
+        """Whether each of its contrasts has an answer; of a part without contrasts, whether it has one."""
+        return tuple(one.word not in UNSETTLED for one in self.contrasts or (self,))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from unet_repro.commands.sequential import deadline, rounds, settle, what_is_lef
 from unet_repro.errors import RunError, Stopped, SweepFailed
 from unet_repro.trial.claims import CLAIMS
 from unet_repro.trial.replicates import Cell
-from unet_repro.trial.results import ClaimResult, PartResult, Trial
+from unet_repro.trial.results import ClaimResult, ContrastResult, PartResult, Trial
 
 CELLS = tuple(Cell(100 + seed, "split", arm, seed % 5) for seed in range(3) for arm in ("a", "b"))
 FEWER = tuple(Cell(100 + seed, "rotations", "base", seed % 5) for seed in range(3))
@@ -110,14 +110,17 @@ def test_a_dry_run_shows_what_each_part_lacks_the_fewest_first(trained, capsys):
     assert "9 results missing, of seeds" in capsys.readouterr().out
 
 
-def test_a_part_that_is_open_after_the_last_analysis_does_not_count_as_decided(capsys, monkeypatch):
-    claim = next(each for each in CLAIMS if each.id == "C3")
-    parts = tuple(PartResult(part, word) for part, word in zip(claim.parts, ("supported", "open"), strict=True))
+@pytest.mark.parametrize("answers", [("open",), ("supported", "open")])
+def test_a_part_with_a_contrast_that_stays_open_does_not_count_as_decided(answers, capsys, monkeypatch):
+    claim = next(each for each in CLAIMS if each.id == "C1")
+    first, second = claim.parts
+    contrasts = tuple(ContrastResult(one, word, None) for one, word in zip(first.contrasts, answers, strict=False))
+    parts = (PartResult(first, "mixed", contrasts=contrasts), PartResult(second, "supported"))
     monkeypatch.setattr(
         sequential, "judge", lambda *_, **__: Trial("laptop", "isbi2012", (ClaimResult(claim, "mixed", parts),), (), 60)
     )
-    what_is_left(list, list, scale="laptop", experiments=["optimizer"])
-    state = "1 of 2 questions decided (C3a), C3b open after 30 replicates; no more runs are needed"
+    what_is_left(list, list, scale="laptop", experiments=["tile_size"])
+    state = "1 of 2 questions decided (C1b), C1a open after 30 replicates; no more runs are needed"
     assert state in capsys.readouterr().out
 
 

@@ -6,13 +6,13 @@ The top level is the dataclass below; nodes with ``_target_`` are checked by ``c
 import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from unet_repro.conf_files import conf_dir as conf_dir  # noqa: PLC0414  # exported
 from unet_repro.config_nodes import OBSERVES, Plain, check_names, check_node, check_nodes
@@ -74,18 +74,38 @@ class LoggerSettings:
     others: dict[str, Plain] | None = None
 
 
+def _joined(overrides: Any) -> Any:
+    """One list of a list that contains others, as YAML's aliases insert them."""
+    if not isinstance(overrides, list):
+        return overrides
+    return [one for item in overrides for one in (_joined(item) if isinstance(item, list) else [item])]
+
+
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """A comparison: its arms as lists of overrides, and the evaluations of their runs; see ``conf/experiment``."""
+    """A comparison: its arms as lists of overrides, and the evaluations of their runs; see ``conf/experiment``.
+
+    Attributes:
+        name: The file's name, by which ``experiment=`` and ``comparison=`` find it.
+        question: What the arms are compared for.
+        arms: Overrides by the arm's name; lists within a list are joined.
+        claim: Claim of the trial, such as ``C2``; ``""`` for none.
+        title: For headings; otherwise made of the name.
+        evaluations: Made at the end of each run.
+        searched: Whether the settings of the arms are chosen by `unet-repro search`.
+        suite: Whether `unet-repro reproduce` trains it by default, or with all.
+        shared: Lists of overrides that several arms contain, where YAML's anchors can be set; not read.
+    """
 
     name: str
     question: str
-    arms: dict[str, list[str]]
-    claim: str = ""  # of the trial, e.g. C2
-    title: str | None = None  # for headings; otherwise made of the name
+    arms: dict[str, Annotated[list[str], BeforeValidator(_joined)]]
+    claim: str = ""
+    title: str | None = None
     evaluations: tuple[str, ...] = ("scores",)
-    searched: bool = False  # its arms' settings are chosen by `unet-repro search`
-    suite: Literal["core", "all"] | None = None  # whether `unet-repro reproduce` trains it by default, or with all
+    searched: bool = False
+    suite: Literal["core", "all"] | None = None
+    shared: Any = None
 
 
 @dataclass(frozen=True)

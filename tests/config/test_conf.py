@@ -100,6 +100,17 @@ def arms_of(name, *overrides):
     return {arm: check(train(f"experiment={name}", *overrides, *given)) for arm, given in base.experiment.arms.items()}
 
 
+def test_lists_that_arms_share_are_joined():
+    mine = ["++experiment.name=mine", "++experiment.question=?", "++experiment.shared={a: [b]}"]
+    config = check(train(*mine, "++experiment.arms={one: [[[a], b], c], two: []}"))
+    assert config.experiment.arms == {"one": ["a", "b", "c"], "two": []}
+
+
+def test_an_arm_that_is_no_list_is_refused():
+    with pytest.raises(ConfigError, match=r"experiment\.arms"):
+        check(train("++experiment.name=mine", "++experiment.question=?", "++experiment.arms={one: seed}"))
+
+
 def test_a_comparison_needs_neither_claim_nor_title_and_they_do_not_identify_its_runs():
     mine = ["++experiment.name=mine", "++experiment.question=?", "++experiment.arms={}"]
     plain = check(train(*mine))

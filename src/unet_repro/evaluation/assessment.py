@@ -24,7 +24,7 @@ from unet_repro.data.labels import IGNORED, Labels
 from unet_repro.data.sample import GoldSource
 from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.groups import Group
-from unet_repro.evaluation.held_out import overlap
+from unet_repro.evaluation.held_out import for_choice, overlap
 from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instance_settings import InstanceSettings
@@ -38,7 +38,6 @@ from unet_repro.runs.network import Checkpoint
 
 GOLD, LABELS = "the experts' gold masks", "the source's own labels"
 MEMBRANES = 0.5  # own data of which cells cover a larger share, as in EM, have membranes between them
-CHOICE_IMAGES = 8  # images of each run, evenly spaced, on which the settings for objects are chosen
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,12 @@ def assess_trained(
         for trained in of_seed:
             data, class_names = trained.data_name, trained.data.class_names
             setting_ids.add(setting_id(trained.config))
-            found = predicted(trained, part)
+            found = predicted(trained, part, trained.images(part))
             if both := seen.keys() & found.keys():
                 raise overlap(name, seed, min(both), part)
             seen |= found
-            for_choice = list((found if part == "val" else predicted(trained, "val")).items())
-            some = for_choice[:: -(-len(for_choice) // CHOICE_IMAGES)]
-            scored[trained.folder.run_id] = {key: _candidate_scores(each) for key, each in some}
+            val = found if part == "val" else predicted(trained, "val", for_choice(trained.images("val")))
+            scored[trained.folder.run_id] = {key: _candidate_scores(val[key]) for key in for_choice(list(val))}
         has_seeds = any(each.seeds is not None for each in seen.values())
         best |= {run: (_best(scores, has_seeds=has_seeds), len(scores)) for run, scores in scored.items()}
         chosen[f"seed {seed}"], settings_from = _choose(seen, scored, part)
@@ -169,9 +167,15 @@ def assess_trained(
 
 
 def _predict(
-    trained: Trained, part: Part, *, views: Views, gold: bool, image_done: Callable[[], object]
+    trained: Trained,
+    part: Part,
+    images: Iterable[WholeImage],
+    *,
+    views: Views,
+    gold: bool,
+    image_done: Callable[[], object],
 ) -> dict[str, _Seen]:
-    """Predicts the probability of the foreground for every labelled image of a part."""
+    """Predicts the probability of the foreground for labelled images of a part."""
     source = make("data", trained.config.data)
     experts = source if isinstance(source, GoldSource) else None
     masks = experts.gold() if experts and gold else {}
@@ -180,7 +184,7 @@ def _predict(
     some_gold = not labels.keys().isdisjoint(masks)
     seen = {}
     with torch.inference_mode():
-        for image in trained.images(part):
+        for image in images:
             num_classes = len(trained.data.class_names)
             maps_KHW = trained.maps(image, views)
             mean_KHW, others = maps_KHW[:num_classes], maps_KHW[num_classes:]

@@ -2,11 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from unet_repro.errors import DataError
 from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.trained_run import Part
 from unet_repro.runs.folder import open_run
+
+CHOICE_IMAGES = 8
+Image = TypeVar("Image")
+
+
+def for_choice(images: Sequence[Image]) -> Sequence[Image]:
+    """Of a run's validation images, those on which its settings for objects are chosen: at most eight, evenly spaced.
+
+    >>> for_choice(range(17)), for_choice(range(8))
+    (range(0, 17, 3), range(0, 8))
+    """
+    return images[:: max(1, -(-len(images) // CHOICE_IMAGES))]
 
 
 def check_apart(group: Group, part: Part) -> None:
@@ -42,8 +55,8 @@ def overlap(group: str, seed: int, key: str, part: Part) -> DataError:
 def number_of_images(groups: Sequence[Group], part: Part) -> int | None:
     """How often the evaluation of groups predicts or measures an image, for a progress bar.
 
-    Each run predicts the part, and its validation images if the part is another one. Each seed's images are measured,
-    and those that all seeds have once more, for the mean of the seeds.
+    Each run predicts the part, and the validation images for the choice if the part is another one. Each seed's images
+    are measured, and those that all seeds have once more, for the mean of the seeds.
 
     Args:
         groups: The groups of runs.
@@ -60,10 +73,10 @@ def number_of_images(groups: Sequence[Group], part: Part) -> int | None:
         measured: list[set[str]] = []
         for runs in group.members.values():
             parts = [_labelled(run, part) for run in runs]
-            others = [_labelled(run, "val") for run in runs] if part != "val" else []
+            others = [for_choice(_labelled(run, "val") or []) for run in runs] if part != "val" else []
             if None in parts:
                 return None
-            number += sum(len(keys or ()) for keys in parts + others)
+            number += sum(len(keys or ()) for keys in [*parts, *others])
             measured.append({key for keys in parts for key in keys or ()})
         number += sum(map(len, measured)) + (len(set.intersection(*measured)) if len(measured) > 1 else 0)
     return number

@@ -37,7 +37,9 @@ def _no_source(monkeypatch):
 
 
 def seen(*given):
-    return assessment._predict(trained(*given), "val", views=1, gold=True, image_done=lambda: None)["a"]
+    network = trained(*given)
+    images = network.images("val")
+    return assessment._predict(network, "val", images, views=1, gold=True, image_done=lambda: None)["a"]
 
 
 def test_objects_in_ignored_pixels_do_not_decide_the_settings():

@@ -27,6 +27,8 @@ class Facts:
         empty: Keys of the labelled training images without any object.
         full: Keys of the labelled training images that are an object everywhere.
         inverted: Keys of those in which one object covers more than half of the image, and all borders.
+        contrast: How much brighter the objects of each labelled training image are than the rest, in standard
+            deviations of its grey values.
         objects: Objects in each labelled training image.
         diameters_px: Diameter of the circle of equal area of every object, sorted, float64.
         touching: Share of the objects that have a pixel beside one of another object.
@@ -48,6 +50,7 @@ class Facts:
     empty: tuple[str, ...]
     full: tuple[str, ...]
     inverted: tuple[str, ...]
+    contrast: tuple[float, ...]
     objects: tuple[int, ...]
     diameters_px: npt.NDArray[np.float64]
     touching: float
@@ -82,6 +85,7 @@ def facts_of(samples: Sequence[Sample]) -> Facts:
         empty=tuple(one.key for (one, _), found in zip(labelled, areas, strict=True) if not len(found)),
         full=tuple(one.key for one, labels in labelled if (labels > 0).all()),
         inverted=tuple(one.key for one, labels in labelled if _is_around(labels)),
+        contrast=tuple(_contrast(one, labels) for one, labels in labelled),
         objects=tuple(map(len, areas)),
         diameters_px=np.sort(diameters),
         touching=sum(_num_touching(labels) for _, labels in labelled) / max(1, len(diameters)),
@@ -122,6 +126,16 @@ def _foreground(sample: Sample, labels: Labels) -> float:
     classes = classes_of(labels, sample.classes)
     known = classes != IGNORED
     return float((classes[known] > 0).mean()) if known.any() else 0.0
+
+
+def _contrast(sample: Sample, labels: Labels) -> float:
+    """Difference of the means in objects and elsewhere, of all channels, in standard deviations; 0 if one is empty."""
+    inside = labels > 0
+    grey = sample.image.astype(np.float64)
+    grey = grey if grey.ndim == 2 else grey.mean(0)
+    if inside.all() or not inside.any() or not (spread := grey.std()):
+        return 0.0
+    return float((grey[inside].mean() - grey[~inside].mean()) / spread)
 
 
 def _duplicates(samples: Sequence[Sample]) -> tuple[tuple[str, ...], ...]:

@@ -14,6 +14,8 @@ from unet_repro.training.build import Data
 FEW_IMAGES = 10  # assumed: below, scores depend more on which images validate than on the network
 FEWEST_FOR_FOLDS = 5  # folds of conf/split/kfold.yaml
 _SMALL_SHARE = 3  # an image of which a side is so many times shorter than usual is named
+_CLEAR_CONTRAST = 0.5  # of objects and the rest of an image, in standard deviations
+_MANY_ALIKE = 3  # images of one contrast for each image of the opposite one
 _NAMED = 3  # keys that a sentence names
 
 
@@ -46,6 +48,7 @@ def warnings_of(facts: Facts, data: Data | None) -> list[str]:
             f"in {len(facts.inverted)} of {counted(number, 'labelled image')} one object surrounds all others; if it "
             f"is the background, invert the masks, so that it is 0: {named(facts.inverted)}"
         )
+    found += _of_opposite_contrast(facts)
     if facts.unlabelled:
         found.append(
             f"{counted(len(facts.unlabelled), 'image')} without labels, not trained on: {named(facts.unlabelled)}"
@@ -62,6 +65,20 @@ def _others_are_sparse(facts: Facts) -> bool:
     """Whether some labels look inverted, and the others are mostly background."""
     others = [share for key, share in zip(facts.labelled, facts.foreground, strict=True) if key not in facts.inverted]
     return bool(facts.inverted) and statistics.median(others) < 0.5
+
+
+def _of_opposite_contrast(facts: Facts) -> list[str]:
+    """A warning of few images in which the objects are dark while they are bright in the others, or the reverse."""
+    contrast = dict(zip(facts.labelled, facts.contrast, strict=True))
+    bright = [key for key, value in contrast.items() if value > _CLEAR_CONTRAST]
+    dark = [key for key, value in contrast.items() if value < -_CLEAR_CONTRAST]
+    few, many, brightness = (dark, bright, "darker") if len(dark) < len(bright) else (bright, dark, "brighter")
+    if not few or len(many) < _MANY_ALIKE * len(few):
+        return []
+    return [
+        f"in {len(few)} of {counted(len(contrast), 'labelled image')} the objects are {brightness} than the rest of "
+        f"the image, unlike in {len(many)} others; check that neither mask nor image is inverted: {named(few)}"
+    ]
 
 
 def near_pairs(data: Data, split: Split) -> list[tuple[str, str, float]]:

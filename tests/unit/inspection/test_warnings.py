@@ -75,6 +75,19 @@ def test_a_few_inverted_labels_among_others_are_warned_of():
     assert "in 1 of 4 labelled images one object surrounds" in "\n".join(warnings_of(facts_of(samples), None))
 
 
+def test_a_mask_that_is_the_inverse_of_the_others_is_warned_of_by_the_contrast():
+    samples = [sample(name, seed=seed) for seed, name in enumerate("abcd")]
+    for one in samples:
+        object.__setattr__(one, "image", one.image // 4 + np.uint8(80) * (one.labels > 0))
+    assert "inverted" not in "\n".join(warnings_of(facts_of(samples), None))
+    assert min(facts_of(samples).contrast) > 0.5
+    object.__setattr__(samples[2], "labels", (samples[2].labels == 0).astype(np.int32))
+    found = "\n".join(warnings_of(facts_of(samples), None))
+    assert "in 1 of 4 labelled images the objects are darker than the rest of the image" in found
+    assert found.split("neither mask nor image is inverted: ")[1].startswith("c")
+    assert facts_of([sample("a", labelled=False), *samples]).contrast == facts_of(samples).contrast
+
+
 def test_an_image_that_is_much_smaller_than_the_others_is_named():
     samples = [*(sample(name, seed=seed) for seed, name in enumerate("abc")), sample("tiny", width=48)]
     found = "\n".join(warnings_of(facts_of(samples), None))

@@ -96,6 +96,8 @@ def _from_values(
             "binary", names or BACKGROUND_AND_CELL, reasons=(f"masks: 0 and one other value ({what or 'none'})",)
         )
     if any(one.cut is not None for one in evidence):
+        if not is_binary:
+            _refuse_one_grey_value(evidence)
         return _with_grey_edges(evidence, names)
     if is_binary:
         values = [*([0] if has_zero else []), *others]
@@ -106,6 +108,23 @@ def _from_values(
         )
     _refuse_mixture(evidence)
     return classes_or_instances(evidence, others, names, has_zero=has_zero, ignore=ignore)
+
+
+def _refuse_one_grey_value(evidence: Sequence[Evidence]) -> None:
+    """Asks what a single grey value along edges means: smoothing and resizing make several.
+
+    Raises:
+        DataError: If all labels together have one value between those of background and foreground.
+    """
+    values = sorted({value for one in evidence for value in distinct(one.page)})
+    if len(values) == 3:
+        low, middle, high = values
+        raise DataError(
+            f"labels have the values {low}, {middle} and {high}, and {middle} lies along edges only: is it a class, "
+            "pixels to leave out, or a grey edge?",
+            hint=f"set data.labels=classes; data.ignore={middle} to leave such pixels out; or data.labels=binary: "
+            f"values above {(low + high) / 2:g} are cell",
+        )
 
 
 def _refuse_mixture(evidence: Sequence[Evidence]) -> None:

@@ -132,12 +132,18 @@ class Evidence:
 
     @cached_property
     def is_outlined(self) -> bool:
-        """Whether the foreground is thin lines around larger areas."""
+        """Whether the foreground is thin lines around larger areas, which the image's border may close."""
         foreground = self.page > 0
-        if not foreground.any() or ndimage.distance_transform_edt(foreground).max() > _MAX_HALF_WIDTH_PX:
+        if not foreground.any() or foreground.all():
             return False
-        enclosed = ndimage.binary_fill_holes(foreground) & ~foreground
-        return bool(enclosed.sum() >= _ENCLOSED * foreground.sum())
+        half_width = ndimage.distance_transform_edt(foreground).max()
+        if half_width > _MAX_HALF_WIDTH_PX:
+            return False
+        around, number = ndimage.label(~foreground)
+        areas = np.bincount(around.ravel())[1:]
+        areas[areas.argmax()] = 0  # the background
+        half_widths = ndimage.maximum(ndimage.distance_transform_edt(~foreground), around, range(1, number + 1))
+        return bool(areas[half_widths > half_width].sum() >= _ENCLOSED * foreground.sum())
 
 
 def _most_common(values: Labels) -> int:

@@ -120,6 +120,32 @@ def test_outlines_are_asked_about_and_can_be_kept(thick: int, kind: Any) -> None
     assert decide(pages, labels=kind).kind == kind
 
 
+def test_outlines_of_cells_that_the_border_cuts_are_asked_about() -> None:
+    page = np.zeros((100, 100), np.int32)
+    page[29:31] = page[69:71] = 1
+    page[:30, 49:51] = page[70:, 49:51] = 1
+    with pytest.raises(DataError, match="outlines of cells"):
+        decide([page])
+    one_line = np.zeros((100, 100), np.int32)
+    one_line[20:80, 49:51] = 1
+    assert decide([one_line]).kind == "binary"
+
+
+def test_one_grey_value_along_edges_is_asked_about() -> None:
+    def trimap(mask: Array) -> Array:
+        edge = ndimage.binary_dilation(mask) & ~ndimage.binary_erosion(mask)
+        return np.where(edge, 128, mask * 255).astype(np.int32)
+
+    pages = [trimap(mask) for mask in MASKS]
+    with pytest.raises(DataError, match="0, 128 and 255, and 128 lies along edges only") as caught:
+        decide(pages)
+    assert "data.ignore=128" in caught.value.hint
+    assert decide(pages, labels="binary").cut == 127.5
+    assert decide(pages, labels="classes").values == ((0, 0), (128, 1), (255, 2))
+    left_out = decide(pages, ignore=128)
+    assert (left_out.kind, left_out.ignore) == ("binary", 128)
+
+
 # --- instances -----------------------------------------------------------------------------------------------------
 
 

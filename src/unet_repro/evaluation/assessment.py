@@ -25,7 +25,7 @@ from unet_repro.data.sample import GoldSource
 from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.held_out import for_choice, overlap
-from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability, notable
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.instances import candidates, each_candidate, foreground, to_instances
@@ -156,11 +156,8 @@ def assess_trained(
         number = np.float32(len(measured))
         seen = {key: _combined(lambda total: total / number, one) for key, one in sums.items()}
         measured[MEAN] = measure(seen, {key: _most_frequent([by[key] for by in chosen.values()]) for key in seen})
-    cases = {
-        key: (each.image.image, each.truth, each.probability, each.seeds)
-        for key, each in seen.items()
-        if each.judged_by
-    }
+    shown = [seen[image.key] for _, image in notable(measured)]
+    cases = {each.image.key: (each.image.image, each.truth, each.probability, each.seeds) for each in shown}
     truth = " and ".join(sorted({each.judged_by for each in seen.values() if each.judged_by}))
     setting = setting_ids.pop() if len(setting_ids) == 1 else ""
     return Assessment(name, data, class_names, measured, truth, settings_from, best, setting, cases)

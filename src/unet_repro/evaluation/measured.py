@@ -1,5 +1,6 @@
 """What an evaluation has measured: of each image for each member of a group."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,7 +54,8 @@ class Assessment:
         settings_from: Description of the images on which the settings of objects were chosen.
         best: Run -> the settings of objects that are best on all of its validation images, and their number.
         setting: Identity of its runs' setting, see ``runs.identity.setting_id``; ``""`` if they differ in it.
-        cases: Image -> data for a picture of it: normalised image, truth, probability and seed map (means of seeds).
+        cases: Notable image -> data for a picture of it: normalised image, truth, probability and seed map (means of
+            seeds).
         commands: In a record, the commands that measured it, the earliest first.
     """
 
@@ -67,3 +69,17 @@ class Assessment:
     setting: str = ""
     cases: dict[str, Case] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
+
+
+def notable(members: Mapping[str, Sequence[ImageMeasures]]) -> list[tuple[str, ImageMeasures]]:
+    """The worst, median and best image of the last member by SEG, labelled so; of fewer than three images all.
+
+    Args:
+        members: See ``Assessment``.
+    """
+    images = sorted(
+        (image for image in list(members.values())[-1] if image.seg.size), key=lambda image: float(image.seg.mean())
+    )
+    if len(images) < 3:
+        return [("case", image) for image in images]
+    return [("worst", images[0]), ("median", images[len(images) // 2]), ("best", images[-1])]

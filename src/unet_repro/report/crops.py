@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
-from unet_repro.evaluation.measured import Assessment, ImageMeasures
+from unet_repro.evaluation.measured import Assessment, notable
 from unet_repro.grey import stretched
 from unet_repro.inference.instances import to_instances
 from unet_repro.objects.crop import best_crop
@@ -42,7 +42,7 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
         assessments: The assessed groups.
         path: The picture, ``.jpg``.
     """
-    chosen = [(each, label, image) for each in assessments for label, image in _cases(each)]
+    chosen = [(each, label, image) for each in assessments for label, image in notable(each.members)]
     figure = Figure(figsize=(9.6, 2.5 * len(chosen)), layout="constrained", dpi=90)
     axes = figure.subplots(len(chosen), 4, squeeze=False)
     for row, (assessment, label, measured) in zip(axes, chosen, strict=True):
@@ -64,14 +64,6 @@ def draw_cases(assessments: Sequence[Assessment], path: Path) -> None:
         panel.set_title(title, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, pil_kwargs={"quality": 85})
-
-
-def _cases(assessment: Assessment) -> list[tuple[str, ImageMeasures]]:
-    images = [image for image in list(assessment.members.values())[-1] if image.seg.size]
-    ordered = sorted(images, key=lambda image: float(image.seg.mean()))
-    if len(ordered) < 3:
-        return [("case", image) for image in ordered]
-    return [("worst", ordered[0]), ("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
 
 
 def _outlined(grey: npt.NDArray[np.floating], objects: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:

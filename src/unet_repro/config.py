@@ -180,6 +180,11 @@ def check(config: DictConfig) -> TrainConfig:
     settings["target"] = settings.get("target") or None  # target=none
     if isinstance(settings["target"], dict) and "_target_" not in settings["target"]:
         raise ConfigError("target has no _target_", hint="use target=border, target=distance or target=none")
+    if isinstance(settings["experiment"], dict) and (inside := settings["experiment"].keys() & settings.keys()):
+        raise ConfigError(
+            f"experiment.{min(inside)} is a setting of another level: the file of the experiment has no package",
+            hint="begin the file with the line: # @package _global_",
+        )
     settings["logger"] = _check_loggers(settings["logger"])
     settings["callbacks"] = check_nodes("callbacks", settings.get("callbacks"))
     for node, schema in _SECTIONS.items():

@@ -108,3 +108,24 @@ def test_a_mistake_in_an_own_file_is_an_error_with_its_remedy(lab, option, says)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "hint"),
+    [
+        ("experiment:\n\tname: bad\n", "bad.yaml, line 2, column 1: found character", "spaces"),
+        ("experiment:\n  name: a\n  name: b\n", "bad.yaml, line 3, column 3: found duplicate key name", "once"),
+        ("experiment:\n  arms: [*shared]\n", "bad.yaml, line 2, column 10: found undefined alias 'shared'", "anchor"),
+        ("experiment: {name: [}\n", "bad.yaml, line 1, column 21", "correct the file"),
+        ("experiment:\n  name: bad\n", "experiment.experiment is a setting of another level", "# @package _global_"),
+        ("trainer:\n  max_steps: 4\n", "experiment.trainer is a setting of another level", "# @package _global_"),
+        ("# caf\N{LATIN SMALL LETTER E WITH ACUTE}\n", "bad.yaml is not encoded as UTF-8", "save it as UTF-8"),
+    ],
+)
+def test_a_file_that_is_not_right_is_told_with_its_place(lab, content, says, hint):
+    (lab / "conf/experiment/bad.yaml").write_text(content, "latin-1")
+    result = unet_repro("train", "--config-dir", "conf", *TINY, "experiment=bad", cwd=lab)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert hint in result.stderr
+    assert "Traceback" not in result.stderr

@@ -5,6 +5,7 @@ import re
 import traceback
 from collections.abc import Iterable, Sequence
 
+import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -14,8 +15,8 @@ from unet_repro.commands.verbs import HYDRA_FLAGS, VERBS
 from unet_repro.errors import ConfigError
 
 _BRACKETS = ("()", "[]", "{}")
-# What a wrong override may raise. Hydra raises a bare ValueError or TypeError for a group's option that is not a name.
-OVERRIDE_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
+# What a wrong override or file may raise. Hydra raises a bare ValueError or TypeError for an option that is not a name.
+OVERRIDE_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError)
 _NOT_A_NAME = "Config group override must be a string"
 _SWITCHES = {"-m", "--multirun", "--resolve", "-r", "--run", "--hydra-help", "--version"}
 _KINDS = ("job", "hydra", "all")
@@ -87,7 +88,11 @@ def _no_flag(verb: str, flag: str) -> ConfigError:
 
 
 def explained(error: Exception, verb: str, arguments: Sequence[str]) -> ConfigError | None:
-    """The error in this project's form; ``None`` for one that an override did not cause."""
+    """The error in this project's form; ``None`` for one that neither an override nor a file caused."""
+    if isinstance(error, yaml.YAMLError):
+        return _no_yaml(error)
+    if isinstance(error, UnicodeDecodeError):
+        return _no_utf8(arguments)
     if isinstance(error, MissingConfigException):
         return _no_option(error, verb)
     if isinstance(error, OverrideParseException):
@@ -124,6 +129,23 @@ def _no_option(error: MissingConfigException, verb: str) -> ConfigError:
     near = _near(option, known)
     hint = f"use one of {', '.join(known)}" if known else f"see the files of conf/{group}"
     return ConfigError(f"there is no {group}={option}{inside}", hint=f"did you mean {near}? {hint}" if near else hint)
+
+
+def _no_yaml(error: yaml.YAMLError) -> ConfigError:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a file of settings"
+    hint = "correct the file; YAML is indented with spaces, a key occurs once, and an alias follows its anchor"
+    return ConfigError(f"{where}: {problem or ' '.join(str(error).split())}", hint=hint)
+
+
+def _no_utf8(arguments: Sequence[str]) -> ConfigError | None:
+    """The user's file that is not UTF-8, if there is one."""
+    for path in sorted(path for folder in config_dirs(arguments) for path in folder.rglob("*.yaml")):
+        try:
+            path.read_text("utf-8")
+        except UnicodeDecodeError:
+            return ConfigError(f"{path} is not encoded as UTF-8", hint="save it as UTF-8")
+    return None
 
 
 def _unreadable(error: OverrideParseException) -> ConfigError:

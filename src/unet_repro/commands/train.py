@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from unet_repro.commands import hydra_app
 from unet_repro.commands.data_choice import with_data
@@ -44,8 +44,8 @@ def task(config: DictConfig) -> Result:
             evaluate(Path(config.runs_dir) / result["run_id"], experiment.evaluations)
         return result
     with report_user_errors():
-        if config.experiment is not None and config.arm is None:
-            print(f"note: this trains the base setting of {config.experiment.name} alone; -m trains its arms")
+        if (name := OmegaConf.select(config, "experiment.name")) and config.arm is None:
+            print(f"note: this trains the base setting of {name} alone; -m trains its arms")
         started = time.time()
         result = train(config)
         print(_summary(RunFolder(Path(config.runs_dir) / result["run_id"]), result, started=started))

@@ -155,8 +155,24 @@ def comparison(name: str) -> dict[str, Any]:
 
     >>> comparison("weight_map")["claim"], comparison("own_data")
     ('C2', {})
+    >>> comparison("kfold")["arms"]["SGD, no map, fold 3"]
+    ['split=kfold', 'weight_map=none', 'split.fold=3']
     """
-    return load(conf_dir() / "experiment" / f"{name}.yaml").get("experiment") or {}
+    found = load(conf_dir() / "experiment" / f"{name}.yaml").get("experiment")
+    if not found:
+        return {}
+    return {**found, "arms": {arm: joined(overrides) for arm, overrides in (found.get("arms") or {}).items()}}
+
+
+def joined(overrides: Any) -> Any:
+    """The overrides of an arm as one list, of a list that contains lists, as YAML's aliases insert them.
+
+    >>> joined(["a=1", ["b=2", ["c=3"]]])
+    ['a=1', 'b=2', 'c=3']
+    """
+    if not isinstance(overrides, list):
+        return overrides
+    return [one for item in overrides for one in (joined(item) if isinstance(item, list) else [item])]
 
 
 def title(name: str) -> str:

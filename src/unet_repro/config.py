@@ -15,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BeforeValidator, TypeAdapter
 
 from unet_repro.conf_files import conf_dir as conf_dir  # noqa: PLC0414  # exported
+from unet_repro.conf_files import joined
 from unet_repro.config_nodes import OBSERVES, Plain, check_names, check_node, check_nodes
 from unet_repro.config_values import validated
 from unet_repro.errors import ConfigError, UserError
@@ -74,13 +75,6 @@ class LoggerSettings:
     others: dict[str, Plain] | None = None
 
 
-def _joined(overrides: Any) -> Any:
-    """One list of a list that contains others, as YAML's aliases insert them."""
-    if not isinstance(overrides, list):
-        return overrides
-    return [one for item in overrides for one in (_joined(item) if isinstance(item, list) else [item])]
-
-
 @dataclass(frozen=True)
 class ExperimentSettings:
     """A comparison: its arms as lists of overrides, and the evaluations of their runs; see ``conf/experiment``.
@@ -99,7 +93,7 @@ class ExperimentSettings:
 
     name: str
     question: str
-    arms: dict[str, Annotated[list[str], BeforeValidator(_joined)]]
+    arms: dict[str, Annotated[list[str], BeforeValidator(joined)]]
     claim: str = ""
     title: str | None = None
     evaluations: tuple[str, ...] = ("scores",)

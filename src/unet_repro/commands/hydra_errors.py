@@ -4,6 +4,7 @@ import difflib
 import re
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -122,7 +123,11 @@ def _is_from_hydra(error: Exception) -> bool:
 
 
 def _no_option(error: MissingConfigException, verb: str) -> ConfigError:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    missing = error.missing_cfg_file or ""
+    is_data = missing.startswith("data/")  # its option may be a path
+    group, _, option = missing.partition("/") if is_data else missing.rpartition("/")
+    if is_data and Path(option).is_dir():
+        return ConfigError(f"data={option} is a folder", hint=f"write data=folder data.root={option}")
     known = list(error.options or [])
     where = re.match(r"In '([^']*)'", str(error))
     inside = f", which {where[1]}.yaml names" if where and where[1] not in (_config(verb), "hydra/config") else ""
@@ -171,6 +176,8 @@ def _similar(key: str, verb: str, arguments: Sequence[str]) -> str | None:
     choices = conf_files.chosen(_config(verb), choices_of(verb, arguments), folders)
     if "/" not in key and "." not in key and (group := _near(key, choices)):
         return f"did you mean {group}=...?"
+    if having := _options_with(key, folders):
+        return f"{key} is a setting of {', '.join(having)}: add {'one of them' if len(having) > 1 else having[0]}"
     settings = conf_files.composed(_config(verb), choices, folders)
     node, _, name = key.rpartition(".")
     beside = {one.rpartition(".")[2]: one for one in settings if one.rpartition(".")[0] == node}
@@ -179,6 +186,16 @@ def _similar(key: str, verb: str, arguments: Sequence[str]) -> str | None:
     if node and beside:
         return f"known there: {', '.join(beside.values())}"
     return f"did you mean {near}?" if (near := _near(key, settings)) else None
+
+
+def _options_with(key: str, folders: Sequence[Path]) -> list[str]:
+    """The options of the key's group that have this setting."""
+    group = key.partition(".")[0]
+    return [
+        f"{group}={option}"
+        for option in conf_files.options(group, folders)
+        if any(one.key == key for one in conf_files.settings(group, option, folders))
+    ]
 
 
 def _near(name: str, known: Iterable[str]) -> str | None:

@@ -14,6 +14,8 @@ from unet_repro.errors import ConfigError
         ("optimiser=adam", "there is no setting optimiser", "did you mean optimizer=...?"),
         ("~optimizer.lrr", "there is no setting optimizer.lrr", "did you mean optimizer.lr?"),
         ("tiles.zzz=1", "there is no setting tiles.zzz", "known there: tiles.size, tiles.budget, tiles.unit"),
+        ("data.root=x", "there is no setting data.root", "a setting of data=folder, data=hela"),
+        ("data=nowhere/x", "there is no data=nowhere/x", "use one of auto, folder"),
         ("qqq=1", "there is no setting qqq", "unet-repro train --help"),
         ("optimizer=sdg", "there is no optimizer=sdg", "did you mean sgd? use one of adam, adamw, sgd"),
         ("hydra/launcher=locl", "there is no hydra/launcher=locl", "did you mean local?"),
@@ -33,6 +35,12 @@ def test_a_mistake_in_an_override_is_named_with_its_remedy(override, says, hints
         compose("train", [override])
     assert hints in caught.value.hint
     assert "\n" not in caught.value.what
+
+
+def test_a_folder_as_data_is_told_how_to_write_it(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder") as caught:
+        compose("train", [f"data={tmp_path}"])
+    assert caught.value.hint == f"write data=folder data.root={tmp_path}"
 
 
 def test_a_file_that_names_a_missing_option_is_named(tmp_path):

@@ -25,7 +25,7 @@ from unet_repro.data.sample import GoldSource
 from unet_repro.data.sources.folder import Folder
 from unet_repro.evaluation.groups import Group
 from unet_repro.evaluation.held_out import for_choice, overlap
-from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, Probability, notable
+from unet_repro.evaluation.measured import GOLD, LABELS, MEAN, Assessment, ImageMeasures, Probability, notable
 from unet_repro.evaluation.trained_run import Part, Precision, Trained, open_trained
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.inference.instances import candidates, each_candidate, foreground, to_instances
@@ -36,7 +36,6 @@ from unet_repro.metrics.pixel import confusion, pixel_measures
 from unet_repro.runs.identity import setting_id
 from unet_repro.runs.network import Checkpoint
 
-GOLD, LABELS = "the experts' gold masks", "the source's own labels"
 MEMBRANES = 0.5  # own data of which cells cover a larger share, as in EM, have membranes between them
 
 

@@ -1,6 +1,6 @@
 """What an evaluation has measured: of each image for each member of a group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from unet_repro.metrics.cell_tracking import DetCounts
 Probability = npt.NDArray[np.float32]
 Case = tuple[npt.NDArray[np.float32], Labels, Probability, Probability | None]
 MEAN = "mean of seeds"
+GOLD, LABELS = "the experts' gold masks", "the source's own labels"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ImageMeasures:
         run_id: The run that predicted it; ``""`` for the mean of seeds.
         sweep: ISBI measure -> value at each threshold ``(T,)``; empty for more than two classes, and for data whose
             cells have no membranes between them: of the Cell Tracking Challenge, and own data with much background.
-        pixel: Measure -> value, at the most likely class.
+        pixel: Measure -> value, at the most likely class, against the source's own labels: gold masks may lack cells.
         settings: Settings that converted probabilities to objects.
         seg: Jaccard index of each reference object.
         det: Counts against the markers, where there are any.
@@ -69,6 +70,17 @@ class Assessment:
     setting: str = ""
     cases: dict[str, Case] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
+
+
+def pixel_truth(truths: Iterable[str]) -> str:
+    """A sentence on the ground truth of the pixel measures, if it is not that of the objects; else ``""``.
+
+    >>> pixel_truth(["the source's own labels"])
+    ''
+    """
+    if not any(GOLD in truth for truth in truths):
+        return ""
+    return f" IoU is measured against {LABELS} of the same images, since some gold masks lack cells."
 
 
 def notable(members: Mapping[str, Sequence[ImageMeasures]]) -> list[tuple[str, ImageMeasures]]:

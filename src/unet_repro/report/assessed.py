@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unet_repro.data.sources.folder import Folder
-from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, pixel_truth
 from unet_repro.evaluation.summaries import FEWEST, Row, rows_of, with_interval
 from unet_repro.files import counted, csv_text, markdown_table, write_texts
 from unet_repro.metrics.isbi import THRESHOLDS
@@ -97,7 +97,8 @@ def _table(assessment: Assessment) -> str:
         f"**{assessment.group}** ({assessment.data}, {counted(first.num_images, 'image')})",
         *_objects(assessment),
         markdown_table(["measure", *columns.values(), "threshold"], lines),
-        f"Ground truth: {assessment.truth}. Objects of SEG and DET: settings chosen on {assessment.settings_from}.",
+        f"Ground truth: {assessment.truth}.{pixel_truth([assessment.truth])} "
+        f"Objects of SEG and DET: settings chosen on {assessment.settings_from}.",
     ])  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from unet_repro import conf_files
 from unet_repro.errors import RunError
-from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures, pixel_truth
 from unet_repro.evaluation.summaries import rows_of, with_interval
 from unet_repro.files import counted, markdown_table, write_atomically
 from unet_repro.inference.instance_settings import InstanceSettings
@@ -181,7 +181,7 @@ def _section(comparison: str, all_kept: list[Kept], published: list[dict[str, st
         title = conf_files.comparison(comparison)["title"]
     return (
         f"## {title}\n\n{markdown_table(['setting', 'networks', 'prediction', *headings], lines)}\n\n"
-        f"Judged by {truths}. Commands:\n\n{commands}"
+        f"Judged by {truths}.{pixel_truth(judges)} Commands:\n\n{commands}"
         + (
             "\nRows in italics are **another test**: images whose ground truth is not public, so that they cannot be "
             f"compared with the others. Their sources:\n\n{others}"

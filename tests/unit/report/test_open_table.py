@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unet_repro.errors import RunError
-from unet_repro.evaluation.measured import MEAN, Assessment, ImageMeasures
+from unet_repro.evaluation.measured import GOLD, MEAN, Assessment, ImageMeasures
 from unet_repro.evaluation.summaries import rows_of
 from unet_repro.inference.instance_settings import InstanceSettings
 from unet_repro.metrics.cell_tracking import DetCounts
@@ -116,10 +116,11 @@ def test_each_comparison_has_a_section_with_its_own_measures(tmp_path):
         images[:] = [dataclasses.replace(each, sweep={}) for each in images]
     others = dataclasses.replace(cells, group="own_data", data="hela", truth="labels")
     keep(Kept("sequences", "test", "last", 1, (cells, others)), tmp_path, "one")
-    keep(Kept("peers-10-minutes", "val", "last", 1, (assessment(),)), tmp_path, "two")
+    keep(Kept("peers-10-minutes", "val", "last", 1, (dataclasses.replace(assessment(), truth=GOLD),)), tmp_path, "two")
     peers, sequences = table(tmp_path).split("## ")[1:]
     assert peers.startswith("Peers 10 minutes")
     assert "Judged by gold (isbi2012) and labels (hela). Commands:" in sequences
+    assert "IoU is measured against the source's own labels of the same images" in peers
     assert ("V_rand" in peers, "V_rand" in sequences, "own_objects" in peers) == (True, False, False)
 
 
